@@ -1,0 +1,53 @@
+"""Errors that a person is meant to read, and the exit codes they become."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from wgconfine.model.problem import Problem
+
+__all__ = ["ExitCode", "OperationFailed", "ProblemsFound", "Refused", "WgconfineError"]
+
+
+class ExitCode(IntEnum):
+    """What the process returns. 78 is EX_CONFIG and 70 EX_SOFTWARE of sysexits.h."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_CONFINED = 3
+    NEEDS_ROOT = 4
+    CHANGES = 5
+    UNCHECKED = 6
+    LEAK = 7
+    INTERNAL = 70
+    SETTINGS = 78
+
+
+class WgconfineError(Exception):
+    """Base of every error that ends in one clear message and never in a traceback."""
+
+    exit_code = ExitCode.FAILED
+
+
+class ProblemsFound(WgconfineError):
+    """The settings, or the units they name, are wrong: every problem at once."""
+
+    exit_code = ExitCode.SETTINGS
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class OperationFailed(WgconfineError):
+    """A step on the system failed; `step` is its description, `cause` the system's own words."""
+
+    def __init__(self, step: str, cause: str, hint: str = "") -> None:
+        self.step, self.cause, self.hint = step, cause, hint
+        super().__init__(f"{step}: {cause}" + (f"\n{hint}" if hint else ""))
+
+
+class Refused(WgconfineError):
+    """What was asked is possible but must not be done without a further word."""
+
+    exit_code = ExitCode.USAGE

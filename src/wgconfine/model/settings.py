@@ -1,0 +1,105 @@
+"""A tunnel as its owner declared it: /etc/wgconfine/NAME.toml, parsed and checked."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from pathlib import PurePosixPath
+from typing import NewType
+
+__all__ = [
+    "Backend",
+    "ConfFile",
+    "Endpoint",
+    "IPAddress",
+    "IPInterface",
+    "IPNetwork",
+    "Inline",
+    "Peer",
+    "Settings",
+    "TunnelName",
+    "UnitName",
+]
+
+TunnelName = NewType("TunnelName", str)
+"""`[a-z0-9][a-z0-9-]{0,30}`: what stands before `.toml`."""
+UnitName = NewType("UnitName", str)
+"""Full name of a system service, with its suffix; an instance (`x@a.service`), never a bare template."""
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Backend(StrEnum):
+    """Which WireGuard carries the tunnel."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    USERSPACE = "userspace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a peer is reached: `host` is an IP address (no brackets) or a host name; `port` 1–65535."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One `[[peer]]` of the inline form. `persistent_keepalive` is in seconds, None for off."""
+
+    public_key: str
+    endpoint: Endpoint | None = None
+    allowed_ips: tuple[IPNetwork, ...]
+    preshared_key_file: PurePosixPath | None = None
+    persistent_keepalive: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfFile:
+    """The tunnel is a wg-quick `.conf`, read when the tunnel starts or reloads."""
+
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inline:
+    """The tunnel is written in the settings; exactly one of the two key sources is set."""
+
+    address: tuple[IPInterface, ...]
+    peers: tuple[Peer, ...]
+    private_key_file: PurePosixPath | None = None
+    private_key_credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One tunnel.
+
+    `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at all".
+    `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after file.
+    """
+
+    name: TunnelName
+    path: PurePosixPath
+    digest: str
+    wireguard: ConfFile | Inline
+    enable: bool = True
+    services: tuple[UnitName, ...] = ()
+    backend: Backend = Backend.AUTO
+    dns: tuple[IPAddress, ...] | None = None
+    mtu: int | None = None
+    listen_port: int | None = None
+    fwmark: int | None = None

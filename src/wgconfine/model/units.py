@@ -1,0 +1,70 @@
+"""What is known of a unit that shall be confined: its effective settings, in order."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from wgconfine.model.settings import UnitName
+
+__all__ = ["Assignment", "UnitFacts", "UnitText"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitText:
+    """One file that a unit is made of: its main file or a drop-in."""
+
+    path: PurePosixPath
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One `KEY=VALUE` line (continuations joined, value as written, specifiers not expanded)."""
+
+    section: str
+    key: str
+    value: str
+    path: PurePosixPath
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFacts:
+    """The effective unit, less every file of ours.
+
+    `texts` are the main file first and then the drop-ins in the order in which systemd reads them
+    (systemd.unit(5): sorted by file name across all directories). `digest` is the SHA-256 (hex) over
+    them: another digest means that the unit changed since it was rendered. `triggered_by` are the
+    sockets, timers and paths that start it. `load_state` is systemd's (`loaded`, `not-found`,
+    `masked`, …); `user_unit` says that the name exists only among *user* units.
+    """
+
+    name: UnitName
+    load_state: str
+    names: tuple[str, ...] = ()
+    texts: tuple[UnitText, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    triggered_by: tuple[str, ...] = ()
+    user_unit: bool = False
+    digest: str = ""
+
+    def values(self, section: str, key: str) -> tuple[str, ...]:
+        """What a *list* setting holds in the end: an empty assignment resets it (systemd.syntax(7))."""
+        collected: list[str] = []
+        for assignment in self.assignments:
+            if (assignment.section, assignment.key) == (section, key):
+                if assignment.value:
+                    collected.append(assignment.value)
+                else:
+                    collected.clear()
+        return tuple(collected)
+
+    def value(self, section: str, key: str) -> str:
+        """What a *scalar* setting holds in the end: the last assignment wins; empty if never set."""
+        return next(
+            (
+                assignment.value
+                for assignment in reversed(self.assignments)
+                if (assignment.section, assignment.key) == (section, key)
+            ),
+            "",
+        )

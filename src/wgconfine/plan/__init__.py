@@ -1,0 +1,1 @@
+"""Settings and facts become a desired state, and two states a list of changes. Pure."""

@@ -1,0 +1,1 @@
+"""The desired state as the exact text of files: units, drop-ins, NAME.json. Pure."""

@@ -1,0 +1,66 @@
+"""NAME.json: what the runtime is told about a tunnel. Holds no secret; runtime/record.py reads it."""
+
+import hashlib
+import json
+from pathlib import PurePosixPath
+
+from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
+from wgconfine.model.tree import MARK, File
+
+__all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
+
+SCHEMA = 1
+
+
+def record_path(name: TunnelName) -> PurePosixPath:
+    return PurePosixPath(f"/etc/wgconfine/{name}.json")
+
+
+def host_link(name: TunnelName) -> str:
+    """Give the userspace link's name before it moves into its namespace: 12 of at most 15 bytes."""
+    return "wgc-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def record_file(settings: Settings, backend: Backend) -> File:
+    """Give NAME.json; `backend` is what `auto` came to."""
+    source = settings.wireguard
+    values: dict[str, object] = {
+        "generated": f"{MARK} from {settings.path}. Do not edit: wgconfine apply writes it anew.",
+        "schema": SCHEMA,
+        "settings-digest": settings.digest,
+        "backend": backend.value,
+        "link": host_link(settings.name),
+        "config-file": str(source.path) if isinstance(source, ConfFile) else None,
+        "config": inline_config(source) if isinstance(source, Inline) else None,
+        "private-key-file": None,
+        "private-key-credential": None,
+        "preshared-key-files": {},
+        "dns": None if settings.dns is None else [str(each) for each in settings.dns],
+        "mtu": settings.mtu,
+        "listen-port": settings.listen_port,
+        "fwmark": settings.fwmark,
+        "services": list(settings.services),
+    }
+    if isinstance(source, Inline):
+        if source.private_key_file is not None:
+            values["private-key-file"] = str(source.private_key_file)
+        values["private-key-credential"] = source.private_key_credential
+        values["preshared-key-files"] = {
+            peer.public_key: str(peer.preshared_key_file)
+            for peer in source.peers
+            if peer.preshared_key_file is not None
+        }
+    return File(path=record_path(settings.name), text=json.dumps(values, indent=2) + "\n")
+
+
+def inline_config(inline: Inline) -> str:
+    """Give the inline form as a wg-quick .conf without its secrets: the runtime has one parser."""
+    lines = ["[Interface]", f"Address = {', '.join(map(str, inline.address))}"]
+    for peer in inline.peers:
+        lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
+        lines.append(f"AllowedIPs = {', '.join(map(str, peer.allowed_ips))}")
+        if peer.endpoint is not None:
+            lines.append(f"Endpoint = {peer.endpoint}")
+        if peer.persistent_keepalive is not None:
+            lines.append(f"PersistentKeepalive = {peer.persistent_keepalive}")
+    return "\n".join(lines) + "\n"

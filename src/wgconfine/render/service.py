@@ -1,0 +1,144 @@
+"""What confines a service: the drop-in that puts it inside, and the closing file that outlives it."""
+
+from pathlib import PurePosixPath
+
+from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.tree import MARK, File
+from wgconfine.render.quote import escape_path_unit, value
+from wgconfine.render.templates import UNITS
+
+__all__ = [
+    "CLOSING_UNITS",
+    "closing_file",
+    "closing_path",
+    "dropin_file",
+    "dropin_path",
+    "dropin_settings",
+    "slice_file",
+    "slice_name",
+]
+
+CLOSING_UNITS = PurePosixPath("/usr/local/lib/systemd/system")
+
+# The order of both names matters: `zz-` sorts after the override.conf of `systemctl edit`, and the
+# closing file before the drop-in, whose reset of ExecCondition= takes the closing line away.
+DROPIN = "zz-wgconfine.conf"
+CLOSING = "zz-wgconfine-closed.conf"
+
+# It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$` is
+# `$$` for the shell. The record is read through PID 1's root, since this unit has a /run of its own.
+GUARD = (
+    '+/bin/sh -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
+    " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
+    " || {{ echo 'wgconfine: this is not the namespace of tunnel {name}: refused' >&2;"
+    ' kill -USR1 $$$$; }}"'
+)
+
+TEXT = """\
+# {mark} from {settings}. Do not edit: `wgconfine apply` writes it anew.
+# unit-digest: {digest}
+[Unit]
+BindsTo=wgconfine@{name}.service wgconfine-netns@{name}.service
+After=wgconfine@{name}.service wgconfine-netns@{name}.service
+Wants=wgconfine-want@%N.target
+PropagatesStopTo=wgconfine-want@%N.target
+AssertPathExists=/run/netns/{name}
+AssertPathExists=/run/wgconfine/netns/{name}
+AssertPathExists=/run/wgconfine/tunnel/{name}/resolv.conf
+AssertPathExists=/run/wgconfine/tunnel/{name}/nsswitch.conf
+AssertPathExists=/run/wgconfine/run/%N
+
+[Service]
+PrivateNetwork=no
+NetworkNamespacePath=/run/netns/{name}
+# The guard: before every other command of the unit, and none of them runs unless it passes.
+ExecCondition=
+ExecCondition={guard}
+{conditions}\
+# A /run of its own, without the host's resolver, buses and name service daemons.
+BindPaths=/run/wgconfine/run/%N:/run
+TemporaryFileSystem=/run/systemd/system:ro
+TemporaryFileSystem=/run/dbus:ro /run/nscd:ro /run/systemd/resolve:ro /run/avahi-daemon:ro
+BindReadOnlyPaths=/run/systemd/notify /run/systemd/journal /run/systemd/userdb
+BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/nsswitch.conf:/etc/nsswitch.conf
+BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/resolv.conf:/etc/resolv.conf
+# Families that take no notice of network namespaces, or reach below them.
+RestrictAddressFamilies=~{families}
+Slice={slice}
+"""
+
+FAMILIES = (
+    "AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
+    " AF_XDP"
+)
+
+CLOSED = """\
+# {mark}. It outlives the confinement on purpose: this service does not run in the open
+# until somebody says so. To release it: wgconfine release {unit}
+# (without wgconfine: remove this file, then systemctl daemon-reload).
+[Service]
+ExecCondition=
+ExecCondition=+/bin/sh -c "echo 'wgconfine: %n is not confined and not released. Run wgconfine apply, \
+or wgconfine release %n; without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload' >&2; \
+kill -USR1 $$$$"
+"""
+
+
+def dropin_path(unit: UnitName) -> PurePosixPath:
+    return UNITS / f"{unit}.d" / DROPIN
+
+
+def closing_path(unit: UnitName) -> PurePosixPath:
+    return CLOSING_UNITS / f"{unit}.d" / CLOSING
+
+
+def slice_name(name: TunnelName) -> str:
+    return f"wgconfine-{escape_path_unit(name)}.slice"
+
+
+def slice_file(name: TunnelName) -> File:
+    """Give the slice of a tunnel's confined services; it stays when they stop, so rules can name it."""
+    text = (
+        f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
+        f"[Unit]\nDescription=Services confined to WireGuard tunnel {name}\nRefuseManualStop=yes\n"
+    )
+    return File(path=UNITS / slice_name(name), text=text)
+
+
+def dropin_file(
+    settings: Settings, unit: UnitName, *, digest: str, conditions: tuple[str, ...]
+) -> File:
+    """Give the drop-in that confines `unit`.
+
+    `digest` tells later whether the unit has changed; `conditions` are the unit's own ExecCondition=
+    lines as they are written there, which the drop-in resets and repeats after its guard.
+    """
+    text = TEXT.format(
+        mark=MARK,
+        settings=settings.path,
+        digest=digest,
+        name=value(settings.name),
+        guard=GUARD.format(name=value(settings.name)),
+        conditions="".join(f"ExecCondition={line}\n" for line in conditions),
+        families=FAMILIES,
+        slice=value(slice_name(settings.name)),
+    )
+    return File(path=dropin_path(unit), text=text)
+
+
+def closing_file(unit: UnitName) -> File:
+    """Give the file that refuses to start `unit` wherever the drop-in is gone."""
+    text = CLOSED.format(mark=MARK, unit=unit, place=CLOSING_UNITS, file=CLOSING)
+    return File(path=closing_path(unit), text=text)
+
+
+def dropin_settings() -> dict[str, frozenset[str]]:
+    """Give, by section, the keys that the drop-in sets and that no later file may set."""
+    keys: dict[str, set[str]] = {}
+    section = ""
+    for line in TEXT.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line and not line.startswith("#"):
+            keys.setdefault(section, set()).add(line.partition("=")[0])
+    return {section: frozenset(names) for section, names in keys.items()}

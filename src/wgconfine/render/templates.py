@@ -1,0 +1,178 @@
+"""The units that are the same for every tunnel: text with one variable, the interpreter.
+
+Each setting here held on systemd 252, 257 and 262. What is not taken, and why, is in
+docs/architecture.md.
+"""
+
+from pathlib import PurePosixPath
+
+from wgconfine.model.tree import MARK, File
+from wgconfine.render.quote import value
+
+__all__ = ["UNITS", "templates"]
+
+UNITS = PurePosixPath("/etc/systemd/system")
+
+HEADER = f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
+
+NETNS = """\
+[Unit]
+Description=Network namespace of WireGuard tunnel %i
+Before=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+PrivateNetwork=yes
+# Mounts made here must be seen by the whole machine: no setting that implies a mount namespace.
+PrivateMounts=no
+UMask=0022
+ExecStart={runtime} netns-up %i
+ExecStopPost={runtime} netns-down %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service @mount
+SystemCallFilter=~@resources @keyring @aio @timer
+SystemCallErrorNumber=EPERM
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+DevicePolicy=closed
+IPAddressDeny=any
+KeyringMode=private
+"""
+
+SANDBOX = """\
+NoNewPrivileges=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+DevicePolicy=closed
+KeyringMode=private
+PrivateTmp=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+"""
+
+CONFIGURE = """\
+UMask=0022
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=net mnt
+SystemCallFilter=@system-service setns
+SystemCallFilter=~@resources @keyring @aio
+ReadWritePaths=/run/wgconfine -/run/wireguard
+"""
+
+TUNNEL = """\
+[Unit]
+Description=WireGuard tunnel %i
+BindsTo=wgconfine-netns@%i.service
+After=wgconfine-netns@%i.service
+Wants=wgconfine-endpoint@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Restart=on-failure
+RestartSec=5s
+ExecStart={runtime} up %i
+ExecStartPost=-{runtime} resume %i
+# A credential would be an old copy, or none, in a reload of this unit: it is loaded anew in that one.
+ExecReload=systemctl start wgconfine-reload@%i.service
+ExecStopPost={runtime} down %i
+"""
+
+RELOAD = """\
+[Unit]
+Description=New settings for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+After=wgconfine-netns@%i.service wgconfine-wireguard@%i.service
+Wants=wgconfine-endpoint@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} reload %i
+"""
+
+ENDPOINT = """\
+[Unit]
+Description=Endpoint look-up for WireGuard tunnel %i
+ConditionPathExists=/run/wgconfine/tunnel/%i/endpoints
+BindsTo=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Restart=on-failure
+RestartSec=5s
+ExecStart={runtime} endpoint %i
+"""
+
+WIREGUARD = """\
+[Unit]
+Description=Userspace WireGuard of tunnel %i
+BindsTo=wgconfine-netns@%i.service
+After=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Restart=always
+RestartSec=100ms
+UMask=0077
+RuntimeDirectory=wireguard
+RuntimeDirectoryPreserve=yes
+# LINK is set in a drop-in of the instance.
+ExecStart=wireguard-go -f ${{LINK}}
+ExecStartPost={runtime} attach %i
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @keyring
+DeviceAllow=/dev/net/tun rw
+ProtectKernelTunables=yes
+"""
+
+WANT = """\
+[Unit]
+Description=%i.service was started and nobody has stopped it
+"""
+
+
+def templates(*, python: PurePosixPath) -> list[File]:
+    """Give the template units. `python` is an interpreter that imports wgconfine."""
+    runtime = f"{value(str(python))} -I -m wgconfine.runtime"
+    install = "\n[Install]\nWantedBy=multi-user.target\n"
+    texts = {
+        "wgconfine-netns@.service": NETNS,
+        "wgconfine@.service": TUNNEL + CONFIGURE + SANDBOX + install,
+        "wgconfine-reload@.service": RELOAD + CONFIGURE + SANDBOX,
+        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + SANDBOX,
+        "wgconfine-want@.target": WANT,
+        "wgconfine-wireguard@.service": WIREGUARD + SANDBOX,
+    }
+    return [
+        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime))
+        for name, text in texts.items()
+    ]

@@ -1,0 +1,79 @@
+"""wgconfine-endpoint@NAME.service: look host names of endpoints up, in the host, until they answer."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import link, paths
+from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.tunnel import Lock
+
+LONGEST_PAUSE = 60.0  # seconds
+
+
+def resolve_all(name: str) -> None:
+    """Set every named endpoint of a tunnel; tries again after 1, 2, 4 … 60 seconds, for ever."""
+    pause = 1.0
+    while not all([resolve(name, *each) for each in read_endpoints(name)]):
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def read_endpoints(name: str) -> list[tuple[str, str, int]]:
+    """Give public key, host name and port of each; read anew each time, for a reload may change them."""
+    try:
+        with open(f"{paths.tunnel_state(name)}/endpoints", encoding="ascii") as file:
+            return [(key, host, int(port)) for key, host, port in map(str.split, file)]
+    except FileNotFoundError:
+        return []
+
+
+def resolve(name: str, public_key: str, host: str, port: int) -> bool:
+    """Look one name up and set the peer's endpoint; False where that must be tried again."""
+    try:
+        # getaddrinfo(3) puts the families that have a route first: RFC 6724.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        warn(f"{host}: {error}; trying again")
+        return False
+    usable = [str(each[4][0]) for each in found if is_usable(str(each[4][0]))]
+    if not usable:
+        warn(f"{host}: no answer that can be an endpoint; trying again")
+        return False
+    try:
+        set_endpoint(load(name), public_key, usable[0], port)
+    except Failure as failure:
+        warn(f"{host}: {failure}; trying again")
+        return False
+    return True
+
+
+def is_usable(address: str) -> bool:
+    """Refuse what a broken or lying resolver gives: loopback, unspecified, multicast, link-local."""
+    raw = wgquick.parse_ip(address) or b""
+    if len(raw) == 4:  # noqa: PLR2004 — bytes of an IPv4 address
+        return raw[0] not in {0, 127} and raw[0] < 224 and raw[:2] != b"\xa9\xfe"  # noqa: PLR2004
+    mapped = raw[:12] == bytes(10) + b"\xff\xff"
+    return bool(raw.strip(b"\0")) and raw != bytes(15) + b"\1" and raw[0] < 0xFE and not mapped  # noqa: PLR2004
+
+
+def set_endpoint(record: Record, public_key: str, address: str, port: int) -> None:
+    text = link.endpoint_text(address, port)
+    with Lock(record.name):
+        mtu = path_mtu(address) if record.mtu is None else None
+        with Visit(record.name):
+            step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
+            run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
+            if mtu is not None:
+                run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
+
+
+def path_mtu(address: str) -> int | None:
+    status, output, _ = Running("ip", "route", "get", address).wait()
+    found = link.mtu_of_routes(output)
+    return None if status != 0 or found is None else found - link.HEADERS

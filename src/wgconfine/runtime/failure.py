@@ -1,0 +1,25 @@
+"""The one error of the runtime path, and the lines that it writes to the journal."""
+
+from __future__ import annotations
+
+import sys
+
+from wgconfine.config.escape import escape
+
+
+class Failure(Exception):  # noqa: N818 — it is what happened, and it is shown by its text alone
+    """A step that did not work: `where: what. hint`, ready to be shown."""
+
+
+def say(line: str) -> None:
+    """Write one line to the journal. Text of others has passed `escape` or does so here."""
+    sys.stderr.write(escape(line) + "\n")
+
+
+def step(line: str) -> None:
+    """Announce a change, with the sign that WireGuard's users know from wg-quick(8)."""
+    say(f"[#] {line}")
+
+
+def warn(line: str) -> None:
+    say(f"[!] {line}")

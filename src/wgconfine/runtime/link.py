@@ -1,0 +1,142 @@
+"""The WireGuard link inside the namespace: what wg(8) and ip(8) are told. Builds text, runs little."""
+
+from __future__ import annotations
+
+import os
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import paths
+from wgconfine.runtime.process import run
+
+STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
+HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
+DEFAULT_MTU = 1500 - HEADERS
+
+
+def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
+    """Give wg(8)'s own configuration format. Peers whose name must be looked up come without Endpoint.
+
+    `listen_port` is the live one when the link exists: without it `wg syncconf` picks a new source port
+    each time, and a NAT on the way would see another flow.
+    """
+    lines = ["[Interface]", f"PrivateKey = {conf.private_key}"]
+    if listen_port:
+        lines.append(f"ListenPort = {listen_port}")
+    if conf.fwmark:
+        lines.append(f"FwMark = {conf.fwmark:#x}")
+    for peer in conf.peers:
+        lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
+        if peer.preshared_key:
+            lines.append(f"PresharedKey = {peer.preshared_key}")
+        lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
+        if peer.endpoint and wgquick.parse_ip(peer.endpoint[0]):
+            lines.append(f"Endpoint = {endpoint_text(*peer.endpoint)}")
+        lines.append(f"PersistentKeepalive = {peer.persistent_keepalive or 0}")
+    return "\n".join(lines) + "\n"
+
+
+def endpoint_text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def wanted_addresses(conf: wgquick.Conf, *, ipv6: bool) -> list[str]:
+    return [address for address in conf.addresses if ipv6 or ":" not in address]
+
+
+def wanted_routes(conf: wgquick.Conf, *, ipv6: bool) -> list[str]:
+    """Give the AllowedIPs of all peers: what they do not cover has no route at all."""
+    networks = {each: None for peer in conf.peers for each in peer.allowed_ips}
+    return [network for network in networks if ipv6 or ":" not in network]
+
+
+def bring_up(addresses: list[str], routes: list[str], mtu: int) -> list[str]:
+    """Give the lines for `ip -batch` that set the link up; each may be given again and again."""
+    return [
+        *(f"address replace {each} dev {paths.LINK}" for each in addresses),
+        f"link set dev {paths.LINK} mtu {mtu} up",
+        *(f"route replace {each} dev {paths.LINK}" for each in routes),
+    ]
+
+
+class Live:
+    """The link as it is. Addresses and routes are written as the wanted ones are."""
+
+    def __init__(self, kind: str, addresses: list[str], routes: list[str]) -> None:
+        self.kind, self.addresses, self.routes = kind, addresses, routes
+
+    def leftovers(self, addresses: list[str], routes: list[str]) -> list[str]:
+        """Give the lines for `ip -batch` that take away what is no longer wanted."""
+        return [
+            *(f"route del {each} dev {paths.LINK}" for each in self.routes if each not in routes),
+            *(
+                f"address del {each} dev {paths.LINK}"
+                for each in self.addresses
+                if each not in addresses
+            ),
+        ]
+
+
+def inspect() -> Live:
+    """Read the link from inside its namespace. Raises Failure."""
+    import json  # noqa: PLC0415 — not needed where the link is new, which is every ordinary start
+
+    found = json.loads(run("ip", "-j", "-d", "address", "show", "dev", paths.LINK))[0]
+    addresses = [
+        f"{each['local']}/{each['prefixlen']}"
+        for each in found["addr_info"]
+        if each["scope"] != "link"
+    ]
+    routes = []
+    for version, everything in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
+        output = run("ip", "-j", version, "route", "show", "dev", paths.LINK)
+        for each in json.loads(output or "[]"):
+            if each.get("protocol") != "kernel":
+                routes.append(full_prefix(each["dst"], everything))
+    return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
+
+
+def full_prefix(destination: str, everything: str) -> str:
+    """Write a route's destination with its prefix length, which ip(8) leaves out of two kinds."""
+    if destination == "default":
+        return everything
+    if "/" in destination:
+        return destination
+    return f"{destination}/{128 if ':' in destination else 32}"
+
+
+def names_in_this_namespace() -> list[str]:
+    """Give the links of the namespace that this process is in: /proc/net follows it, /sys does not."""
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        return [line.partition(":")[0].strip() for line in file if ":" in line]
+
+
+def has_ipv6() -> bool:
+    """Tell whether this namespace has IPv6 at all (not so with `ipv6.disable=1`)."""
+    return os.path.exists("/proc/self/net/if_inet6")
+
+
+def mtu_of_routes(output: str) -> int | None:
+    """Give the smallest path MTU in bytes of what `ip route get` printed, None without a route."""
+    found: list[int] = []
+    for words in (line.split() for line in output.splitlines()):
+        if "mtu" in words:
+            found.append(int(words[words.index("mtu") + 1]))
+        elif "dev" in words:
+            found.append(mtu_of_link(words[words.index("dev") + 1]))
+    return min(found, default=None)
+
+
+def mtu_of_link(name: str) -> int:
+    try:
+        with open(f"/sys/class/net/{name}/mtu", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1500
+
+
+def routes_to_ask_for(conf: wgquick.Conf) -> list[str]:
+    """Give the `ip -batch` lines that tell the way to each endpoint, as wg-quick's MTU rule needs."""
+    if conf.mtu is not None:
+        return []
+    hosts = [peer.endpoint[0] for peer in conf.peers if peer.endpoint]
+    return [f"route get {host}" for host in hosts if wgquick.parse_ip(host)]

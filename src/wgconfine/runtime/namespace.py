@@ -1,0 +1,72 @@
+"""Enter, name and prove network namespaces: network_namespaces(7), setns(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from wgconfine.runtime import paths
+from wgconfine.runtime.failure import Failure
+
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Give device and inode of what `path` leads to, None where it can't be seen."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_namespace(path: str) -> bool:
+    """Tell whether `path` is on nsfs: every namespace file of the kernel shares its device number."""
+    seen = identity(path)
+    own = identity(paths.HOST_NAMESPACE)
+    return seen is not None and own is not None and seen[0] == own[0]
+
+
+def is_mounted(path: str) -> bool:
+    """Tell whether something is mounted on `path` (never itself reached through a symlink)."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return any(line.split(" ", 5)[4] == path for line in file)
+
+
+class Visit:
+    """Work inside a tunnel's namespace, from the host's, with `with`; afterwards back in the host's.
+
+    WireGuard keeps its UDP socket in the namespace where its link was *asked for*: so links are made
+    outside of this block and everything else inside. The namespace is our own record's, and must be
+    neither the host's nor another than the one bearing the tunnel's name. Raises Failure.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = paths.record_of_namespace(name)
+        if not is_namespace(self.path):
+            raise Failure(
+                f"{self.path}: no namespace is there. Start wgconfine-netns@{name}.service."
+            )
+        seen = identity(self.path)
+        if seen == identity(paths.HOST_NAMESPACE):
+            raise Failure(f"{self.path}: this is the host's namespace. Refused.")
+        if seen != identity(paths.named_namespace(name)):
+            raise Failure(
+                f"{paths.named_namespace(name)}: another namespace has taken the name. "
+                f"Unmount it, then restart wgconfine-netns@{name}.service."
+            )
+        self.outside = os.open(paths.HOST_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        self.inside = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> None:
+        enter(self.inside, f"enter the namespace of tunnel {self.name}")
+
+    def __exit__(self, *_: object) -> None:
+        enter(self.outside, "go back to the host's namespace")
+
+
+def enter(descriptor: int, what: str) -> None:
+    if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
+        raise Failure(f"{what}: setns: {os.strerror(ctypes.get_errno())}")

@@ -1,0 +1,99 @@
+"""wgconfine-netns@NAME.service: prove the namespace that systemd made, close it, and name it."""
+
+from __future__ import annotations
+
+import os
+
+from wgconfine.runtime import firewall, paths, sysctl
+from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.namespace import identity, is_mounted
+from wgconfine.runtime.process import run
+
+OWN = "/proc/self/ns/net"
+FIRST_PROCESS = "/proc/1/ns/net"
+
+
+def up(name: str) -> None:
+    """Give this process's namespace the tunnel's name, once it is closed. Raises Failure.
+
+    systemd runs a unit in the *host's* namespace, with success, where unshare(2) is refused with EPERM:
+    so the namespace is proven first. It bears its name only when its firewall is in.
+    """
+    prove_own_namespace()
+    refuse_foreign(name)
+    sysctl.apply()
+    step("ip link set lo up")
+    run("ip", "link", "set", "lo", "up")
+    step("nft -f - (the tunnel's table, without a resolver yet)")
+    run("nft", "-f", "-", text=firewall.ruleset([]))
+    # Our record first: a name without a record is then somebody else's, whenever we are killed.
+    for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
+        bind(path)
+
+
+def prove_own_namespace() -> None:
+    host = identity(FIRST_PROCESS)
+    if host is None:  # needs CAP_SYS_PTRACE; what can't be seen must count as the host's
+        raise Failure(
+            f"{FIRST_PROCESS}: can't be seen, so this namespace may be the host's. Refused."
+        )
+    if host == identity(OWN):
+        raise Failure(
+            "systemd gave this unit no namespace of its own: it is in the host's. Refused. "
+            "See whether this machine is a container that may not make network namespaces."
+        )
+
+
+def refuse_foreign(name: str) -> None:
+    """Raise Failure where somebody else's namespace bears the name; a leftover of ours goes."""
+    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
+    if is_mounted(named) and (not is_mounted(record) or identity(named) != identity(record)):
+        raise Failure(f"{named}: is a namespace that wgconfine did not make. Remove or rename it.")
+    for path in (named, record):
+        while is_mounted(path):
+            step(f"umount -l {path} (left over)")
+            run("umount", "-l", path)
+
+
+def bind(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(path, flags, 0o444))
+    step(f"mount --bind {OWN} {path}")
+    run("mount", "--bind", OWN, path)
+
+
+def down(name: str) -> None:
+    """Take the names away; a name that somebody else has put there since is left. Raises Failure."""
+    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
+    report_processes_left(record)
+    if is_mounted(named) and identity(named) != identity(record):
+        warn(f"{named}: another namespace has taken the name; it is left alone")
+    elif os.path.lexists(named):
+        unname(named)
+    if os.path.lexists(record):
+        unname(record)
+
+
+def unname(path: str) -> None:
+    step(f"umount -l {path}")
+    while is_mounted(path):  # lazily: PID 1 itself may hold it open for a unit that joins by path
+        run("umount", "-l", path)
+    os.unlink(path)
+
+
+def report_processes_left(record: str) -> None:
+    """Name every process that stays in the namespace: it keeps living there, without a way out."""
+    wanted = identity(record)
+    if wanted is None:
+        return
+    own_group = os.getpgid(0)
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        if identity(f"/proc/{entry}/ns/net") == wanted and int(entry) != os.getpid():
+            try:
+                with open(f"/proc/{entry}/comm", encoding="utf-8", errors="replace") as file:
+                    command = file.read().strip()
+                if os.getpgid(int(entry)) != own_group:
+                    warn(f"process {entry} ({command}) stays in the namespace, without a way out")
+            except OSError:
+                continue  # it has just ended

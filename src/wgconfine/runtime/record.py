@@ -1,0 +1,117 @@
+"""What `apply` rendered for a tunnel (NAME.json, no secrets), and the WireGuard settings it leads to."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from wgconfine.config import wgquick
+from wgconfine.config.literal import is_key
+from wgconfine.runtime import paths
+from wgconfine.runtime.failure import Failure, warn
+from wgconfine.runtime.trusted import read_trusted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SCHEMA = 1
+
+
+class Record:
+    """NAME.json, as render/record.py writes it. `link` is the userspace link's name in the host."""
+
+    def __init__(self, name: str, values: dict[str, Any]) -> None:
+        self.name = name
+        self.backend: str = values["backend"]
+        self.link: str = values["link"]
+        self.config_file: str | None = values["config-file"]
+        self.config: str | None = values["config"]
+        self.private_key_file: str | None = values["private-key-file"]
+        self.private_key_credential: str | None = values["private-key-credential"]
+        self.preshared_key_files: dict[str, str] = values["preshared-key-files"]
+        self.dns: list[str] | None = values["dns"]
+        self.mtu: int | None = values["mtu"]
+        self.listen_port: int | None = values["listen-port"]
+        self.fwmark: int | None = values["fwmark"]
+        self.services: list[str] = values["services"]
+
+    @property
+    def userspace(self) -> bool:
+        return self.backend == "userspace"
+
+    @property
+    def wg_name(self) -> str:
+        """What wg(8) calls the link: it finds a userspace one by the socket of its first name."""
+        return self.link if self.userspace else paths.LINK
+
+
+def load(name: str) -> Record:
+    """Read /etc/wgconfine/NAME.json. Raises Failure."""
+    path = f"{paths.SETTINGS}/{name}.json"
+    try:
+        values = json.loads(read_trusted(path, secret=False))
+        if values["schema"] != SCHEMA:
+            raise Failure(f"{path}: was written by another version. Run wgconfine apply.")
+        return Record(name, values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{path}: is damaged. Run wgconfine apply.") from error
+
+
+def read_conf(record: Record) -> wgquick.Conf:
+    """Read keys and peers *now*, as wg-quick(8) does, with what the settings say instead of the .conf.
+
+    Every file is judged before it is believed. Raises Failure with every problem of the .conf.
+    """
+    if record.config_file is not None:
+        data = read_trusted(record.config_file, secret=True)
+        conf = parse(data, record.config_file, record=record)
+        for each in conf.warnings:
+            warn(f"{record.config_file}:{each.line}: {each}")
+    else:
+        path = f"{paths.SETTINGS}/{record.name}.json"
+        conf = parse((record.config or "").encode(), path, record=record)
+        conf.private_key = read_private_key(record)
+        for peer in conf.peers:
+            if peer.public_key in record.preshared_key_files:
+                peer.preshared_key = read_key(record.preshared_key_files[peer.public_key])
+    if record.dns is not None:
+        conf.dns = record.dns
+    if record.mtu is not None:
+        conf.mtu = record.mtu
+    conf.listen_port, conf.fwmark = record.listen_port, record.fwmark
+    return conf
+
+
+def parse(data: bytes, where: str, *, record: Record) -> wgquick.Conf:
+    repeated = [
+        key
+        for key, value in (("ListenPort", record.listen_port), ("FwMark", record.fwmark))
+        if value is not None
+    ]
+    whole = record.config_file is not None
+    try:
+        text = wgquick.decode(data, where)
+        return wgquick.parse(text, where, need_private_key=whole, repeated=repeated)
+    except wgquick.ConfError as error:
+        raise Failure(str(error)) from None
+
+
+def read_private_key(record: Record) -> str:
+    if record.private_key_file is not None:
+        return read_key(record.private_key_file)
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory is None or record.private_key_credential is None:
+        raise Failure(
+            f"{record.name}: there is no private key. "
+            "Give private-key-file, or start this by systemd, which hands the credential over."
+        )
+    return read_key(f"{directory}/{record.private_key_credential}")
+
+
+def read_key(path: str) -> str:
+    """Give the one WireGuard key that a file holds, as `wg genkey` writes it."""
+    key = read_trusted(path, secret=True).decode("ascii", "replace").strip()
+    if not is_key(key):
+        raise Failure(f"{path}: holds no WireGuard key. Write 44 characters, as wg genkey gives.")
+    return key

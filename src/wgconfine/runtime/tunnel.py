@@ -1,0 +1,155 @@
+"""wgconfine@NAME.service: make the machine's tunnel what its record and .conf say, again and again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import firewall, link, paths, resolver
+from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.namespace import Visit, is_namespace
+from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.record import Record, load, read_conf
+
+
+class Lock:
+    """Hold the tunnel's lock: `up`, `reload`, `down` and the endpoint's update take turns."""
+
+    def __init__(self, name: str) -> None:
+        os.makedirs(os.path.dirname(paths.lock(name)), mode=0o755, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.descriptor = os.open(paths.lock(name), flags, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+def up(name: str) -> None:
+    """Start the tunnel. Raises Failure before anything is changed where its settings are wrong."""
+    record = load(name)
+    conf = read_conf(record)
+    with Lock(name):
+        resolver.clear_private_runs(record.services)
+        configure(record, conf)
+
+
+def reload(name: str) -> None:
+    """Bring changed settings into the live link: no service restarts and no new source port."""
+    record = load(name)
+    conf = read_conf(record)
+    with Lock(name):
+        configure(record, conf)
+
+
+def configure(record: Record, conf: wgquick.Conf) -> None:
+    """Converge: firewall and link, then keys and peers, then addresses and routes."""
+    visit = Visit(record.name)
+    resolver.write_files(record.name, conf.dns, conf.search)
+    resolver.prepare_private_runs(record.services)
+    write_endpoints(record, conf)
+
+    with visit:
+        step(f"nft -f - (resolvers: {', '.join(conf.dns) or 'none'})")
+        rules = Running("nft", "-f", "-", text=firewall.ruleset(conf.dns))
+        live = inspect(record)
+    mtu = ensure_link(record, conf, visit, there=live is not None)
+    rules.succeed()
+    with visit:
+        set_keys_and_peers(record, conf, keep_port=live is not None)
+        bring_up(conf, mtu, live)
+
+
+def inspect(record: Record) -> link.Live | None:
+    """Give the link as it is, None where there is none. Raises Failure where it is somebody else's."""
+    if paths.LINK not in link.names_in_this_namespace():
+        return None
+    live = link.inspect()
+    if live.kind != ("tun" if record.userspace else "wireguard"):
+        raise Failure(
+            f"{paths.LINK}: a link of kind {live.kind or 'unknown'} is in the way in the namespace "
+            f"of tunnel {record.name}. Delete it: ip -n {record.name} link del {paths.LINK}"
+        )
+    return live
+
+
+def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
+    """Make the link where it is missing, and give its MTU in bytes.
+
+    Asked for from the host's namespace, where its UDP socket then stays. The way to the endpoints is
+    asked in the same run of ip(8); without a network that fails, and what counts is that the link is
+    there afterwards.
+    """
+    lines = [] if there else [make_link(record, visit.path)]
+    for line in lines:
+        step(f"ip {line}")
+    lines += link.routes_to_ask_for(conf)
+    output = complaint = ""
+    if lines:
+        asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
+        _, output, complaint = asked.wait()
+    if not there:
+        with visit:
+            if paths.LINK not in link.names_in_this_namespace():
+                raise Failure(f"ip {lines[0]}: {complaint.strip()}")
+    path_mtu = link.mtu_of_routes(output)
+    return conf.mtu or (path_mtu - link.HEADERS if path_mtu else link.DEFAULT_MTU)
+
+
+def make_link(record: Record, namespace: str) -> str:
+    if record.userspace:
+        return f"link set dev {record.link} netns {namespace} name {paths.LINK}"
+    return f"link add {paths.LINK} netns {namespace} type wireguard"
+
+
+def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -> None:
+    port = conf.listen_port
+    if port is None and keep_port:
+        port = int(run("wg", "show", record.wg_name, "listen-port"))
+    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
+    run("wg", "syncconf", record.wg_name, link.STDIN, text=link.wg_config(conf, port))
+
+
+def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
+    ipv6 = link.has_ipv6()
+    if not ipv6:
+        warn("this machine has no IPv6: addresses and routes of IPv6 are left out")
+    addresses = link.wanted_addresses(conf, ipv6=ipv6)
+    routes = link.wanted_routes(conf, ipv6=ipv6)
+    lines = link.bring_up(addresses, routes, mtu)
+    if live is not None:
+        lines += live.leftovers(addresses, routes)
+    for line in lines:
+        step(f"ip {line}")
+    run("ip", "-batch", "-", text="\n".join(lines) + "\n")
+
+
+def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
+    """Leave the endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
+    path = f"{paths.tunnel_state(record.name)}/endpoints"
+    named = [
+        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]}\n"
+        for peer in conf.peers
+        if peer.endpoint and not wgquick.parse_ip(peer.endpoint[0])
+    ]
+    if named:
+        resolver.write_in_place(path, "".join(named))
+    elif os.path.exists(path):
+        os.unlink(path)
+
+
+def down(name: str) -> None:
+    """Stop the tunnel: no link, no resolver. Gone already is fine. Raises Failure."""
+    with Lock(name):
+        resolver.remove_files(name)
+        if not is_namespace(paths.record_of_namespace(name)):
+            return
+        with Visit(name):
+            if paths.LINK in link.names_in_this_namespace():
+                step(f"ip link del {paths.LINK}")
+                run("ip", "link", "del", paths.LINK)
+            step("nft -f - (no resolver)")
+            run("nft", "-f", "-", text=firewall.ruleset([]))

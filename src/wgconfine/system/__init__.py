@@ -1,0 +1,1 @@
+"""Effects behind small protocols: systemctl, files, the host as it is."""
