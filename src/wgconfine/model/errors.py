@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from wgconfine.model.problem import Problem
 
-__all__ = ["ExitCode", "OperationFailed", "ProblemsFound", "Refused", "WgconfineError"]
+__all__ = ["ExitCode", "NeedsRoot", "OperationFailed", "ProblemsFound", "Refused", "WgconfineError"]
 
 
 class ExitCode(IntEnum):
@@ -45,6 +45,12 @@ class OperationFailed(WgconfineError):
     def __init__(self, step: str, cause: str, hint: str = "") -> None:
         self.step, self.cause, self.hint = step, cause, hint
         super().__init__(f"{step}: {cause}" + (f"\n{hint}" if hint else ""))
+
+
+class NeedsRoot(WgconfineError):
+    """The command changes the machine, or reads what only root may read."""
+
+    exit_code = ExitCode.NEEDS_ROOT
 
 
 class Refused(WgconfineError):

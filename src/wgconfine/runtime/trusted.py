@@ -73,8 +73,6 @@ def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Failure(f"{path}: is not a regular file.")
-        if status.st_size > LIMIT:
-            raise Failure(f"{path}: is larger than 1 MiB.")
         judge(status, path, SECRET | WRITABLE if secret else WRITABLE)
     except Failure:
         os.close(descriptor)
@@ -85,4 +83,7 @@ def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
 def read_trusted(path: str, *, secret: bool) -> bytes:
     """Give the content of `path`, at most 1 MiB, judged as `open_trusted` does."""
     with open(open_trusted(path, secret=secret), "rb") as file:
-        return file.read(LIMIT + 1)
+        content = file.read(LIMIT + 1)
+    if len(content) > LIMIT:
+        raise Failure(f"{path}: is larger than 1 MiB.")
+    return content

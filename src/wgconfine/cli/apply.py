@@ -1,0 +1,76 @@
+"""`wgconfine plan` and `wgconfine apply`: what would be done, and doing it."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+
+from wgconfine.cli.survey import Survey, survey
+from wgconfine.model.errors import ExitCode, OperationFailed, Refused
+from wgconfine.plan.difference import unified
+from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
+from wgconfine.system.execute import execute
+from wgconfine.system.lock import apply_lock
+from wgconfine.system.tree import TreeWriter
+
+__all__ = ["carry_out", "run_apply", "run_plan"]
+
+Say = Callable[[str], None]
+
+
+def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:
+    """Print every step that `apply` would take; 5 where there is any."""
+    found = survey(root, python=python)
+    for step in found.steps:
+        print(step.describe())
+        if verbose and isinstance(step, FileStep):
+            print(unified(step.change), end="")
+    if not found.steps:
+        print("Nothing to do: the machine is as the settings say.")
+    return ExitCode.CHANGES if found.steps else ExitCode.OK
+
+
+def run_apply(root: Path, *, yes: bool, python: PurePosixPath | None) -> ExitCode:
+    """Make the machine match the settings."""
+    with apply_lock(root):
+        return carry_out(survey(root, python=python), root, yes=yes)
+
+
+def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
+    """Do what a survey found, asking first on a terminal where something stops or restarts.
+
+    Raises Refused where the person says no, and OperationFailed for the first thing that can't be done.
+    """
+    if not found.steps:
+        print("Nothing to do: the machine is as the settings say.")
+        return ExitCode.OK
+    if not yes and sys.stdin.isatty() and (asked := disturbing(found.steps)):
+        ask(asked)
+    failures = execute(found.steps, TreeWriter(root), found.systemctl, say)
+    for failure in failures:
+        say(f"[!] {failure}")
+    if failures:
+        raise OperationFailed(
+            f"{len(failures)} of {len(found.steps)} steps",
+            "did not work; the services concerned stay closed, and nothing runs in the open",
+            "Look at wgconfine status; run wgconfine apply again once it is mended.",
+        )
+    return ExitCode.OK
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def disturbing(steps: Iterable[Step]) -> list[UnitStep]:
+    return [
+        step
+        for step in steps
+        if isinstance(step, UnitStep) and step.action in {Action.STOP, Action.RESTART}
+    ]
+
+
+def ask(steps: Iterable[UnitStep]) -> None:
+    for step in steps:
+        print(step.describe())
+    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Refused("Nothing was changed.")

@@ -1,0 +1,172 @@
+"""The command line itself: arguments in, exit code out, and every error as one clear message."""
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+from wgconfine import __version__
+from wgconfine.config.escape import escape
+from wgconfine.model.errors import ExitCode, ProblemsFound, WgconfineError
+
+__all__ = ["build_parser", "main"]
+
+EPILOG = """\
+exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
+5 plan has changes, 70 internal error, 78 settings are wrong
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose usage errors fit on two lines."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+
+
+def build_parser() -> Parser:
+    """Give the parser of the whole command line; completions and man pages are checked against it."""
+    parser = Parser(
+        prog="wgconfine",
+        description="Confine systemd services to a WireGuard tunnel, and prove it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"wgconfine {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an internal error arose")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    tree = Parser(add_help=False)
+    tree.add_argument(
+        "--root", metavar="DIR", type=Path, default=Path("/"), help="work on the tree below DIR"
+    )
+    python = Parser(add_help=False)
+    python.add_argument(
+        "--python", metavar="PATH", type=PurePosixPath, help="interpreter for the units"
+    )
+    yes = Parser(add_help=False)
+    yes.add_argument("--yes", action="store_true", help="do not ask")
+
+    check = commands.add_parser("check", parents=[tree], help="say all that is wrong in settings")
+    check.add_argument("files", nargs="*", metavar="FILE", help="default: /etc/wgconfine/*.toml")
+
+    plan = commands.add_parser("plan", parents=[tree, python], help="say what apply would do")
+    plan.add_argument("-v", "--verbose", action="store_true", help="show the text of each change")
+
+    apply = commands.add_parser(
+        "apply", parents=[tree, python, yes], help="make the machine match the settings"
+    )
+    apply.add_argument("--dry-run", action="store_true", help="the same as plan")
+    apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
+
+    remove = commands.add_parser("remove", parents=[tree, yes], help="take a tunnel away")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument(
+        "--release", action="store_true", help="let its services run in the open again"
+    )
+    remove.add_argument(
+        "--purge", action="store_true", help="delete its settings too, and keys in /etc/wgconfine"
+    )
+
+    release = commands.add_parser(
+        "release", parents=[tree, yes], help="let services run in the open again"
+    )
+    release.add_argument("units", nargs="+", metavar="UNIT")
+
+    render = commands.add_parser(
+        "render", parents=[tree, python], help="write the files of apply somewhere else"
+    )
+    render.add_argument("--output", metavar="DIR", type=Path, required=True)
+
+    status = commands.add_parser("status", help="show tunnels and services as they are")
+    status.add_argument("names", nargs="*", metavar="NAME")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Do what the command line says; each command's modules are imported when it is used."""
+    # ruff: noqa: PLC0415
+    match arguments.command:
+        case "check":
+            from wgconfine.cli.check import run_check
+
+            return run_check(arguments.root, arguments.files)
+        case "plan" | "apply" if arguments.command == "plan" or arguments.dry_run:
+            from wgconfine.cli.apply import run_plan
+
+            return run_plan(arguments.root, verbose=arguments.verbose, python=arguments.python)
+        case "apply":
+            from wgconfine.cli.apply import run_apply
+
+            return run_apply(arguments.root, yes=arguments.yes, python=arguments.python)
+        case "remove":
+            from wgconfine.cli.remove import run_remove
+
+            return run_remove(
+                arguments.root,
+                arguments.name,
+                release=arguments.release,
+                purge=arguments.purge,
+                yes=arguments.yes,
+            )
+        case "release":
+            from wgconfine.cli.release import run_release
+
+            return run_release(arguments.root, arguments.units, yes=arguments.yes)
+        case "render":
+            from wgconfine.cli.render import run_render
+
+            python = arguments.python or PurePosixPath("/usr/bin/python3")
+            return run_render(arguments.root, arguments.output, python=python)
+        case _:
+            from wgconfine.cli.status import run_status
+
+            return run_status(arguments.names, as_json=arguments.json)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code (model/errors.py has the table)."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return run(arguments)
+    except ProblemsFound as found:
+        for problem in found.problems:
+            complain(str(problem))
+        return found.exit_code
+    except WgconfineError as error:
+        complain(*str(error).splitlines())
+        return error.exit_code
+    except PermissionError as error:
+        complain(f"{error.filename}: {error.strerror}. Run it as root.")
+        return ExitCode.NEEDS_ROOT
+    except OSError as error:
+        complain(f"{error.filename or 'system'}: {error.strerror or error}.")
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
+        return report_internal(error, show=arguments.debug)
+
+
+def complain(*lines: str) -> None:
+    for line in lines:
+        print(escape(line), file=sys.stderr)
+
+
+def report_internal(error: Exception, *, show: bool) -> ExitCode:
+    """Say one line and keep the rest in a file that only its owner reads."""
+    text = "".join(traceback.format_exception(error))
+    if show:
+        print(text, file=sys.stderr)
+    descriptor, path = tempfile.mkstemp(prefix="wgconfine-error-", suffix=".txt")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    complain(f"Internal error: {type(error).__name__}. This is a defect of wgconfine; see {path}.")
+    return ExitCode.INTERNAL

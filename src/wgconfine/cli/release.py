@@ -1,0 +1,60 @@
+"""`wgconfine release UNIT…`: let services run in the open again. Nothing else ever does."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from wgconfine.cli.apply import carry_out
+from wgconfine.cli.survey import PATTERNS, closed_services, survey
+from wgconfine.config.edit import remove_service
+from wgconfine.config.unitnames import parse_service
+from wgconfine.model.errors import ExitCode, OperationFailed, Refused
+from wgconfine.model.settings import Settings, UnitName
+from wgconfine.system.lock import apply_lock
+from wgconfine.system.sources import fragments_of, load_all, write_settings
+from wgconfine.system.tree import read_installed
+
+__all__ = ["confirm_release", "run_release"]
+
+
+def run_release(root: Path, names: Sequence[str], *, yes: bool) -> ExitCode:
+    """Stop each service, take it out of `services` and of confinement, start it again if it ran.
+
+    Raises Refused without a terminal and `--yes`, and for a service that was never confined.
+    """
+    units = {parse_service(name) for name in names}
+    with apply_lock(root):
+        tunnels = load_all(root)
+        known = closed_services(read_installed(root, PATTERNS))
+        known |= {unit for settings in tunnels for unit in settings.services}
+        strangers = sorted(units - known)
+        if strangers:
+            what = "wgconfine has not confined it, so there is nothing to release"
+            raise OperationFailed(", ".join(strangers), what)
+        confirm_release(units, yes=yes)
+        remove_from_settings(root, tunnels, units)
+        return carry_out(survey(root, released=units), root, yes=True)
+
+
+def confirm_release(units: Iterable[UnitName], *, yes: bool) -> None:
+    """Have a person say that these may run in the open. Raises Refused."""
+    words = ", ".join(sorted(units))
+    if yes or not words:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"To release {words} without a terminal, say so: add --yes.")
+    print(f"{words}: will reach the network in the open, outside of any tunnel.")
+    if input("Release? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Refused("Nothing was changed.")
+
+
+def remove_from_settings(
+    root: Path, tunnels: Iterable[Settings], units: Iterable[UnitName]
+) -> None:
+    """Edit `services` in whichever file each unit stands; the next apply would close it again."""
+    for settings in tunnels:
+        for unit in units:
+            if unit in settings.services:
+                for path in (settings.path, *fragments_of(root, PurePosixPath(settings.path))):
+                    write_settings(root, path, partial(remove_service, unit=unit))

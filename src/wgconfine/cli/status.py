@@ -1,0 +1,46 @@
+"""`wgconfine status`: tunnels and services as they are."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wgconfine.cli.survey import PATTERNS, closed_services
+from wgconfine.model.errors import ExitCode, OperationFailed, ProblemsFound
+from wgconfine.model.settings import Settings
+from wgconfine.model.status import Status
+from wgconfine.report import status as words
+from wgconfine.system.observe import observe
+from wgconfine.system.sources import load_all
+from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.system.tree import read_installed
+
+__all__ = ["run_status"]
+
+
+def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
+    """Print the state of the named tunnels, or of all; 3 where a service runs outside of its tunnel.
+
+    Wrong settings are said on stderr and do not keep the rest from being shown.
+    """
+    root = Path("/")
+    tunnels: tuple[Settings, ...] = ()
+    try:
+        tunnels = load_all(root)
+    except ProblemsFound as found:
+        print(found, file=sys.stderr)
+    status = observe(RealSystemctl(), tunnels, closed_services(read_installed(root, PATTERNS)))
+    if names:
+        status = narrowed(status, names)
+    print(words.as_json(status) if as_json else words.as_text(status))
+    states = [service.state for tunnel in status.tunnels for service in tunnel.services]
+    states += [service.state for service in status.closed]
+    return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
+
+
+def narrowed(status: Status, names: Sequence[str]) -> Status:
+    known = {tunnel.name for tunnel in status.tunnels}
+    if strangers := sorted(set(names) - known):
+        raise OperationFailed(", ".join(strangers), "there is no such tunnel")
+    chosen = tuple(tunnel for tunnel in status.tunnels if tunnel.name in names)
+    return replace(status, tunnels=chosen, closed=())

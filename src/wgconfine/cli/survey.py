@@ -1,0 +1,108 @@
+"""Look at settings, units and files, and find what would have to be done: the first half of `apply`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.settings import Settings, UnitName
+from wgconfine.model.tree import Tree
+from wgconfine.plan.desired import Machine, check_services, desired_tree
+from wgconfine.plan.difference import Change, compare
+from wgconfine.plan.steps import Step, file_steps, live_steps
+from wgconfine.render.service import CLOSING_UNITS, closing_path
+from wgconfine.system.confcheck import check_sources
+from wgconfine.system.host import kernel_has_wireguard, trusted_interpreter
+from wgconfine.system.sources import load_all
+from wgconfine.system.systemctl import RealSystemctl, Systemctl
+from wgconfine.system.tree import read_installed
+from wgconfine.system.units import read_facts, unit_states
+from wgconfine.system.unitsearch import find_facts
+
+__all__ = ["PATTERNS", "Survey", "closed_services", "survey"]
+
+PATTERNS = (
+    "/etc/systemd/system/wgconfine*",
+    "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
+    "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
+    "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
+    f"{CLOSING_UNITS}/*.service.d/zz-wgconfine-closed.conf",
+    "/etc/systemd/network/10-wgconfine.network",
+    "/etc/NetworkManager/conf.d/wgconfine.conf",
+    "/etc/wgconfine/*.json",
+)
+"""Every place where a file of ours may lie."""
+
+LIVE = Path("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The settings, what differs from them, and the steps that would mend it, in order."""
+
+    tunnels: tuple[Settings, ...]
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    systemctl: Systemctl | None
+
+
+def survey(
+    root: Path,
+    *,
+    python: PurePosixPath | None = None,
+    released: Iterable[UnitName] = (),
+    edits: Iterable[Settings] = (),
+) -> Survey:
+    """Find out what `apply` would do below `root`, and change nothing.
+
+    `released` are services that somebody releases with this very command, `edits` tunnels as they are
+    going to be. Raises ProblemsFound with everything that is wrong.
+    """
+    edited = {settings.name: settings for settings in edits}
+    tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
+    enabled = [settings for settings in tunnels if settings.enable]
+    names = [unit for settings in enabled for unit in settings.services]
+    systemctl = RealSystemctl() if root == LIVE else None
+    facts = find_facts(root, names) if systemctl is None else read_facts(systemctl, names)
+    problems = check_services(enabled, facts)
+    if root == LIVE:
+        problems += check_sources(enabled)
+    if problems:
+        raise ProblemsFound(problems)
+    live = root == LIVE
+    machine = Machine(
+        python=python or (trusted_interpreter() if enabled else PurePosixPath("/usr/bin/python3")),
+        kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
+    )
+    installed = read_installed(root, PATTERNS)
+    free = frozenset(released)
+    unreleased = closed_services(installed) - free
+    changes = compare(desired_tree(tunnels, facts, machine, unreleased=unreleased), installed)
+    if systemctl is None:
+        steps = file_steps(changes)
+    else:
+        steps = live_steps(changes, running_units(systemctl, tunnels, installed), free)
+    return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
+
+
+def closed_services(installed: Tree) -> set[UnitName]:
+    """Give the services that have a closing file: confined once, and not released since."""
+    units = {UnitName(path.parent.name.removesuffix(".d")) for path in installed}
+    return {unit for unit in units if closing_path(unit) in installed}
+
+
+def running_units(
+    systemctl: Systemctl, tunnels: Iterable[Settings], installed: Tree
+) -> frozenset[str]:
+    """Give those of our services and tunnels that run, or are about to."""
+    names = {path.stem for path in installed if path.parent == PurePosixPath("/etc/wgconfine")}
+    names |= {settings.name for settings in tunnels}
+    units: set[str] = {unit for settings in tunnels for unit in settings.services}
+    units |= closed_services(installed)
+    for name in names:
+        units |= {f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service"}
+    states = unit_states(systemctl, sorted(units)) if units else {}
+    active = {"active", "activating", "reloading", "refreshing"}
+    return frozenset(unit for unit, state in states.items() if state.active in active)
+
+

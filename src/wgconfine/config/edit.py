@@ -1,0 +1,35 @@
+"""Edits of a settings file that keep its comments and its order. Text in, text out."""
+
+import tomlkit
+from tomlkit.items import Array
+
+__all__ = ["remove_service", "set_enable"]
+
+
+def remove_service(text: str, unit: str) -> str:
+    """Take `unit` out of `services`; a text that does not list it stays as it is.
+
+    The comment on the unit's own line goes with it. Raises ValueError if the text is not TOML.
+    """
+    document = tomlkit.parse(text.removeprefix("\ufeff"))
+    services = document.get("services")
+    if not isinstance(services, Array) or unit not in services:
+        return text
+    while unit in services:
+        services.remove(unit)
+    return tomlkit.dumps(document)
+
+
+def set_enable(text: str, *, enable: bool) -> str:
+    """Set `enable`; a text that says so already, by its silence for true, stays as it is.
+
+    Raises ValueError if the text is not TOML.
+    """
+    document = tomlkit.parse(text.removeprefix("\ufeff"))
+    if document.get("enable", True) is enable:
+        return text
+    if "enable" not in document:
+        # As the first line: any other place may part a comment from what it is about.
+        return "enable = false\n" + text.removeprefix("\ufeff")
+    document["enable"] = enable
+    return tomlkit.dumps(document)

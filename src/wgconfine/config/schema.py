@@ -1,0 +1,210 @@
+"""The tables of the settings: which keys there are, and what reads the value of each.
+
+`structure` does not stop at the first mistake: cattrs collects them all with their places, and its
+exceptions become `Finding`s here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+from cattrs import Converter
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, override
+
+from wgconfine.config.unitnames import parse_service
+from wgconfine.config.values import (
+    WrongValueError,
+    read_absolute_path,
+    read_address,
+    read_backend,
+    read_boolean,
+    read_credential,
+    read_endpoint,
+    read_fwmark,
+    read_keepalive,
+    read_mtu,
+    read_network,
+    read_port,
+    read_public_key,
+    read_resolver,
+    show,
+)
+from wgconfine.config.words import suggest
+from wgconfine.model.settings import Backend, IPAddress, IPInterface, Peer, UnitName
+
+__all__ = ["INLINE_KEYS", "KEYS", "LIST_KEYS", "Document", "Finding", "structure"]
+
+Read = Callable[[Any], Any]
+_T = TypeVar("_T")
+
+LIST_KEYS = ("services", "address", "peer", "dns")
+"""What a file of NAME.d may add to."""
+INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
+"""What stands in the place of `config`."""
+_LATER = (
+    "publish", "reach", "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "inbound",
+    "outbound", "health", "verify", "service", "port-forward",
+)  # fmt: skip
+_SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
+_ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file of settings: each key that it has, read; None for those it has not."""
+
+    enable: bool | None = None
+    config: PurePosixPath | None = None
+    address: tuple[IPInterface, ...] | None = None
+    private_key_file: PurePosixPath | None = None
+    private_key_credential: str | None = None
+    peer: tuple[Peer, ...] | None = None
+    services: tuple[UnitName, ...] | None = None
+    backend: Backend | None = None
+    dns: tuple[IPAddress, ...] | None = None
+    mtu: int | None = None
+    listen_port: int | None = None
+    fwmark: int | None = None
+
+
+KEYS = tuple(known.name.replace("_", "-") for known in fields(Document))
+"""Every key of the file that this version understands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong at `path`: keys, and positions in lists counted from 0."""
+
+    path: tuple[str | int, ...]
+    what: str
+    hint: str = ""
+
+
+def structure(table: Mapping[str, object]) -> tuple[Document, list[Finding]]:
+    """Read a file's table: what is right of it, and all that is wrong."""
+    try:
+        return _read_document(table), []
+    except ClassValidationError as error:
+        findings = list(_findings(error, ()))
+    wrong = {finding.path[0] for finding in findings}
+    return _read_document({key: table[key] for key in table if key not in wrong}), findings
+
+
+def _list_of(read: Read, *, empty: bool = True) -> Read:
+    def read_list(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise WrongValueError(f"{show(value)} is not a list")
+        if not value and not empty:
+            raise WrongValueError("the list is empty")
+        items, errors = [], []
+        for position, item in enumerate(value):
+            try:
+                items.append(read(item))
+            except (WrongValueError, ClassValidationError) as error:
+                error.add_note(IterableValidationNote("", position, object))
+                errors.append(error)
+        if errors:
+            raise IterableValidationError("", errors, list)
+        return tuple(items)
+
+    return read_list
+
+
+def _read_peers(value: Any) -> tuple[Peer, ...]:
+    if isinstance(value, dict):
+        raise WrongValueError("a table is not a list", "Write [[peer]], with two brackets")
+    peers: tuple[Peer, ...] = _list_of(_read_peer, empty=False)(value)
+    return peers
+
+
+def _read_peer(value: Any) -> Peer:
+    if not isinstance(value, dict):
+        raise WrongValueError(f"{show(value)} is not a table")
+    return _read_peer_table({"allowed-ips": _ALL_ADDRESSES, **value})
+
+
+def _table_reader(kind: type[_T], reads: Mapping[str, Read]) -> Callable[[Any], _T]:
+    overrides: dict[str, Any] = {
+        attribute: override(rename=_key_of(attribute), struct_hook=_as_hook(read))
+        for attribute, read in reads.items()
+    }
+    hook = make_dict_structure_fn(kind, _CONVERTER, **overrides)
+    return lambda value: hook(value, kind)
+
+
+def _as_hook(read: Read) -> Callable[[Any, Any], Any]:
+    return lambda value, _: read(value)
+
+
+def _findings(error: Exception, path: tuple[str | int, ...]) -> Iterator[Finding]:
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        for inner in error.exceptions:
+            yield from _findings(inner, (*path, *_place(inner)))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        for key in sorted(error.extra_fields):
+            yield _extra_key(key, path, [_key_of(known.name) for known in fields(error.cl)])
+    elif isinstance(error, WrongValueError):
+        yield Finding(path=path, what=error.what, hint=error.hint)
+    else:  # a KeyError: the generated reader did not find the key
+        yield Finding(path=path, what="it is missing")
+
+
+def _place(error: BaseException) -> tuple[str | int, ...]:
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            return (_key_of(note.name),)
+        if isinstance(note, IterableValidationNote):
+            return (note.index,)
+    return ()
+
+
+def _key_of(attribute: str) -> str:
+    return attribute.replace("_", "-")
+
+
+def _extra_key(key: str, path: tuple[str | int, ...], known: list[str]) -> Finding:
+    place = (*path, key)
+    if key in _LATER and not path:
+        return Finding(path=place, what="not yet supported by this version")
+    if (secret := key.lower().replace("_", "").replace("-", "")) in _SECRETS:
+        hint = f"Name a file that holds it in {_SECRETS[secret]}"
+        return Finding(path=place, what="a secret is never written into the settings", hint=hint)
+    return Finding(path=place, what="unknown key", hint=suggest(key, known))
+
+
+_CONVERTER = Converter(detailed_validation=True, forbid_extra_keys=True)
+_read_peer_table = _table_reader(
+    Peer,
+    {
+        "public_key": read_public_key,
+        "endpoint": read_endpoint,
+        "allowed_ips": _list_of(read_network, empty=False),
+        "preshared_key_file": read_absolute_path,
+        "persistent_keepalive": read_keepalive,
+    },
+)
+_read_document = _table_reader(
+    Document,
+    {
+        "enable": read_boolean,
+        "config": read_absolute_path,
+        "address": _list_of(read_address, empty=False),
+        "private_key_file": read_absolute_path,
+        "private_key_credential": read_credential,
+        "peer": _read_peers,
+        "services": _list_of(parse_service),
+        "backend": read_backend,
+        "dns": _list_of(read_resolver),
+        "mtu": read_mtu,
+        "listen_port": read_port,
+        "fwmark": read_fwmark,
+    },
+)

@@ -1,0 +1,222 @@
+"""/etc/wgconfine/NAME.toml and NAME.d/*.toml: text in, `Settings` or every problem at once out."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
+from wgconfine.config.escape import escape, holds_key, quote
+from wgconfine.config.places import place_of
+from wgconfine.config.schema import INLINE_KEYS, KEYS, LIST_KEYS, Document, Finding, structure
+from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.problem import Problem
+from wgconfine.model.settings import (
+    Backend,
+    ConfFile,
+    Inline,
+    Settings,
+    TunnelName,
+)
+
+__all__ = ["parse_settings", "parse_tunnel_name"]
+
+_T = TypeVar("_T")
+_NAME_MAX = 31
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """A file of settings; `table` is what TOML made of it, `document` what is right in that."""
+
+    path: PurePosixPath
+    table: Mapping[str, object]
+    document: Document
+
+
+def parse_tunnel_name(text: str) -> TunnelName:
+    """Read a tunnel's name, `[a-z0-9][a-z0-9-]{0,30}`. Raises ProblemsFound."""
+    plain = _NAME_CHARACTERS.issuperset(text) and not text.startswith("-")
+    if not plain or not 1 <= len(text) <= _NAME_MAX:
+        what = "not the name of a tunnel"
+        hint = (
+            f"Use small letters, digits and '-', at most {_NAME_MAX}, and no '-' at the beginning"
+        )
+        raise ProblemsFound([Problem(where=quote(text), what=what, hint=hint)])
+    return TunnelName(text)
+
+
+def parse_settings(name: str, texts: Sequence[tuple[PurePosixPath, str]]) -> Settings:
+    """Read the settings of a tunnel: NAME.toml first, then the files of NAME.d in their order.
+
+    Raises ProblemsFound with every problem of every file.
+    """
+    problems: list[Problem] = []
+    files: list[_File] = []
+    try:
+        parse_tunnel_name(name)
+    except ProblemsFound as error:
+        problems.extend(error.problems)
+    for position, (path, text) in enumerate(texts):
+        try:
+            table = _load(path, text)
+        except ProblemsFound as error:
+            problems.extend(error.problems)
+            continue
+        findings = list(_not_lists(table)) if position else []
+        wrong = {finding.path[0] for finding in findings}
+        document, more = structure({key: table[key] for key in table if key not in wrong})
+        problems.extend(_problem(path, finding) for finding in (*findings, *more))
+        files.append(_File(path=path, table=table, document=document))
+    if len(files) == len(texts):  # else what seems to be missing may stand in the unreadable one
+        problems.extend(_check_source(files))
+    problems.extend(_check_services(files))
+    problems.extend(_check_peers(files))
+    problems.extend(_check_reach(files))
+    if problems:
+        raise ProblemsFound(problems)
+    return _build(TunnelName(name), files, [text for _, text in texts])
+
+
+def _load(path: PurePosixPath, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        words = str(error)
+    except RecursionError:
+        words = "too deeply nested"
+    except ValueError:  # int() refuses numbers of over 4300 digits
+        words = "a number is too long"
+    # Before Python 3.14, which has attributes for it, the line is in the message's last words.
+    what, _, place = words.partition(" (at ")
+    line = place.removeprefix("line ").partition(",")[0]
+    if place.startswith("end of document"):
+        line = str(text.count("\n") + 1)
+    where = f"{place_of(path)}:{line}" if line else place_of(path)
+    # Some messages name a key of the file, and a secret may have got into its place.
+    what = "not TOML" if holds_key(what) else f"not TOML: {escape(what)}"
+    raise ProblemsFound([Problem(where=where, what=what)])
+
+
+def _problem(path: PurePosixPath, finding: Finding) -> Problem:
+    where = place_of(path, *finding.path)
+    return Problem(where=where, what=finding.what, hint=finding.hint)
+
+
+def _not_lists(table: Mapping[str, object]) -> Iterator[Finding]:
+    for key in table:
+        if key in KEYS and key not in LIST_KEYS:
+            what = "this file can only add to lists"
+            yield Finding(path=(key,), what=what, hint="Set it in the tunnel's own file")
+
+
+def _given(files: Iterable[_File]) -> dict[str, PurePosixPath]:
+    """Give the keys that are there, right or wrong, and the first file of each."""
+    given: dict[str, PurePosixPath] = {}
+    for file in files:
+        for key in file.table:
+            given.setdefault(key, file.path)
+    return given
+
+
+def _check_source(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that the tunnel is described once: by a `.conf`, or by the inline keys."""
+    main, given = files[0].path, _given(files)
+    inline = [key for key in INLINE_KEYS if key in given]
+    if "config" in given:
+        for key in inline:
+            yield Problem(where=place_of(given[key], key), what="it cannot stand beside config")
+        return
+    if not inline:
+        what = "it says neither config nor address, private-key-file and [[peer]]"
+        yield Problem(where=place_of(main), what=what, hint="Name a wg-quick file in config")
+        return
+    for key in ("address", "peer"):
+        if key not in given:
+            yield Problem(where=place_of(main, key), what="it is missing")
+    sources = [key for key in inline if key.startswith("private-key")]
+    if len(sources) != 1:
+        what = "it stands beside private-key-credential" if sources else "it is missing"
+        hint = "Keep one of them" if sources else "Name the file or the credential of the key"
+        yield Problem(where=place_of(main, "private-key-file"), what=what, hint=hint)
+    if "dns" not in given:
+        yield Problem(where=place_of(main, "dns"), what="it is missing", hint=DNS_HINT)
+
+
+def _check_services(files: Sequence[_File]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for file in files:
+        services = file.table.get("services")
+        for position, unit in enumerate(services if isinstance(services, list) else ()):
+            place = place_of(file.path, "services", position)
+            if isinstance(unit, str) and first.setdefault(unit, place) != place:
+                what = f"{quote(unit)} is already listed, at {first[unit]}"
+                yield Problem(where=place, what=what)
+
+
+def _check_peers(files: Sequence[_File]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for file in files:
+        for position, peer in enumerate(file.document.peer or ()):
+            place = place_of(file.path, "peer", position, "public-key")
+            if first.setdefault(peer.public_key, place) != place:
+                what = f"it is that of another peer, at {first[peer.public_key]}"
+                yield Problem(where=place, what=what)
+
+
+def _check_reach(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that an inline tunnel can carry its addresses and leads to its resolvers."""
+    document = _merge(files)
+    addresses = document.address or ()
+    if document.mtu is not None and (what := too_small(document.mtu, addresses)):
+        yield Problem(where=place_of(files[0].path, "mtu"), what=what)
+    if document.dns and document.address and document.peer:
+        networks = [network for peer in document.peer for network in peer.allowed_ips]
+        if what := unreachable(document.dns, addresses, networks):
+            yield Problem(where=place_of(_given(files)["dns"], "dns"), what=what, hint=REACH_HINT)
+
+
+def _merge(files: Sequence[_File]) -> Document:
+    documents = [file.document for file in files]
+    return replace(
+        documents[0] if documents else Document(),
+        services=_joined(document.services for document in documents),
+        address=_joined(document.address for document in documents),
+        peer=_joined(document.peer for document in documents),
+        dns=_joined(document.dns for document in documents),
+    )
+
+
+def _joined(lists: Iterable[tuple[_T, ...] | None]) -> tuple[_T, ...] | None:
+    """Join the lists that are there, each value once."""
+    there = [values for values in lists if values is not None]
+    return tuple(dict.fromkeys(chain.from_iterable(there))) if there else None
+
+
+def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Settings:
+    document = _merge(files)
+    source = ConfFile(path=document.config) if document.config is not None else None
+    return Settings(
+        name=name,
+        path=files[0].path,
+        # A NUL cannot be in TOML: so no text can move from one file to the next unnoticed.
+        digest=sha256("\0".join(texts).encode()).hexdigest(),
+        wireguard=source
+        or Inline(
+            address=document.address or (),
+            peers=document.peer or (),
+            private_key_file=document.private_key_file,
+            private_key_credential=document.private_key_credential,
+        ),
+        enable=document.enable is not False,
+        services=document.services or (),
+        backend=document.backend or Backend.AUTO,
+        dns=document.dns,
+        mtu=document.mtu,
+        listen_port=document.listen_port,
+        fwmark=document.fwmark,
+    )

@@ -1,0 +1,37 @@
+"""Names of the services that a tunnel may confine: systemd.unit(5)."""
+
+from wgconfine.config.escape import quote
+from wgconfine.config.values import WrongValueError, show
+from wgconfine.model.settings import UnitName
+
+__all__ = ["parse_service"]
+
+_MAX = 255  # UNIT_NAME_MAX of systemd, less the NUL
+_CHARACTERS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@",
+)
+_TRIGGERS = ("socket", "timer", "path")
+_OTHER_TYPES = ("target", "mount", "automount", "swap", "slice", "scope", "device")
+
+
+def parse_service(value: object) -> UnitName:
+    """Read the full name of a system service; an instance is one, a bare template is not."""
+    if not isinstance(value, str) or not value or len(value) > _MAX:
+        raise WrongValueError(f"{show(value)} is not the name of a service")
+    stem, dot, suffix = value.rpartition(".")
+    prefix, at, instance = stem.partition("@")
+    if not _CHARACTERS.issuperset(value) or value.startswith((".", "@")):
+        raise WrongValueError(f"{show(value)} is not the name of a service")
+    if dot and suffix in _TRIGGERS:
+        hint = f"Name the service it starts: {quote(stem + '.service')}"
+        raise WrongValueError(f"{show(value)} is not a service", hint)
+    if dot and suffix in _OTHER_TYPES:
+        raise WrongValueError(f"{show(value)} is not a service")
+    if suffix != "service":
+        raise WrongValueError(f"{show(value)} has no suffix", f"Write {quote(value + '.service')}")
+    if at and not instance:
+        hint = f"Name each instance: {quote(prefix + '@INSTANCE.service')}"
+        raise WrongValueError(f"{show(value)} is a template, not a service", hint)
+    if value.startswith("wgconfine"):
+        raise WrongValueError(f"{show(value)} is a unit of wgconfine itself")
+    return UnitName(value)

@@ -1,0 +1,86 @@
+"""Whether a unit's commands do their work in the unit, or ask somebody outside of it. Pure."""
+
+from collections.abc import Iterator
+
+from wgconfine.config.escape import quote
+from wgconfine.model.problem import Problem
+from wgconfine.model.units import UnitFacts
+from wgconfine.plan.commandline import Command, commands_of, split_words
+from wgconfine.plan.settled import list_lines, problem_at
+
+__all__ = ["COMMAND_RULES"]
+
+_RUNS_BEFORE = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
+_RUNS = (*_RUNS_BEFORE, "ExecReload", "ExecStop", "ExecStopPost")
+
+_CLIENTS = {
+    "docker": "dockerd",
+    "docker-compose": "dockerd",
+    "nerdctl": "containerd",
+    "ctr": "containerd",
+    "crictl": "the container runtime",
+    "podman-remote": "podman's service",
+    "lxc": "lxd",
+    "incus": "incusd",
+    "virsh": "libvirtd",
+    "machinectl": "systemd-machined",
+    "systemd-run": "systemd itself",
+    "kubectl": "the cluster",
+}
+_STARTS_UNITS = frozenset(
+    {"start", "restart", "try-restart", "reload-or-restart", "isolate", "enable", "reenable"}
+)
+
+
+def _works_elsewhere(facts: UnitFacts) -> Iterator[Problem]:
+    """Evidence 26: confining a client confines nothing."""
+    for key in _RUNS:
+        for line in list_lines(facts, "Service", key):
+            for command in commands_of(line.value):
+                daemon = _daemon_of(command, facts)
+                if daemon:
+                    yield problem_at(
+                        facts,
+                        line,
+                        f"{key}= runs {quote(command[0])}, which only asks {daemon}: the work is"
+                        " done elsewhere, outside of the tunnel",
+                        "Confine the daemon's own unit, or run the program without it",
+                    )
+
+
+def _daemon_of(command: Command, facts: UnitFacts) -> str:
+    program, *arguments = command
+    if program == "podman" and _is_remote(arguments, facts):
+        return "podman's service"
+    if program == "snap" and arguments[:1] == ["run"]:  # in mounts of its own, with the host's /run
+        return "snapd"
+    return _CLIENTS.get(program, "")
+
+
+def _is_remote(arguments: list[str], facts: UnitFacts) -> bool:
+    options = {argument.partition("=")[0] for argument in arguments}
+    if options & {"--remote", "-r", "--url", "--connection"}:
+        return True
+    return any(
+        word.startswith(("CONTAINER_HOST=", "CONTAINER_CONNECTION="))
+        for line in list_lines(facts, "Service", "Environment")
+        for word in split_words(line.value)
+    )
+
+
+def _starts_others(facts: UnitFacts) -> Iterator[Problem]:
+    """What it starts runs in the host's namespace, and inside there is no way to PID 1 to ask."""
+    for key in _RUNS_BEFORE:
+        for line in list_lines(facts, "Service", key):
+            for program, *arguments in commands_of(line.value):
+                if program == "systemctl" and _STARTS_UNITS & set(arguments):
+                    yield problem_at(
+                        facts,
+                        line,
+                        f"{key}= starts another unit by systemctl, which a confined service cannot"
+                        " reach, and what it starts would run outside of the tunnel",
+                        "Order the other unit by Wants= and After=, and confine it too",
+                    )
+
+
+COMMAND_RULES = (_works_elsewhere, _starts_others)

@@ -1,0 +1,64 @@
+"""Carry steps out, one after the other, each said before it is done."""
+
+from collections.abc import Callable, Iterable
+
+from wgconfine.model.errors import OperationFailed
+from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
+from wgconfine.system.systemctl import Systemctl
+from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
+
+__all__ = ["execute"]
+
+
+def execute(
+    steps: Iterable[Step],
+    writer: TreeWriter,
+    systemctl: Systemctl | None,
+    say: Callable[[str], None],
+) -> list[OperationFailed]:
+    """Do every step; gives the unit steps that failed where going on is safe.
+
+    A file that can't be written or a service that can't be stopped ends it at once (raises
+    OperationFailed): what follows relies on it. A tunnel or service that does not start is refused
+    by its own guard, so that the rest is still done. `systemctl` is None for a tree that no systemd
+    runs from.
+    """
+    failures = []
+    for step in steps:
+        say(f"[#] {step.describe()}")
+        if isinstance(step, FileStep):
+            write(step, writer, say)
+        elif systemctl is not None:
+            try:
+                ask(step, systemctl)
+            except OperationFailed as failure:
+                if step.action in {Action.STOP, Action.DAEMON_RELOAD}:
+                    raise
+                failures.append(failure)
+    return failures
+
+
+def write(step: FileStep, writer: TreeWriter, say: Callable[[str], None]) -> None:
+    change = step.change
+    try:
+        if change.after is None:
+            writer.remove(change.path)
+        else:
+            writer.put(change.after)
+    except ReadOnlyPlace as place:
+        # Without the closing file the drop-in alone confines; verify says so as long as it lasts.
+        say(f"[!] closing file not available: {place}")
+
+
+def ask(step: UnitStep, systemctl: Systemctl) -> None:
+    match step.action:
+        case Action.DAEMON_RELOAD:
+            systemctl.daemon_reload()
+        case Action.STOP:
+            systemctl.stop(step.units)
+        case Action.START:
+            systemctl.start(step.units)
+        case Action.RESTART:
+            systemctl.restart(step.units)
+        case Action.RELOAD:
+            systemctl.reload(step.units)

@@ -1,0 +1,53 @@
+"""What this machine can do, and whether the interpreter that units shall run may be trusted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import wgconfine
+from wgconfine.model.errors import OperationFailed
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.runtime.trusted import open_trusted
+
+__all__ = ["kernel_has_wireguard", "trusted_interpreter"]
+
+HINT = (
+    "Install wgconfine where only root can write, such as a virtual environment in /opt: "
+    "units would run it as root at every boot"
+)
+
+
+def trusted_interpreter() -> PurePosixPath:
+    """Give the interpreter that this process runs under, for the units of ours.
+
+    Raises OperationFailed unless it and the package belong to root, with every directory on the way,
+    and lie outside /home: what can be changed by others must not be executed by PID 1.
+    """
+    interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 — resolve() would leave the venv
+    for path in (interpreter, os.path.abspath(wgconfine.__file__)):  # noqa: PTH100
+        if path.startswith(("/home/", "/root/", "/tmp/", "/run/user/")):  # noqa: S108 — refused
+            raise OperationFailed(path, "units can't run what lies there", HINT)
+        try:
+            os.close(open_trusted(path, secret=False))
+        except Failure as failure:
+            raise OperationFailed("the interpreter for units", str(failure), HINT) from failure
+    return PurePosixPath(interpreter)
+
+
+def kernel_has_wireguard() -> bool:
+    """Tell whether the kernel makes WireGuard links, by making one in a namespace thrown away.
+
+    Without the right to do that (not root), by whether the module is there already.
+    """
+    if os.geteuid() != 0:
+        return Path("/sys/module/wireguard").exists()
+    command = ["unshare", "--net", "ip", "link", "add", "wg0", "type", "wireguard"]
+    try:
+        done = subprocess.run(
+            command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise OperationFailed(" ".join(command), str(error)) from error
+    return done.returncode == 0

@@ -1,0 +1,195 @@
+"""Read the state of the running machine for `status`: systemd's units, the links, the namespaces."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.state import UnitState, judge
+from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
+from wgconfine.render.record import record_path
+from wgconfine.runtime.namespace import identity
+from wgconfine.runtime.paths import LINK, named_namespace, record_of_namespace, tunnel_state
+from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.system.systemctl import Systemctl
+from wgconfine.system.units import unit_states
+
+__all__ = ["observe"]
+
+States = Mapping[str, UnitState]
+
+
+def observe(
+    systemctl: Systemctl, tunnels: Iterable[Settings], closed: Iterable[UnitName]
+) -> Status:
+    """Give everything that `status` shows. Reads only; what needs root and is not seen is left out."""
+    declared = {settings.name: settings for settings in tunnels}
+    records = {name: record for name in installed_names() if (record := read_record(name))}
+    names = sorted(declared.keys() | records.keys())
+    services = {name: services_of(declared.get(name), records.get(name)) for name in names}
+    confined = {unit for units in services.values() for unit in units}
+    left = sorted(set(closed) - confined)
+    units = [unit for name in names for unit in own_units(name)]
+    units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
+    states = unit_states(systemctl, units) if units else {}
+    return Status(
+        tunnels=tuple(
+            tunnel_status(name, declared.get(name), records.get(name), services[name], states)
+            for name in names
+        ),
+        closed=tuple(closed_status(unit, states[unit]) for unit in left),
+    )
+
+
+def installed_names() -> list[TunnelName]:
+    return [TunnelName(path.stem) for path in Path("/etc/wgconfine").glob("*.json")]
+
+
+def read_record(name: TunnelName) -> dict[str, object] | None:
+    try:
+        values = json.loads(Path(record_path(name)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def services_of(
+    settings: Settings | None, record: Mapping[str, object] | None
+) -> tuple[UnitName, ...]:
+    """Give what is confined by what is installed, or will be."""
+    found: list[UnitName] = list(settings.services) if settings and settings.enable else []
+    listed = record.get("services") if record else None
+    if isinstance(listed, list):
+        found += [UnitName(unit) for unit in listed if unit not in found]
+    return tuple(found)
+
+
+def own_units(name: TunnelName) -> tuple[str, str, str]:
+    return (
+        f"wgconfine-netns@{name}.service",
+        f"wgconfine@{name}.service",
+        f"wgconfine-wireguard@{name}.service",
+    )
+
+
+def want_target(unit: UnitName) -> str:
+    return f"wgconfine-want@{unit.removesuffix('.service')}.target"
+
+
+def tunnel_status(
+    name: TunnelName,
+    settings: Settings | None,
+    record: Mapping[str, object] | None,
+    services: Iterable[UnitName],
+    states: States,
+) -> TunnelStatus:
+    netns, tunnel, wireguard = (states[unit] for unit in own_units(name))
+    userspace = record is not None and record.get("backend") == "userspace"
+    problems = []
+    if record is None and settings is not None and settings.enable:
+        problems.append("not applied yet: wgconfine apply")
+    elif record is not None and (settings is None or not settings.enable):
+        problems.append("no longer in the settings: wgconfine apply")
+    elif record and settings and record.get("settings-digest") != settings.digest:
+        problems.append("the settings have changed since: wgconfine apply")
+    for state in (netns, tunnel, *((wireguard,) if userspace else ())):
+        if judge(state) in {"failed", "refused"}:
+            problems.append(f"{state.name} failed: journalctl -u {state.name}")
+    return TunnelStatus(
+        name=name,
+        state=tunnel_word(settings, tunnel),
+        backend=str(record.get("backend")) if record else "",
+        peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
+        services=tuple(service_status(name, states[unit], states) for unit in services),
+        problems=tuple(problems),
+    )
+
+
+def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
+    if judge(tunnel) == "running":
+        return "up"
+    if settings is not None and not settings.enable:
+        return "disabled"
+    return "down" if judge(tunnel) == "stopped" else judge(tunnel)
+
+
+def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
+    """Judge one service; a running one by the namespace that its main process is really in."""
+    unit, word = UnitName(state.name), judge(state)
+    why = ""
+    shown: str = word
+    if word == "running" and state.main_pid:
+        inside = identity(f"/proc/{state.main_pid}/ns/net")
+        if inside is None:
+            why = "its namespace can't be seen: run this as root"
+        elif inside != identity(record_of_namespace(name)):
+            shown, why = "NOT CONFINED", "its process is in another namespace: systemctl stop it"
+        else:
+            shown = "confined"
+    elif word == "refused":
+        why = reason_of_refusal(name, state)
+    elif word == "stopped" and judge(states[want_target(unit)]) == "running":
+        shown, why = "waiting", f"for wgconfine@{name}.service; it starts when that does"
+    if state.need_daemon_reload:
+        why = "; ".join(filter(None, (why, "its unit changed on disk: systemctl daemon-reload")))
+    return ServiceStatus(unit=unit, state=shown, why=why)
+
+
+def reason_of_refusal(name: TunnelName, state: UnitState) -> str:
+    needed = (
+        named_namespace(name),
+        record_of_namespace(name),
+        f"{tunnel_state(name)}/resolv.conf",
+        f"{tunnel_state(name)}/nsswitch.conf",
+    )
+    missing = [path for path in needed if not os.path.exists(path)]  # noqa: PTH110 — /run, by name
+    if missing:
+        return f"{missing[0]} is missing: systemctl restart wgconfine-netns@{name}.service"
+    if identity(needed[0]) != identity(needed[1]):
+        return f"another namespace has taken the name {needed[0]}"
+    if state.guard_fired:
+        return "its guard found it outside of the tunnel's namespace, or it is closed"
+    if state.assertion is False:
+        return "an Assert…= of the unit does not hold: systemctl status it"
+    if state.condition is False:
+        return "a Condition…= of the unit does not hold: systemctl status it"
+    return "it could not be set up inside: journalctl -u it"
+
+
+def closed_status(unit: UnitName, state: UnitState) -> ServiceStatus:
+    word = judge(state)
+    shown = "NOT CONFINED" if word == "running" else "closed"
+    why = f"not confined and not released: wgconfine release {unit}"
+    return ServiceStatus(unit=unit, state=shown, why=why)
+
+
+def read_peers(name: TunnelName, link: str) -> tuple[PeerStatus, ...]:
+    """Ask `wg show LINK dump` inside the namespace; its first line holds keys and is dropped."""
+    namespace = record_of_namespace(name)
+    if os.geteuid() != 0 or identity(namespace) is None:
+        return ()
+    done = subprocess.run(
+        ["nsenter", f"--net={namespace}", "wg", "show", link, "dump"],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    peers = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    return tuple(peer_status(fields) for fields in peers if done.returncode == 0)
+
+
+def peer_status(fields: list[str]) -> PeerStatus:
+    public_key, _, endpoint, _, handshake, received, sent, _ = fields
+    age = None if handshake == "0" else max(0, int(time.time()) - int(handshake))
+    return PeerStatus(
+        public_key=public_key,
+        endpoint=None if endpoint == "(none)" else endpoint,
+        handshake_age=age,
+        received=int(received),
+        sent=int(sent),
+    )

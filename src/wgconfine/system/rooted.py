@@ -1,0 +1,93 @@
+"""Reading below a root directory as that system itself would: its links lead nowhere else."""
+
+import os
+import stat
+from pathlib import Path, PurePosixPath
+
+__all__ = ["RootedFiles"]
+
+_MOST_LINKS = 40  # as the kernel's
+
+
+class RootedFiles:
+    """The files of the system that lies at `root`, by their absolute paths there.
+
+    A symbolic link is followed within that system: absolute ones and `..` end at its root. Nothing
+    is written. What cannot be read is as if it were not there, but for text, which raises OSError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def on_host(self, path: PurePosixPath) -> Path:
+        """Where a path without links lies on this machine."""
+        return self.root / path.relative_to("/")
+
+    def resolve(self, path: PurePosixPath) -> PurePosixPath | None:
+        """The path less its links; None if it, or what a link points to, is not there."""
+        pending = list(reversed(path.parts[1:]))
+        resolved = PurePosixPath("/")
+        links = 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                resolved = resolved.parent
+                continue
+            target = self.link_target(resolved / part)
+            if target is None:
+                resolved /= part
+                if not os.path.lexists(self.on_host(resolved)):
+                    return None
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                return None
+            if target.is_absolute():
+                resolved = PurePosixPath("/")
+            pending.extend(reversed([part for part in target.parts if part != "/"]))
+        return resolved
+
+    def link_target(self, path: PurePosixPath) -> PurePosixPath | None:
+        """What a link says; None for what is no link. The parent of `path` must be resolved."""
+        try:
+            return PurePosixPath(self.on_host(path).readlink())
+        except OSError:
+            return None
+
+    def listed(self, directory: PurePosixPath) -> tuple[str, ...]:
+        """The names in a directory, sorted; none where there is no such directory."""
+        resolved = self.resolve(directory)
+        if resolved is None:
+            return ()
+        try:
+            return tuple(sorted(entry.name for entry in self.on_host(resolved).iterdir()))
+        except OSError:
+            return ()
+
+    def is_directory(self, path: PurePosixPath) -> bool:
+        resolved = self.resolve(path)
+        return resolved is not None and self.on_host(resolved).is_dir()
+
+    def text(self, path: PurePosixPath) -> str | None:
+        """A file's text, other bytes than UTF-8 as surrogates; empty for a device (/dev/null).
+
+        None where there is no such file.
+        """
+        resolved = self.resolve(path)
+        if resolved is None:
+            # In a tree without /dev a link to /dev/null still says what it says.
+            return "" if self._names_null(path) else None
+        descriptor = os.open(self.on_host(resolved), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return ""
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read().decode(errors="surrogateescape")
+        finally:
+            os.close(descriptor)
+
+    def _names_null(self, path: PurePosixPath) -> bool:
+        parent = self.resolve(path.parent)
+        return parent is not None and self.link_target(parent / path.name) == PurePosixPath(
+            "/dev/null"
+        )

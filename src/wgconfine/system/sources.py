@@ -1,0 +1,110 @@
+"""The settings of all tunnels as they lie in /etc/wgconfine, read by the rules for trusted files."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from wgconfine.config.check import check_all
+from wgconfine.config.settings import parse_settings
+from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.problem import Problem
+from wgconfine.model.settings import Settings
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.trusted import read_trusted
+
+__all__ = [
+    "PLACE",
+    "below",
+    "fragments_of",
+    "load_all",
+    "load_file",
+    "read_all",
+    "read_files",
+    "write_settings",
+]
+
+PLACE = PurePosixPath("/etc/wgconfine")
+
+
+def read_all(root: Path) -> tuple[list[Settings], list[Problem]]:
+    """Give every tunnel below `root` that can be read, and every problem of every file."""
+    paths = sorted(below(root, PLACE).glob("*.toml"))
+    return read_files(root, [PLACE / path.name for path in paths])
+
+
+def read_files(root: Path, paths: Iterable[PurePosixPath]) -> tuple[list[Settings], list[Problem]]:
+    """The same for these files."""
+    tunnels: list[Settings] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            tunnels.append(load_file(root, path))
+        except ProblemsFound as found:
+            problems += found.problems
+    return tunnels, problems + check_all(tunnels)
+
+
+def load_all(root: Path) -> tuple[Settings, ...]:
+    """Give every tunnel below `root`. Raises ProblemsFound with every problem of every file."""
+    tunnels, problems = read_all(root)
+    if problems:
+        raise ProblemsFound(problems)
+    return tuple(tunnels)
+
+
+def load_file(root: Path, path: PurePosixPath) -> Settings:
+    """Give one tunnel: its file and the fragments beside it. Raises ProblemsFound."""
+    sources = [path, *fragments_of(root, path)]
+    return parse_settings(path.stem, [(each, read_text(root, each)) for each in sources])
+
+
+def fragments_of(root: Path, path: PurePosixPath) -> Sequence[PurePosixPath]:
+    """Give NAME.d/*.toml in the order in which they are read."""
+    directory = path.with_suffix(".d")
+    return [directory / each.name for each in sorted(below(root, directory).glob("*.toml"))]
+
+
+def below(root: Path, path: PurePosixPath) -> Path:
+    return root / path.relative_to("/")
+
+
+def read_text(root: Path, path: PurePosixPath) -> str:
+    """Read settings: who can write there decides what leaves the tunnel, so that must be root alone.
+
+    The files of another tree (`--root DIR`) are its builder's own matter.
+    """
+    try:
+        if root == Path("/"):
+            return read_trusted(str(path), secret=False).decode()
+        return below(root, path).read_text(encoding="utf-8")
+    except Failure as failure:
+        raise ProblemsFound([Problem(where=str(path), what=str(failure).rstrip("."))]) from None
+    except OSError as error:
+        what = error.strerror or "can't be read"
+        raise ProblemsFound([Problem(where=str(path), what=what)]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = Problem(where=f"{path}:{line}", what="is not UTF-8 text", hint="Save it as UTF-8")
+        raise ProblemsFound([problem]) from None
+
+
+def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) -> None:
+    """Rewrite a settings file with `edit`, in one step, its mode kept; nothing where nothing changes."""
+    before = read_text(root, path)
+    after = edit(before)
+    if after == before:
+        return
+    real = below(root, path)
+    mode = real.stat().st_mode
+    descriptor, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
+            os.fchmod(file.fileno(), mode & 0o777)
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).rename(real)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

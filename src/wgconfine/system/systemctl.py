@@ -1,0 +1,144 @@
+"""systemctl(1) behind a small protocol: what is asked of the running systemd."""
+
+import subprocess
+from collections.abc import Sequence
+from typing import Protocol
+
+from wgconfine.config.escape import escape
+from wgconfine.model.errors import OperationFailed
+
+__all__ = ["RealSystemctl", "Systemctl"]
+
+Properties = dict[str, dict[str, str]]
+
+_ENVIRONMENT = {
+    "LC_ALL": "C",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SYSTEMD_COLORS": "0",
+    "SYSTEMD_PAGER": "",
+}
+_ASK_SECONDS = 30.0
+_JOB_SECONDS = 300.0  # a stop may take TimeoutStopSec=, 90 s by default, unit after unit
+_TAIL_LINES = 8
+
+
+class Systemctl(Protocol):
+    """What the rest of wgconfine asks of systemd. Names are full, with their suffix.
+
+    Every method raises OperationFailed when systemd cannot be asked or says no; those that take
+    units do nothing for none.
+    """
+
+    def show(self, units: Sequence[str], properties: Sequence[str]) -> Properties:
+        """The properties of each unit, by the name it was asked by.
+
+        A property that a unit does not have is the empty string; one that is printed in several
+        lines (`ExecCondition`) has them joined by newlines.
+        """
+
+    def is_active(self, unit: str) -> bool:
+        """Whether the unit is active, or reloading."""
+
+    def daemon_reload(self) -> None:
+        """Read all unit files anew."""
+
+    def start(self, units: Sequence[str]) -> None:
+        """Start, and wait for it."""
+
+    def start_no_block(self, units: Sequence[str]) -> None:
+        """Ask for a start, and do not wait for it."""
+
+    def stop(self, units: Sequence[str]) -> None:
+        """Stop, and wait for it."""
+
+    def restart(self, units: Sequence[str]) -> None:
+        """Stop and start, or only start, and wait for it."""
+
+    def reload(self, units: Sequence[str]) -> None:
+        """Run `ExecReload=`, and wait for it."""
+
+
+class RealSystemctl:
+    """The system manager of this machine, by the program `systemctl`."""
+
+    def show(self, units: Sequence[str], properties: Sequence[str]) -> Properties:
+        if not units:
+            return {}
+        wanted = ",".join(dict.fromkeys(("Id", *properties)))  # Id: no unit's answer is empty
+        output = _run(("show", f"--property={wanted}"), units, _ASK_SECONDS)
+        if len(units) == 1:
+            return {units[0]: _properties(output, properties)}
+        blocks = output.strip("\n").split("\n\n")
+        if len(blocks) != len(units):  # an empty line within a value: a command line may have one
+            return {unit: self.show([unit], properties)[unit] for unit in units}
+        return {
+            unit: _properties(block, properties) for unit, block in zip(units, blocks, strict=True)
+        }
+
+    def is_active(self, unit: str) -> bool:
+        state = self.show([unit], ["ActiveState"])[unit]["ActiveState"]
+        return state in {"active", "reloading", "refreshing"}
+
+    def daemon_reload(self) -> None:
+        _run(("daemon-reload",), (), _JOB_SECONDS)
+
+    def start(self, units: Sequence[str]) -> None:
+        _job("start", units)
+
+    def start_no_block(self, units: Sequence[str]) -> None:
+        _job("start", units, "--no-block")
+
+    def stop(self, units: Sequence[str]) -> None:
+        _job("stop", units)
+
+    def restart(self, units: Sequence[str]) -> None:
+        _job("restart", units)
+
+    def reload(self, units: Sequence[str]) -> None:
+        _job("reload", units)
+
+
+def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in block.splitlines():
+        key, _, value = line.partition("=")
+        found[key] = f"{found[key]}\n{value}" if key in found else value
+    return {key: found.get(key, "") for key in wanted}
+
+
+def _job(verb: str, units: Sequence[str], *options: str) -> None:
+    if units:
+        _run((verb, *options), units, _JOB_SECONDS)
+
+
+def _run(arguments: Sequence[str], units: Sequence[str], seconds: float) -> str:
+    """The one place where systemctl is started; gives its standard output."""
+    step = _step(arguments, units)
+    command = ["systemctl", "--no-pager", "--no-ask-password", *arguments, "--", *units]
+    try:
+        done = subprocess.run(
+            command if units else command[:-1],
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=_ENVIRONMENT,
+            timeout=seconds,
+        )
+    except FileNotFoundError as error:
+        raise OperationFailed(step, "systemctl is not there", "Install systemd") from error
+    except OSError as error:
+        raise OperationFailed(step, error.strerror or str(error)) from error
+    except subprocess.TimeoutExpired as error:
+        raise OperationFailed(step, f"no answer within {seconds:g} s") from error
+    if done.returncode != 0:
+        raise OperationFailed(step, _tail(done.stderr) or f"exit status {done.returncode}")
+    return done.stdout.decode(errors="replace")
+
+
+def _step(arguments: Sequence[str], units: Sequence[str]) -> str:
+    return escape(" ".join(("systemctl", *arguments, *units)))
+
+
+def _tail(stderr: bytes) -> str:
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return "\n".join(escape(line) for line in lines[-_TAIL_LINES:])

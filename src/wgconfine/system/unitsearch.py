@@ -1,0 +1,205 @@
+"""The units of a tree of files, found as systemd would find them there: for `render` and `--root`.
+
+Follows systemd.unit(5), "Unit file load path", and unit_file_build_name_map() of systemd.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from wgconfine.model.errors import OperationFailed
+from wgconfine.model.settings import UnitName
+from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.plan.unitfile import (
+    SEARCH_PATH,
+    build_facts,
+    dropin_names,
+    parse_unit,
+    sort_dropins,
+    template_of,
+)
+from wgconfine.system.rooted import RootedFiles
+
+__all__ = ["UnitSearch", "find_facts"]
+
+_USER_PATH = tuple(
+    PurePosixPath(directory)
+    for directory in (
+        "/etc/systemd/user",
+        "/run/systemd/user",
+        "/usr/local/lib/systemd/user",
+        "/usr/local/share/systemd/user",
+        "/usr/lib/systemd/user",
+        "/usr/share/systemd/user",
+    )
+)
+_NULL = PurePosixPath("/dev/null")
+_TRIGGERS = {"socket": ("Socket", "Service"), "timer": ("Timer", "Unit"), "path": ("Path", "Unit")}
+_MOST_ALIASES = 8
+
+
+def find_facts(root: Path, names: Iterable[UnitName]) -> dict[UnitName, UnitFacts]:
+    """The facts of each unit, by the name it was asked by, from the files below `root` alone.
+
+    A socket that is there and not masked counts as one that starts its service, enabled or not:
+    whether it will be is not known of a tree. Raises OperationFailed for a file it may not read.
+    """
+    search = UnitSearch(RootedFiles(root))
+    return {name: search.facts(name) for name in names}
+
+
+class UnitSearch:
+    """The unit files of one system. What was listed once is not listed again."""
+
+    def __init__(self, files: RootedFiles) -> None:
+        self._files = files
+
+    def facts(self, name: UnitName) -> UnitFacts:
+        """What is known of one unit; `facts.name` is what an alias stands for."""
+        load_state, names, main = self._fragment(name)
+        identifier = names[-1]
+        texts: tuple[UnitText, ...] = ()
+        if main is not None:
+            names = (*names, *self._aliases_of(identifier))
+            texts = tuple(self._texts(main, identifier, names))
+        return build_facts(
+            name=UnitName(identifier),
+            load_state=load_state,
+            names=names,
+            texts=texts,
+            triggered_by=self._triggers_of(frozenset(names)),
+            user_unit=load_state == "not-found" and self.is_user_unit(name),
+        )
+
+    def is_user_unit(self, name: str) -> bool:
+        """Whether the name, or its template, is among the user units."""
+        return any(
+            candidate in self._files.listed(directory)
+            for directory in _USER_PATH
+            for candidate in (name, template_of(name))
+        )
+
+    def read(self, paths: Iterable[PurePosixPath]) -> Iterator[UnitText]:
+        """The texts of those that are there; raises OperationFailed for one that cannot be read."""
+        for path in paths:
+            try:
+                text = self._files.text(path)
+            except OSError as error:
+                raise OperationFailed(f"read {path}", error.strerror or str(error)) from error
+            if text is not None:
+                yield UnitText(path=path, text=text)
+
+    @cached_property
+    def _found(self) -> dict[str, PurePosixPath]:
+        """Of each name in the search path the first."""
+        found: dict[str, PurePosixPath] = {}
+        for directory in SEARCH_PATH:
+            for name in self._files.listed(directory):
+                if not name.endswith((".d", ".wants", ".requires", ".upholds")):
+                    found.setdefault(name, directory / name)
+        return found
+
+    @cached_property
+    def _links(self) -> dict[str, str]:
+        """What each name that is a link to another name points to."""
+        links: dict[str, str] = {}
+        for name, path in self._found.items():
+            target = self._target(path)
+            if target is not None and target.name != name and target != _NULL:
+                links[name] = target.name
+        return links
+
+    def _target(self, path: PurePosixPath) -> PurePosixPath | None:
+        parent = self._files.resolve(path.parent)
+        return None if parent is None else self._files.link_target(parent / path.name)
+
+    def _fragment(self, name: str) -> tuple[str, tuple[str, ...], PurePosixPath | None]:
+        """Load state, the names on the way to the last one (an alias has several), and the file."""
+        names = [name]
+        for _ in range(_MOST_ALIASES):
+            file_name = name if name in self._found else template_of(name)
+            if file_name is None or file_name not in self._found:
+                return "not-found", tuple(names), None
+            target = self._links.get(file_name)
+            if target is None or _instance_of(target, name) == name:
+                return self._loaded(self._found.get(target or file_name), names)
+            name = _instance_of(target, name)
+            names.append(name)
+        return "error", tuple(names), None
+
+    def _loaded(
+        self, path: PurePosixPath | None, names: list[str]
+    ) -> tuple[str, tuple[str, ...], PurePosixPath | None]:
+        texts = list(self.read([path])) if path is not None else []
+        if not texts:
+            return "not-found", tuple(names), None
+        if not texts[0].text:  # empty, or a link to /dev/null
+            return "masked", tuple(names), None
+        return "loaded", tuple(names), path
+
+    def _aliases_of(self, name: str) -> Iterator[str]:
+        for alias, target in self._links.items():
+            if target == name:
+                yield alias
+            elif target == template_of(name) and _is_template(alias):
+                yield _instance_of(alias, name)
+
+    def _texts(
+        self, main: PurePosixPath, identifier: str, names: Iterable[str]
+    ) -> Iterator[UnitText]:
+        ordered = dict.fromkeys((identifier, *sorted(names)))
+        return self.read((main, *sort_dropins(self._dropins(tuple(ordered)))))
+
+    def _dropins(self, names: tuple[str, ...]) -> Iterator[PurePosixPath]:
+        """All drop-ins in falling precedence."""
+        suffix = names[0].rpartition(".")[2]
+        directories = [
+            directory / f"{candidate}.d"
+            for name in names
+            for directory in SEARCH_PATH
+            for candidate in dropin_names(name)
+        ]
+        directories += [directory / f"{suffix}.d" for directory in SEARCH_PATH]
+        for directory in directories:
+            for name in self._files.listed(directory):
+                if name.endswith(".conf") and not name.startswith("."):
+                    yield directory / name
+
+    @cached_property
+    def _triggers(self) -> tuple[tuple[str, str], ...]:
+        """Each socket, timer and path that is not masked, with the unit that it starts."""
+        triggers = []
+        for name in self._found:
+            section, key = _TRIGGERS.get(name.rpartition(".")[2], ("", ""))
+            if not section or name in self._links:
+                continue
+            _, names, main = self._fragment(name)
+            if main is None:
+                continue
+            started = f"{name.rpartition('.')[0]}.service"
+            for text in self._texts(main, name, names):
+                for line in parse_unit(text):
+                    if (line.section, line.key) == (section, key) and line.value:
+                        started = line.value
+            triggers.append((name, started))
+        return tuple(triggers)
+
+    def _triggers_of(self, names: frozenset[str]) -> Iterator[str]:
+        for trigger, started in self._triggers:
+            if started in names:
+                yield trigger
+            for name in names:
+                if template_of(name) == started and _is_template(trigger):
+                    yield _instance_of(trigger, name)
+
+
+def _is_template(name: str) -> bool:
+    return "@." in name
+
+
+def _instance_of(target: str, name: str) -> str:
+    """The template `target` with the instance of `name`; `target` itself if it is no template."""
+    if not _is_template(target) or template_of(name) is None:
+        return target
+    instance = name.partition("@")[2].rpartition(".")[0]
+    return target.replace("@.", f"@{instance}.", 1)
