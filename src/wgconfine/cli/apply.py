@@ -1,20 +1,19 @@
 """`wgconfine plan` and `wgconfine apply`: what would be done, and doing it."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.survey import Survey, survey
-from wgconfine.model.errors import ExitCode, OperationFailed, Refused
+from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.plan.difference import unified
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
 from wgconfine.system.execute import execute
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.tree import TreeWriter
 
-__all__ = ["carry_out", "run_apply", "run_plan"]
-
-Say = Callable[[str], None]
+__all__ = ["approve", "carry_out", "run_apply", "run_plan"]
 
 
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:
@@ -38,16 +37,15 @@ def run_apply(root: Path, *, yes: bool, python: PurePosixPath | None) -> ExitCod
 def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
     """Do what a survey found, asking first on a terminal where something stops or restarts.
 
-    Raises Refused where the person says no, and OperationFailed for the first thing that can't be done.
+    Raises Refused where the person says no, and OperationFailed for what could not be done.
     """
     if not found.steps:
         print("Nothing to do: the machine is as the settings say.")
         return ExitCode.OK
-    if not yes and sys.stdin.isatty() and (asked := disturbing(found.steps)):
-        ask(asked)
-    failures = execute(found.steps, TreeWriter(root), found.systemctl, say)
+    approve(found, yes=yes)
+    failures = execute(found.steps, TreeWriter(root), found.systemctl, complain)
     for failure in failures:
-        say(f"[!] {failure}")
+        complain(f"[!] {failure}")
     if failures:
         raise OperationFailed(
             f"{len(failures)} of {len(found.steps)} steps",
@@ -57,8 +55,11 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr)
+def approve(found: Survey, *, yes: bool) -> None:
+    """Ask a person on a terminal where something stops or restarts. Raises Refused."""
+    if not yes and sys.stdin.isatty() and (asked := disturbing(found.steps)):
+        complain(*(step.describe() for step in asked))
+        confirm("Go on?")
 
 
 def disturbing(steps: Iterable[Step]) -> list[UnitStep]:
@@ -67,10 +68,3 @@ def disturbing(steps: Iterable[Step]) -> list[UnitStep]:
         for step in steps
         if isinstance(step, UnitStep) and step.action in {Action.STOP, Action.RESTART}
     ]
-
-
-def ask(steps: Iterable[UnitStep]) -> None:
-    for step in steps:
-        print(step.describe())
-    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was changed.")

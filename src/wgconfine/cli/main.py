@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from wgconfine import __version__
-from wgconfine.config.escape import escape
-from wgconfine.model.errors import ExitCode, ProblemsFound, WgconfineError
+from wgconfine.cli.dialogue import complain
+from wgconfine.model.errors import ExitCode, WgconfineError
 
 __all__ = ["build_parser", "main"]
 
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> Parser:
-    """Give the parser of the whole command line; completions and man pages are checked against it."""
+    """Give the parser of the whole command line; completions and the man page are checked by it."""
     parser = Parser(
         prog="wgconfine",
         description="Confine systemd services to a WireGuard tunnel, and prove it.",
@@ -89,7 +89,7 @@ def build_parser() -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> ExitCode:
+def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for each command
     """Do what the command line says; each command's modules are imported when it is used."""
     # ruff: noqa: PLC0415
     match arguments.command:
@@ -135,19 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return run(arguments)
-    except ProblemsFound as found:
-        for problem in found.problems:
-            complain(str(problem))
-        return found.exit_code
     except WgconfineError as error:
-        complain(*str(error).splitlines())
+        complain(str(error))
         return error.exit_code
-    except PermissionError as error:
-        complain(f"{error.filename}: {error.strerror}. Run it as root.")
-        return ExitCode.NEEDS_ROOT
     except OSError as error:
-        complain(f"{error.filename or 'system'}: {error.strerror or error}.")
-        return ExitCode.FAILED
+        return report_system(error)
     except KeyboardInterrupt:
         complain("interrupted")
         return ExitCode.FAILED
@@ -155,9 +147,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report_internal(error, show=arguments.debug)
 
 
-def complain(*lines: str) -> None:
-    for line in lines:
-        print(escape(line), file=sys.stderr)
+def report_system(error: OSError) -> ExitCode:
+    """Say what the system refused, and to what."""
+    where = error.filename or "system"
+    if isinstance(error, PermissionError):
+        complain(f"{where}: {error.strerror}. Run it as root.")
+        return ExitCode.NEEDS_ROOT
+    complain(f"{where}: {error.strerror or error}.")
+    return ExitCode.FAILED
 
 
 def report_internal(error: Exception, *, show: bool) -> ExitCode:

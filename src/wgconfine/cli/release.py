@@ -1,29 +1,33 @@
 """`wgconfine release UNIT…`: let services run in the open again. Nothing else ever does."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import carry_out
+from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.survey import PATTERNS, closed_services, survey
 from wgconfine.config.edit import remove_service
 from wgconfine.config.unitnames import parse_service
+from wgconfine.config.values import WrongValueError
 from wgconfine.model.errors import ExitCode, OperationFailed, Refused
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import fragments_of, load_all, write_settings
 from wgconfine.system.tree import read_installed
 
-__all__ = ["confirm_release", "run_release"]
+__all__ = ["confirm_release", "remove_from_settings", "run_release", "without"]
 
 
 def run_release(root: Path, names: Sequence[str], *, yes: bool) -> ExitCode:
     """Stop each service, take it out of `services` and of confinement, start it again if it ran.
 
-    Raises Refused without a terminal and `--yes`, and for a service that was never confined.
+    Raises Refused without a terminal and `--yes` and for what is no service's name, and
+    OperationFailed for a service that was never confined.
     """
-    units = {parse_service(name) for name in names}
+    units = parse_units(names)
     with apply_lock(root):
         tunnels = load_all(root)
         known = closed_services(read_installed(root, PATTERNS))
@@ -33,8 +37,22 @@ def run_release(root: Path, names: Sequence[str], *, yes: bool) -> ExitCode:
             what = "wgconfine has not confined it, so there is nothing to release"
             raise OperationFailed(", ".join(strangers), what)
         confirm_release(units, yes=yes)
+        # What is wrong elsewhere is found before the settings change.
+        survey(root, released=units, edits=[without(each, units) for each in tunnels])
         remove_from_settings(root, tunnels, units)
         return carry_out(survey(root, released=units), root, yes=True)
+
+
+def parse_units(names: Iterable[str]) -> set[UnitName]:
+    try:
+        return {parse_service(name) for name in names}
+    except WrongValueError as error:
+        raise Refused(f"{error.what}." + (f" {error.hint}." if error.hint else "")) from None
+
+
+def without(settings: Settings, units: Collection[UnitName]) -> Settings:
+    left = tuple(unit for unit in settings.services if unit not in units)
+    return replace(settings, services=left)
 
 
 def confirm_release(units: Iterable[UnitName], *, yes: bool) -> None:
@@ -44,9 +62,8 @@ def confirm_release(units: Iterable[UnitName], *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(f"To release {words} without a terminal, say so: add --yes.")
-    print(f"{words}: will reach the network in the open, outside of any tunnel.")
-    if input("Release? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was changed.")
+    complain(f"{words}: will reach the network in the open, outside of any tunnel.")
+    confirm("Release?")
 
 
 def remove_from_settings(

@@ -1,10 +1,11 @@
-"""`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless they are released too."""
+"""`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless released too."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from wgconfine.cli.apply import carry_out
-from wgconfine.cli.release import confirm_release, remove_from_settings
+from wgconfine.cli.apply import approve, carry_out
+from wgconfine.cli.release import confirm_release, remove_from_settings, without
 from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
@@ -18,8 +19,8 @@ __all__ = ["run_remove"]
 def run_remove(root: Path, name: str, *, release: bool, purge: bool, yes: bool) -> ExitCode:
     """Stop the tunnel and take its files away. Keeps the settings, with `enable = false`, and keys.
 
-    `release` lets its services run in the open again; without it they refuse to start until somebody
-    releases them. `purge` deletes the settings too, and keys that lie in /etc/wgconfine.
+    `release` lets its services run in the open again; without it they refuse to start until
+    somebody releases them. `purge` deletes the settings too, and keys that lie in /etc/wgconfine.
     """
     with apply_lock(root):
         tunnels = load_all(root)
@@ -28,12 +29,14 @@ def run_remove(root: Path, name: str, *, release: bool, purge: bool, yes: bool) 
         if settings is None and not record.exists():
             raise OperationFailed(name, "there is no tunnel of that name in /etc/wgconfine")
         services = set(settings.services) if settings is not None and release else set()
-        if services:
-            confirm_release(services, yes=yes)
-            remove_from_settings(root, tunnels, services)
+        confirm_release(services, yes=yes)
+        # What is wrong elsewhere is found, and a person asked, before the settings change.
+        edits = [replace(without(settings, services), enable=False)] if settings else []
+        approve(survey(root, released=services, edits=edits), yes=yes)
+        remove_from_settings(root, tunnels, services)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
-        done = carry_out(survey(root, released=services), root, yes=yes)
+        done = carry_out(survey(root, released=services), root, yes=True)
         if settings is not None and purge:
             delete_settings(root, settings)
     return done

@@ -18,8 +18,8 @@ __all__ = ["run_render"]
 def run_render(root: Path, output: Path, *, python: PurePosixPath) -> ExitCode:
     """Write below `output` what belongs to the settings and units that are below `root`.
 
-    No secret is read and no system asked. `backend = "auto"` becomes the kernel's WireGuard, as every
-    kernel since 5.6 can have it; a machine without it must say `userspace`.
+    No secret is read and no system asked. `backend = "auto"` becomes the kernel's WireGuard, as
+    every kernel since 5.6 can have it; a machine without it must say `userspace`.
     """
     tunnels = [settings for settings in load_all(root) if settings.enable]
     facts = find_facts(root, [unit for settings in tunnels for unit in settings.services])

@@ -1,11 +1,10 @@
 """`wgconfine status`: tunnels and services as they are."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from wgconfine.cli.survey import PATTERNS, closed_services
+from wgconfine.cli.dialogue import complain
+from wgconfine.cli.survey import LIVE, PATTERNS, closed_services
 from wgconfine.model.errors import ExitCode, OperationFailed, ProblemsFound
 from wgconfine.model.settings import Settings
 from wgconfine.model.status import Status
@@ -19,23 +18,27 @@ __all__ = ["run_status"]
 
 
 def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
-    """Print the state of the named tunnels, or of all; 3 where a service runs outside of its tunnel.
+    """Print the state of the named tunnels, or of all; 3 where a service runs outside its tunnel.
 
     Wrong settings are said on stderr and do not keep the rest from being shown.
     """
-    root = Path("/")
-    tunnels: tuple[Settings, ...] = ()
-    try:
-        tunnels = load_all(root)
-    except ProblemsFound as found:
-        print(found, file=sys.stderr)
-    status = observe(RealSystemctl(), tunnels, closed_services(read_installed(root, PATTERNS)))
+    closed = closed_services(read_installed(LIVE, PATTERNS))
+    status = observe(RealSystemctl(), readable_tunnels(), closed)
     if names:
         status = narrowed(status, names)
     print(words.as_json(status) if as_json else words.as_text(status))
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
+
+
+def readable_tunnels() -> tuple[Settings, ...]:
+    """Give the settings, none of them where any is wrong: every problem is then said."""
+    try:
+        return load_all(LIVE)
+    except ProblemsFound as found:
+        complain(str(found))
+        return ()
 
 
 def narrowed(status: Status, names: Sequence[str]) -> Status:

@@ -1,4 +1,4 @@
-"""Look at settings, units and files, and find what would have to be done: the first half of `apply`."""
+"""Look at settings, units and files, and find what is to be done: the first half of `apply`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts, unit_states
 from wgconfine.system.unitsearch import find_facts
 
-__all__ = ["PATTERNS", "Survey", "closed_services", "survey"]
+__all__ = ["LIVE", "PATTERNS", "Survey", "closed_services", "survey"]
 
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
@@ -34,6 +34,7 @@ PATTERNS = (
 """Every place where a file of ours may lie."""
 
 LIVE = Path("/")
+"""The running machine; any other root is a tree of files that no systemd runs from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,8 @@ def survey(
 ) -> Survey:
     """Find out what `apply` would do below `root`, and change nothing.
 
-    `released` are services that somebody releases with this very command, `edits` tunnels as they are
-    going to be. Raises ProblemsFound with everything that is wrong.
+    `released` are services that somebody releases with this very command, `edits` tunnels as they
+    are going to be. Raises ProblemsFound with everything that is wrong.
     """
     edited = {settings.name: settings for settings in edits}
     tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
@@ -104,5 +105,3 @@ def running_units(
     states = unit_states(systemctl, sorted(units)) if units else {}
     active = {"active", "activating", "reloading", "refreshing"}
     return frozenset(unit for unit, state in states.items() if state.active in active)
-
-

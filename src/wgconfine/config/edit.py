@@ -1,5 +1,7 @@
 """Edits of a settings file that keep its comments and its order. Text in, text out."""
 
+import tomllib
+
 import tomlkit
 from tomlkit.items import Array
 
@@ -11,13 +13,21 @@ def remove_service(text: str, unit: str) -> str:
 
     The comment on the unit's own line goes with it. Raises ValueError if the text is not TOML.
     """
-    document = tomlkit.parse(text.removeprefix("\ufeff"))
+    plain = text.removeprefix("\ufeff")
+    document = tomlkit.parse(plain)
     services = document.get("services")
     if not isinstance(services, Array) or unit not in services:
         return text
-    while unit in services:
+    left = [each for each in services.unwrap() if each != unit]
+    for _ in range(services.count(unit)):
         services.remove(unit)
-    return tomlkit.dumps(document)
+    edited = tomlkit.dumps(document)
+    if not _has_services(edited, left):
+        # tomlkit before 0.13.3 loses commas beside some comments: then the comments are the price.
+        document = tomlkit.parse(plain)
+        document["services"] = left
+        edited = tomlkit.dumps(document)
+    return edited
 
 
 def set_enable(text: str, *, enable: bool) -> str:
@@ -33,3 +43,10 @@ def set_enable(text: str, *, enable: bool) -> str:
         return "enable = false\n" + text.removeprefix("\ufeff")
     document["enable"] = enable
     return tomlkit.dumps(document)
+
+
+def _has_services(text: str, services: list[str]) -> bool:
+    try:
+        return bool(tomllib.loads(text)["services"] == services)
+    except tomllib.TOMLDecodeError:
+        return False

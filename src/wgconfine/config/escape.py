@@ -25,7 +25,7 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() else _escaped(character) for character in text
+        character if character.isprintable() else _escaped(ord(character)) for character in text
     )
 
 
@@ -47,10 +47,8 @@ def holds_key(text: str) -> bool:
     return False
 
 
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
+def _escaped(code: int) -> str:
     for letter, digits in (("x", 2), ("u", 4)):
-        if ord(character) < 16**digits:
-            return f"\\{letter}{ord(character):0{digits}x}"
-    return f"\\U{ord(character):08x}"
+        if code < 16**digits:
+            return f"\\{letter}{code:0{digits}x}"
+    return f"\\U{code:08x}"

@@ -136,7 +136,13 @@ def _table_reader(kind: type[_T], reads: Mapping[str, Read]) -> Callable[[Any], 
         attribute: override(rename=_key_of(attribute), struct_hook=_as_hook(read))
         for attribute, read in reads.items()
     }
-    hook = make_dict_structure_fn(kind, _CONVERTER, **overrides)
+    hook = make_dict_structure_fn(
+        kind,
+        _CONVERTER,
+        _cattrs_forbid_extra_keys=True,  # until cattrs 24 it is not the converter's that counts
+        _cattrs_detailed_validation=True,
+        **overrides,
+    )
     return lambda value: hook(value, kind)
 
 
@@ -158,12 +164,10 @@ def _findings(error: Exception, path: tuple[str | int, ...]) -> Iterator[Finding
 
 
 def _place(error: BaseException) -> tuple[str | int, ...]:
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
-            return (_key_of(note.name),)
-        if isinstance(note, IterableValidationNote):
-            return (note.index,)
-    return ()
+    notes = getattr(error, "__notes__", ())
+    keys = [_key_of(note.name) for note in notes if isinstance(note, AttributeValidationNote)]
+    positions = [note.index for note in notes if isinstance(note, IterableValidationNote)]
+    return (*keys, *positions)
 
 
 def _key_of(attribute: str) -> str:
@@ -180,7 +184,7 @@ def _extra_key(key: str, path: tuple[str | int, ...], known: list[str]) -> Findi
     return Finding(path=place, what="unknown key", hint=suggest(key, known))
 
 
-_CONVERTER = Converter(detailed_validation=True, forbid_extra_keys=True)
+_CONVERTER = Converter()
 _read_peer_table = _table_reader(
     Peer,
     {

@@ -204,7 +204,7 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         name=name,
         path=files[0].path,
         # A NUL cannot be in TOML: so no text can move from one file to the next unnoticed.
-        digest=sha256("\0".join(texts).encode()).hexdigest(),
+        digest=sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest(),
         wireguard=source
         or Inline(
             address=document.address or (),

@@ -45,10 +45,11 @@ def decode(data: bytes, where: str) -> str:
     """Turn the bytes of a file, UTF-8 with or without byte order mark, into text, or ConfError."""
     if len(data) > MAX_BYTES:
         raise ConfError(where, [_too_long()])
+    text = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode()
+        return text.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = text.count(b"\n", 0, error.start) + 1
     # Raised outside of the handler: the UnicodeDecodeError holds the whole file, secrets and all.
     hint = "Save the file as UTF-8"
     raise ConfError(where, [ConfProblem(line, "the file is not UTF-8 text here", hint)])

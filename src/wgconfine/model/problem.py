@@ -9,8 +9,8 @@ __all__ = ["Problem"]
 class Problem:
     """One thing wrong with an input.
 
-    `where` is `FILE:LINE`, `FILE: KEY.PATH` or a unit's name; `what` says what is wrong there; `hint`
-    is one imperative sentence, or empty.
+    `where` is `FILE:LINE`, `FILE: KEY.PATH` or a unit's name; `what` says what is wrong there;
+    `hint` is one imperative sentence, or empty.
     """
 
     where: str

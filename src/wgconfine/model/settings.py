@@ -30,7 +30,7 @@ __all__ = [
 TunnelName = NewType("TunnelName", str)
 """`[a-z0-9][a-z0-9-]{0,30}`: what stands before `.toml`."""
 UnitName = NewType("UnitName", str)
-"""Full name of a system service, with its suffix; an instance (`x@a.service`), never a bare template."""
+"""Full name of a system service, with its suffix; an instance (`x@a.service`), never a template."""
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -47,7 +47,10 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a peer is reached: `host` is an IP address (no brackets) or a host name; `port` 1–65535."""
+    """Where a peer is reached: `host` is an IP address (no brackets) or a host name.
+
+    `port` is from 1 to 65535.
+    """
 
     host: str
     port: int
@@ -88,8 +91,9 @@ class Inline:
 class Settings:
     """One tunnel.
 
-    `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at all".
-    `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after file.
+    `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at
+    all". `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after
+    file.
     """
 
     name: TunnelName

@@ -18,7 +18,7 @@ class PeerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """One service: `state` is a word for a person, `why` says more where it is not plainly running."""
+    """One service: `state` is a word for a person, `why` says more where it doesn't just run."""
 
     unit: str
     state: str

@@ -1,4 +1,4 @@
-"""Files as they should be: what rendering gives, what applying writes, what golden tests compare."""
+"""Files as they should be: what rendering gives, applying writes and golden tests compare."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath

@@ -32,9 +32,9 @@ class UnitFacts:
     """The effective unit, less every file of ours.
 
     `texts` are the main file first and then the drop-ins in the order in which systemd reads them
-    (systemd.unit(5): sorted by file name across all directories). `digest` is the SHA-256 (hex) over
-    them: another digest means that the unit changed since it was rendered. `triggered_by` are the
-    sockets, timers and paths that start it. `load_state` is systemd's (`loaded`, `not-found`,
+    (systemd.unit(5): sorted by file name across all directories). `digest` is the SHA-256 (hex)
+    over them: another digest means that the unit changed since it was rendered. `triggered_by` are
+    the sockets, timers and paths that start it. `load_state` is systemd's (`loaded`, `not-found`,
     `masked`, …); `user_unit` says that the name exists only among *user* units.
     """
 
@@ -48,7 +48,7 @@ class UnitFacts:
     digest: str = ""
 
     def values(self, section: str, key: str) -> tuple[str, ...]:
-        """What a *list* setting holds in the end: an empty assignment resets it (systemd.syntax(7))."""
+        """What a *list* setting holds in the end: an empty line resets it (systemd.syntax(7))."""
         collected: list[str] = []
         for assignment in self.assignments:
             if (assignment.section, assignment.key) == (section, key):
@@ -59,7 +59,7 @@ class UnitFacts:
         return tuple(collected)
 
     def value(self, section: str, key: str) -> str:
-        """What a *scalar* setting holds in the end: the last assignment wins; empty if never set."""
+        """What a *scalar* setting holds in the end: the last line wins; empty if never set."""
         return next(
             (
                 assignment.value

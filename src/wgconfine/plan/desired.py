@@ -41,7 +41,20 @@ def check_services(
         for settings in tunnels
         if settings.enable
         for unit in settings.services
-        for problem in check_unit(facts[unit], ours)
+        for problem in (*check_unit(facts[unit], ours), *check_alias(settings, unit, facts[unit]))
+    ]
+
+
+def check_alias(settings: Settings, unit: UnitName, facts: UnitFacts) -> list[Problem]:
+    """Refuse an alias: a drop-in for it is not read where the unit is started by its own name."""
+    if unit == facts.name:
+        return []
+    return [
+        Problem(
+            where=f"{settings.path}: services",
+            what=f"{unit} is another name of {facts.name}",
+            hint=f"Write {facts.name}",
+        )
     ]
 
 
@@ -54,8 +67,9 @@ def desired_tree(
 ) -> Tree:
     """Give all files of all tunnels, by path.
 
-    `unreleased` are services that were confined once and that nobody has released: their closing file
-    stays whatever the settings say now. Without any tunnel and any such service the tree is empty.
+    `unreleased` are services that were confined once and that nobody has released: their closing
+    file stays whatever the settings say now. Without any tunnel and any such service the tree is
+    empty.
     """
     enabled = [settings for settings in tunnels if settings.enable]
     files: list[File | Link] = [] if not enabled else list(templates(python=machine.python))
@@ -76,7 +90,7 @@ def tunnel_files(
         record_file(settings, backend),
         *instance_dropins(settings, backend, python=machine.python),
         boot_link(settings),
-        slice_file(settings.name),
+        slice_file(settings),
         *(
             dropin_file(
                 settings,

@@ -1,7 +1,8 @@
-"""What has to be done, in order, to bring a running machine from its files to the desired ones. Pure.
+"""What is to be done, in order, to bring a running machine from its files to others. Pure.
 
-The order is the safety: closing files first, then services stop, then everything else is written, then
-tunnels, and only then services start. Killed anywhere in between, a service is closed or confined.
+The order is the safety: closing files first, then services stop, then everything else is written,
+then tunnels, and only then services start. Killed anywhere in between, a service is closed or
+confined.
 """
 
 from collections.abc import Iterable, Sequence
@@ -152,7 +153,7 @@ def stop_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Ste
 
 
 def start_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Step]:
-    """Start new tunnels; bring changes into running ones, by a restart where their units changed."""
+    """Start new tunnels; bring changes into running ones, by a restart if their units changed."""
     steps: list[Step] = []
     for change in changes:
         name = tunnel_of(change)

@@ -88,14 +88,14 @@ def _activated_by_socket(facts: UnitFacts) -> Iterator[Problem]:
             yield problem_at(
                 facts,
                 None,
-                f"is started by {escape(socket)}, which hands it a socket of the host's network",
+                f"is started by {escape(socket)}, which hands it a socket of the host's",
                 f"Mask the socket: systemctl mask --now {escape(socket)}",
             )
     for line in all_lines(facts, "Service", "Sockets"):
         yield problem_at(
             facts,
             line,
-            f"Sockets={quote(line.value)} hands it sockets of the host's network",
+            f"Sockets={quote(line.value)} hands it sockets of the host's",
             "Give it a unit without Sockets=",
         )
 

@@ -59,16 +59,18 @@ _BYTE_ORDER_MARK = "\ufeff"
 def parse_unit(text: UnitText) -> tuple[Assignment, ...]:
     """Every assignment of one file, in order; `line` is where the assignment begins.
 
-    Never raises. As systemd does: a line that is no assignment, is not UTF-8 (bytes decoded with
-    `surrogateescape`) or stands before the first section is left out; a broken section header ends
-    the file.
+    Never raises. As systemd does (252, compared with `systemd-analyze verify`): a line that is no
+    assignment or stands before the first section is left out; a broken section header or a line
+    that is not UTF-8 (bytes decoded with `surrogateescape`) ends the file.
     """
     assignments: list[Assignment] = []
     section = ""
     for number, joined in _logical_lines(text.text):
         line = joined.strip(_WHITESPACE)
-        if not line or _NOT_UTF8.search(line):
+        if not line:
             continue
+        if _NOT_UTF8.search(line):
+            break
         if line.startswith("["):
             section = line[1:-1]
             if not line.endswith("]") or _UNSAFE_IN_SECTION.search(section):

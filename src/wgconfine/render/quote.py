@@ -25,7 +25,7 @@ def value(text: str) -> str:
 def escape_path_unit(text: str) -> str:
     r"""Escape a name for use *within* a unit's name, as systemd-escape(1) does: `a-b` is `a\x2db`.
 
-    In a slice's name a dash makes a tree (systemd.slice(5)), so that `wgconfine-a-b.slice` would lie
-    below `wgconfine-a.slice`. Names of tunnels need no more than this.
+    In a slice's name a dash makes a tree (systemd.slice(5)), so that `wgconfine-a-b.slice` would
+    lie below `wgconfine-a.slice`. Names of tunnels need no more than this.
     """
     return text.replace("-", "\\x2d")

@@ -1,4 +1,4 @@
-"""NAME.json: what the runtime is told about a tunnel. Holds no secret; runtime/record.py reads it."""
+"""NAME.json: what the runtime is told of a tunnel. Holds no secret; runtime/record.py reads it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What confines a service: the drop-in that puts it inside, and the closing file that outlives it."""
+"""What confines a service: the drop-in that puts it inside, the closing file that outlives it."""
 
 from pathlib import PurePosixPath
 
@@ -25,8 +25,8 @@ CLOSING_UNITS = PurePosixPath("/usr/local/lib/systemd/system")
 DROPIN = "zz-wgconfine.conf"
 CLOSING = "zz-wgconfine-closed.conf"
 
-# It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$` is
-# `$$` for the shell. The record is read through PID 1's root, since this unit has a /run of its own.
+# It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$`
+# is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
 GUARD = (
     '+/bin/sh -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
     " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
@@ -78,8 +78,9 @@ CLOSED = """\
 # (without wgconfine: remove this file, then systemctl daemon-reload).
 [Service]
 ExecCondition=
-ExecCondition=+/bin/sh -c "echo 'wgconfine: %n is not confined and not released. Run wgconfine apply, \
-or wgconfine release %n; without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload' >&2; \
+ExecCondition=+/bin/sh -c "echo 'wgconfine: %n is not confined and not released. \
+Run wgconfine apply, or wgconfine release %n; \
+without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload' >&2; \
 kill -USR1 $$$$"
 """
 
@@ -96,13 +97,19 @@ def slice_name(name: TunnelName) -> str:
     return f"wgconfine-{escape_path_unit(name)}.slice"
 
 
-def slice_file(name: TunnelName) -> File:
-    """Give the slice of a tunnel's confined services; it stays when they stop, so rules can name it."""
+def slice_file(settings: Settings) -> File:
+    """Give the slice of a tunnel's confined services; it stays when they stop, so rules can name it.
+
+    It also names each service, in the order that holds anyway: a unit that nobody names is forgotten
+    by systemd when it ends, and with it why it was kept from running.
+    """
     text = (
         f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
-        f"[Unit]\nDescription=Services confined to WireGuard tunnel {name}\nRefuseManualStop=yes\n"
+        f"[Unit]\nDescription=Services confined to WireGuard tunnel {settings.name}\n"
+        "RefuseManualStop=yes\n"
     )
-    return File(path=UNITS / slice_name(name), text=text)
+    text += "".join(f"Before={value(unit)}\n" for unit in settings.services)
+    return File(path=UNITS / slice_name(settings.name), text=text)
 
 
 def dropin_file(
@@ -110,8 +117,9 @@ def dropin_file(
 ) -> File:
     """Give the drop-in that confines `unit`.
 
-    `digest` tells later whether the unit has changed; `conditions` are the unit's own ExecCondition=
-    lines as they are written there, which the drop-in resets and repeats after its guard.
+    `digest` tells later whether the unit has changed; `conditions` are the unit's own
+    ExecCondition= lines as they are written there, which the drop-in resets and repeats after its
+    guard.
     """
     text = TEXT.format(
         mark=MARK,

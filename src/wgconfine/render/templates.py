@@ -91,7 +91,7 @@ Restart=on-failure
 RestartSec=5s
 ExecStart={runtime} up %i
 ExecStartPost=-{runtime} resume %i
-# A credential would be an old copy, or none, in a reload of this unit: it is loaded anew in that one.
+# A credential would be an old copy, or none, in a reload of this unit: that one loads it anew.
 ExecReload=systemctl start wgconfine-reload@%i.service
 ExecStopPost={runtime} down %i
 """

@@ -1,4 +1,4 @@
-"""What one tunnel adds to the templates: drop-ins of its instances, its start at boot, its link's peace."""
+"""What one tunnel adds to the templates: drop-ins, its start at boot, the peace of its link."""
 
 from pathlib import PurePosixPath
 
@@ -19,7 +19,7 @@ def dropin(unit: str, text: str) -> File:
 
 
 def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixPath) -> list[File]:
-    """Give the drop-ins of the tunnel's own units: what depends on backend and on the kind of key."""
+    """Give the drop-ins of the tunnel's own units: what depends on backend and kind of key."""
     name = settings.name
     unit, service = "", ""
     files = []
@@ -29,8 +29,8 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
         files.append(dropin(f"wgconfine-wireguard@{name}.service", link))
     source = settings.wireguard
     if isinstance(source, Inline) and source.private_key_credential is not None:
-        # PID 1 loads credentials for each start of a unit, and would do so for its ExecStopPost too:
-        # with the source gone the tunnel could not be stopped. So one short unit alone has it.
+        # PID 1 loads credentials for each start of a unit, and would do so for its ExecStopPost
+        # too: with the source gone the tunnel could not be stopped. So one short unit alone has it.
         runtime = f"{value(str(python))} -I -m wgconfine.runtime"
         service = (
             "ExecStart=\n"

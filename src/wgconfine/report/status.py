@@ -42,7 +42,8 @@ def peer_line(peer: PeerStatus) -> str:
     if peer.handshake_age is not None:
         seen = f"handshake {age(peer.handshake_age)} ago"
     traffic = f"{size(peer.received)} received, {size(peer.sent)} sent"
-    return f"  peer {peer.public_key[:8]}… at {peer.endpoint or 'no endpoint yet'}: {seen}, {traffic}"
+    where = peer.endpoint or "no endpoint yet"
+    return f"  peer {peer.public_key[:8]}… at {where}: {seen}, {traffic}"
 
 
 def service_line(service: ServiceStatus) -> str:

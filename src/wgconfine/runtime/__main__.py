@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+VERBS = (
+    "netns-up", "netns-down", "up", "reload", "down", "resume", "attach", "clear", "endpoint"
+)  # fmt: skip
+
+
 def verb(word: str) -> Callable[[str], None] | None:
     """Give what a word of the command line means; each imports no more than it needs."""
     # ruff: noqa: PLC0415
@@ -37,7 +42,7 @@ def main(argv: list[str]) -> int:
     """Give the exit status: 0, 1 where a step failed, 2 where the words are wrong."""
     action = verb(argv[1]) if len(argv) == 3 else None  # noqa: PLR2004 — the module, a verb, a name
     if action is None:
-        say("usage: python -I -m wgconfine.runtime up|reload|down|netns-up|netns-down NAME")
+        say(f"usage: python -I -m wgconfine.runtime {'|'.join(VERBS)} NAME")
         return 2
     try:
         action(argv[2])

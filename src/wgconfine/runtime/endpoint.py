@@ -1,4 +1,4 @@
-"""wgconfine-endpoint@NAME.service: look host names of endpoints up, in the host, until they answer."""
+"""wgconfine-endpoint@NAME.service: look endpoints' names up, in the host, until they answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ LONGEST_PAUSE = 60.0  # seconds
 def resolve_all(name: str) -> None:
     """Set every named endpoint of a tunnel; tries again after 1, 2, 4 … 60 seconds, for ever."""
     pause = 1.0
-    while not all([resolve(name, *each) for each in read_endpoints(name)]):
+    # A list: one name without an answer must not keep the others waiting.
+    while not all([resolve(name, *each) for each in read_endpoints(name)]):  # noqa: C419 — see above
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def read_endpoints(name: str) -> list[tuple[str, str, int]]:
-    """Give public key, host name and port of each; read anew each time, for a reload may change them."""
+    """Give public key, host name and port of each; read anew each time: a reload may change it."""
     try:
         with open(f"{paths.tunnel_state(name)}/endpoints", encoding="ascii") as file:
             return [(key, host, int(port)) for key, host, port in map(str.split, file)]
@@ -54,7 +55,7 @@ def resolve(name: str, public_key: str, host: str, port: int) -> bool:
 
 
 def is_usable(address: str) -> bool:
-    """Refuse what a broken or lying resolver gives: loopback, unspecified, multicast, link-local."""
+    """Refuse what a broken or lying resolver gives: loopback, 0.0.0.0, multicast, link-local."""
     raw = wgquick.parse_ip(address) or b""
     if len(raw) == 4:  # noqa: PLR2004 — bytes of an IPv4 address
         return raw[0] not in {0, 127} and raw[0] < 224 and raw[:2] != b"\xa9\xfe"  # noqa: PLR2004

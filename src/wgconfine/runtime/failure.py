@@ -7,7 +7,7 @@ import sys
 from wgconfine.config.escape import escape
 
 
-class Failure(Exception):  # noqa: N818 — it is what happened, and it is shown by its text alone
+class Failure(Exception):
     """A step that did not work: `where: what. hint`, ready to be shown."""
 
 

@@ -1,4 +1,4 @@
-"""The WireGuard link inside the namespace: what wg(8) and ip(8) are told. Builds text, runs little."""
+"""The WireGuard link inside the namespace: what wg(8) and ip(8) are told. Text, mostly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DEFAULT_MTU = 1500 - HEADERS
 
 
 def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
-    """Give wg(8)'s own configuration format. Peers whose name must be looked up come without Endpoint.
+    """Give wg(8)'s own configuration format; a peer whose name must be looked up has no Endpoint.
 
-    `listen_port` is the live one when the link exists: without it `wg syncconf` picks a new source port
-    each time, and a NAT on the way would see another flow.
+    `listen_port` is the live one when the link exists: without it `wg syncconf` picks a new source
+    port each time, and a NAT on the way would see another flow.
     """
     lines = ["[Interface]", f"PrivateKey = {conf.private_key}"]
     if listen_port:
@@ -86,12 +86,14 @@ def inspect() -> Live:
         for each in found["addr_info"]
         if each["scope"] != "link"
     ]
-    routes = []
+    routes: list[str] = []
     for version, everything in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
         output = run("ip", "-j", version, "route", "show", "dev", paths.LINK)
-        for each in json.loads(output or "[]"):
-            if each.get("protocol") != "kernel":
-                routes.append(full_prefix(each["dst"], everything))
+        routes += [
+            full_prefix(each["dst"], everything)
+            for each in json.loads(output or "[]")
+            if each.get("protocol") != "kernel"
+        ]
     return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
 
 
@@ -105,7 +107,7 @@ def full_prefix(destination: str, everything: str) -> str:
 
 
 def names_in_this_namespace() -> list[str]:
-    """Give the links of the namespace that this process is in: /proc/net follows it, /sys does not."""
+    """Give the links of this process's namespace: /proc/net follows it, /sys does not."""
     with open("/proc/self/net/dev", encoding="ascii") as file:
         return [line.partition(":")[0].strip() for line in file if ":" in line]
 
@@ -120,7 +122,8 @@ def mtu_of_routes(output: str) -> int | None:
     found: list[int] = []
     for words in (line.split() for line in output.splitlines()):
         if "mtu" in words:
-            found.append(int(words[words.index("mtu") + 1]))
+            value = words[words.index("mtu") + 1 :]
+            found.append(int(value[1] if value[0] == "lock" else value[0]))
         elif "dev" in words:
             found.append(mtu_of_link(words[words.index("dev") + 1]))
     return min(found, default=None)
@@ -135,7 +138,7 @@ def mtu_of_link(name: str) -> int:
 
 
 def routes_to_ask_for(conf: wgquick.Conf) -> list[str]:
-    """Give the `ip -batch` lines that tell the way to each endpoint, as wg-quick's MTU rule needs."""
+    """Give the `ip -batch` lines that tell the way to each endpoint, for wg-quick's MTU rule."""
     if conf.mtu is not None:
         return []
     hosts = [peer.endpoint[0] for peer in conf.peers if peer.endpoint]

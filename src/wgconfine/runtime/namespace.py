@@ -22,7 +22,7 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def is_namespace(path: str) -> bool:
-    """Tell whether `path` is on nsfs: every namespace file of the kernel shares its device number."""
+    """Tell whether `path` is on nsfs: all namespace files of the kernel share its device number."""
     seen = identity(path)
     own = identity(paths.HOST_NAMESPACE)
     return seen is not None and own is not None and seen[0] == own[0]
@@ -35,14 +35,15 @@ def is_mounted(path: str) -> bool:
 
 
 class Visit:
-    """Work inside a tunnel's namespace, from the host's, with `with`; afterwards back in the host's.
+    """Work inside a tunnel's namespace with `with`, from the host's; afterwards back in that.
 
-    WireGuard keeps its UDP socket in the namespace where its link was *asked for*: so links are made
-    outside of this block and everything else inside. The namespace is our own record's, and must be
-    neither the host's nor another than the one bearing the tunnel's name. Raises Failure.
+    WireGuard keeps its UDP socket in the namespace where its link was *asked for*: so links are
+    made outside of this block and everything else inside. The namespace is our own record's, and
+    must be neither the host's nor another than the one bearing the tunnel's name. Raises Failure.
     """
 
     def __init__(self, name: str) -> None:
+        self.descriptors: list[int] = []
         self.name = name
         self.path = paths.record_of_namespace(name)
         if not is_namespace(self.path):
@@ -58,13 +59,20 @@ class Visit:
                 f"Unmount it, then restart wgconfine-netns@{name}.service."
             )
         self.outside = os.open(paths.HOST_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptors.append(self.outside)
         self.inside = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptors.append(self.inside)
 
     def __enter__(self) -> None:
         enter(self.inside, f"enter the namespace of tunnel {self.name}")
 
     def __exit__(self, *_: object) -> None:
         enter(self.outside, "go back to the host's namespace")
+
+    def __del__(self) -> None:
+        # Not in __exit__: one visit is entered several times. The look-up of endpoints lives long.
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
 def enter(descriptor: int, what: str) -> None:

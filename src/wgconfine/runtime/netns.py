@@ -16,8 +16,8 @@ FIRST_PROCESS = "/proc/1/ns/net"
 def up(name: str) -> None:
     """Give this process's namespace the tunnel's name, once it is closed. Raises Failure.
 
-    systemd runs a unit in the *host's* namespace, with success, where unshare(2) is refused with EPERM:
-    so the namespace is proven first. It bears its name only when its firewall is in.
+    systemd runs a unit in the *host's* namespace, with success, where unshare(2) is refused with
+    EPERM: so the namespace is proven first. It bears its name only when its firewall is in.
     """
     prove_own_namespace()
     refuse_foreign(name)
@@ -64,7 +64,7 @@ def bind(path: str) -> None:
 
 
 def down(name: str) -> None:
-    """Take the names away; a name that somebody else has put there since is left. Raises Failure."""
+    """Take the names away; one that somebody else has put there since is left. Raises Failure."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
     report_processes_left(record)
     if is_mounted(named) and identity(named) != identity(record):

@@ -15,7 +15,7 @@ def named_namespace(name: str) -> str:
 
 
 def record_of_namespace(name: str) -> str:
-    """Our own bind of the namespace: the guard believes this one, since anybody may remake the name."""
+    """Our own bind of the namespace: the guard believes this one, as others may remake the name."""
     return f"{STATE}/netns/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Run iproute2, wg, nft and systemctl: argument lists, a fixed environment, secrets on stdin only."""
+"""Run ip, wg, nft and systemctl: argument lists, a fixed environment, secrets on stdin only."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Running:
     __slots__ = ("argv", "pid", "stderr", "stdout")
 
     def __init__(self, *argv: str, text: str = "") -> None:
+        program = find(argv[0])
         stdin = memory_file(text.encode())
         self.argv = argv
         self.stdout, self.stderr = memory_file(), memory_file()
         self.pid = os.posix_spawn(
-            find(argv[0]),
+            program,
             argv,
             ENVIRONMENT,
             file_actions=[
@@ -63,7 +64,7 @@ class Running:
         return status, read_all(self.stdout), read_all(self.stderr)
 
     def succeed(self) -> str:
-        """Give stdout; raises Failure where the program failed. Never quotes stdin: it may be secret."""
+        """Give stdout; raises Failure where it failed. Never quotes stdin: that may be secret."""
         status, output, complaint = self.wait()
         if status != 0:
             said = "; ".join(complaint.split("\n")).strip("; ") or "it said nothing"

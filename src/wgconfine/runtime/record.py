@@ -1,4 +1,4 @@
-"""What `apply` rendered for a tunnel (NAME.json, no secrets), and the WireGuard settings it leads to."""
+"""What `apply` rendered for a tunnel (NAME.json, no secrets), and the settings it leads to."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def load(name: str) -> Record:
 
 
 def read_conf(record: Record) -> wgquick.Conf:
-    """Read keys and peers *now*, as wg-quick(8) does, with what the settings say instead of the .conf.
+    """Read keys and peers *now*, as wg-quick(8) does; what the settings say goes before the .conf.
 
     Every file is judged before it is believed. Raises Failure with every problem of the .conf.
     """

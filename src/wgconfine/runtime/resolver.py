@@ -26,7 +26,8 @@ def resolv_conf(servers: list[str], search: list[str]) -> str:
 def nsswitch_conf(hosts_file: str) -> str:
     """Give the host's nsswitch.conf(5), with host names from files and DNS alone.
 
-    Users and groups stay as they are; `resolve`, `mdns` and their like would ask daemons of the host.
+    Users and groups stay as they are; `resolve`, `mdns` and their like would ask daemons of the
+    host.
     """
     kept = [
         line
@@ -45,7 +46,7 @@ def read_host_file(path: str) -> str:
 
 
 def write_in_place(path: str, text: str) -> None:
-    """Rewrite a file and keep its inode: the bind mounts of running services hold on to that one."""
+    """Rewrite a file and keep its inode: the bind mounts of running services hold on to it."""
     data = text.encode()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
@@ -66,12 +67,12 @@ def write_files(name: str, servers: list[str], search: list[str]) -> None:
 
 
 def prepare_private_runs(services: Iterable[str]) -> None:
-    """Make the directory that each service sees as /run, with what programs expect to find there."""
+    """Make the directory that each service sees as /run, with what programs expect there."""
     for unit in services:
         directory = paths.private_run(unit)
         os.makedirs(f"{directory}/user", mode=0o755, exist_ok=True)
         os.makedirs(f"{directory}/lock", exist_ok=True)
-        os.chmod(f"{directory}/lock", 0o1777)
+        os.chmod(f"{directory}/lock", 0o1777)  # noqa: S103 — sticky and for all, as /run/lock is
         if not os.path.islink(f"{directory}/shm"):
             os.symlink("/dev/shm", f"{directory}/shm")  # noqa: S108 — what /run/shm is on Debian
 

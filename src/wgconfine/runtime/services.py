@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure, step
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
@@ -33,7 +32,7 @@ def resume(name: str) -> None:
 
 
 def attach(name: str) -> None:
-    """Wait for the userspace link; if it came back after a crash, have the tunnel configured again."""
+    """Wait for the userspace link; if it came back after a crash, have the tunnel set up again."""
     record = load(name)
     end = time.monotonic() + PATIENCE
     socket = f"/run/wireguard/{record.link}.sock"

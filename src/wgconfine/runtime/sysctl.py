@@ -1,4 +1,4 @@
-"""The namespace's own kernel settings: IPv4 ones would come from the host, which may be a router."""
+"""The namespace's own kernel settings: IPv4 ones come from the host, which may be a router."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {
 
 
 def apply() -> None:
-    """Set them in the namespace that this process is in; what the kernel was built without is left."""
+    """Set them in this process's namespace; what the kernel was built without is left."""
     for key, value in SETTINGS.items():
         try:
             with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:

@@ -1,4 +1,4 @@
-"""Read a file that decides where packets go: opened once, judged by its descriptor and every parent."""
+"""Read a file that decides where packets go: opened once, judged by descriptor and every parent."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def judge(status: os.stat_result, path: str, forbidden: int) -> None:
 def open_trusted(path: str, *, secret: bool) -> int:
     """Give a descriptor of a regular file that only root can change (and read, if `secret`).
 
-    Walks the path by descriptors, so that what was judged is what is read, and follows symbolic links
-    itself: each must belong to root, as must every directory on the way. Raises Failure; a missing file
-    is a Failure too, naming it.
+    Walks the path by descriptors, so that what was judged is what is read, and follows symbolic
+    links itself: each must belong to root, as must every directory on the way. Raises Failure; a
+    missing file is a Failure too, naming it.
     """
     if not path.startswith("/"):
         raise Failure(f"{path}: is not an absolute path.")
@@ -42,10 +42,7 @@ def open_trusted(path: str, *, secret: bool) -> int:
             status = os.stat(part, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 links += 1
-                if status.st_uid != 0 or links > LINKS:
-                    raise Failure(
-                        f"{path}: {part} is a symbolic link that is not root's, or a loop."
-                    )
+                judge_link(status, links, f"{path}: {part}")
                 target = os.readlink(part, dir_fd=directory)
                 waiting += [step for step in reversed(target.split("/")) if step]
                 if target.startswith("/"):
@@ -68,16 +65,24 @@ def open_trusted(path: str, *, secret: bool) -> int:
     raise Failure(f"{path}: is a directory.")
 
 
+def judge_link(status: os.stat_result, links: int, where: str) -> None:
+    if status.st_uid != 0 or links > LINKS:
+        raise Failure(f"{where} is a symbolic link that is not root's, or a loop.")
+
+
 def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Failure(f"{path}: is not a regular file.")
-        judge(status, path, SECRET | WRITABLE if secret else WRITABLE)
+        judge_file(os.fstat(descriptor), path, secret=secret)
     except Failure:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def judge_file(status: os.stat_result, path: str, *, secret: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Failure(f"{path}: is not a regular file.")
+    judge(status, path, SECRET | WRITABLE if secret else WRITABLE)
 
 
 def read_trusted(path: str, *, secret: bool) -> bytes:

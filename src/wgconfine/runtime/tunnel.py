@@ -1,4 +1,4 @@
-"""wgconfine@NAME.service: make the machine's tunnel what its record and .conf say, again and again."""
+"""wgconfine@NAME.service: make the tunnel what its record and .conf say, again and again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
 
 
 def inspect(record: Record) -> link.Live | None:
-    """Give the link as it is, None where there is none. Raises Failure where it is somebody else's."""
+    """Give the link as it is, None where there is none. Raises Failure if it is somebody else's."""
     if paths.LINK not in link.names_in_this_namespace():
         return None
     live = link.inspect()
@@ -79,9 +79,9 @@ def inspect(record: Record) -> link.Live | None:
 def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
     """Make the link where it is missing, and give its MTU in bytes.
 
-    Asked for from the host's namespace, where its UDP socket then stays. The way to the endpoints is
-    asked in the same run of ip(8); without a network that fails, and what counts is that the link is
-    there afterwards.
+    Asked for from the host's namespace, where its UDP socket then stays. The way to the endpoints
+    is asked in the same run of ip(8); without a network that fails, and what counts is that the
+    link is there afterwards.
     """
     lines = [] if there else [make_link(record, visit.path)]
     for line in lines:
@@ -128,7 +128,7 @@ def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
 
 
 def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
-    """Leave the endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
+    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
     path = f"{paths.tunnel_state(record.name)}/endpoints"
     named = [
         f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]}\n"

@@ -22,8 +22,8 @@ HINT = (
 def trusted_interpreter() -> PurePosixPath:
     """Give the interpreter that this process runs under, for the units of ours.
 
-    Raises OperationFailed unless it and the package belong to root, with every directory on the way,
-    and lie outside /home: what can be changed by others must not be executed by PID 1.
+    Raises OperationFailed unless it and the package belong to root, with every directory on the
+    way, and lie outside /home: what can be changed by others must not be executed by PID 1.
     """
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 — resolve() would leave the venv
     for path in (interpreter, os.path.abspath(wgconfine.__file__)):  # noqa: PTH100

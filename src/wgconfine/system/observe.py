@@ -1,4 +1,4 @@
-"""Read the state of the running machine for `status`: systemd's units, the links, the namespaces."""
+"""Read the state of the running machine for `status`: systemd's units, links, namespaces."""
 
 import json
 import os
@@ -25,7 +25,7 @@ States = Mapping[str, UnitState]
 def observe(
     systemctl: Systemctl, tunnels: Iterable[Settings], closed: Iterable[UnitName]
 ) -> Status:
-    """Give everything that `status` shows. Reads only; what needs root and is not seen is left out."""
+    """Give all that `status` shows. Reads only; what needs root and is not seen is left out."""
     declared = {settings.name: settings for settings in tunnels}
     records = {name: record for name in installed_names() if (record := read_record(name))}
     names = sorted(declared.keys() | records.keys())
@@ -95,9 +95,11 @@ def tunnel_status(
         problems.append("no longer in the settings: wgconfine apply")
     elif record and settings and record.get("settings-digest") != settings.digest:
         problems.append("the settings have changed since: wgconfine apply")
-    for state in (netns, tunnel, *((wireguard,) if userspace else ())):
-        if judge(state) in {"failed", "refused"}:
-            problems.append(f"{state.name} failed: journalctl -u {state.name}")
+    problems += [
+        f"{state.name} failed: journalctl -u {state.name}"
+        for state in (netns, tunnel, *((wireguard,) if userspace else ()))
+        if judge(state) in {"failed", "refused"}
+    ]
     return TunnelStatus(
         name=name,
         state=tunnel_word(settings, tunnel),

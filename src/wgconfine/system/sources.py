@@ -1,4 +1,4 @@
-"""The settings of all tunnels as they lie in /etc/wgconfine, read by the rules for trusted files."""
+"""The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
 
 import os
 import tempfile
@@ -70,7 +70,7 @@ def below(root: Path, path: PurePosixPath) -> Path:
 
 
 def read_text(root: Path, path: PurePosixPath) -> str:
-    """Read settings: who can write there decides what leaves the tunnel, so that must be root alone.
+    """Read settings: who can write there decides what leaves the tunnel, so it must be root alone.
 
     The files of another tree (`--root DIR`) are its builder's own matter.
     """
@@ -90,7 +90,7 @@ def read_text(root: Path, path: PurePosixPath) -> str:
 
 
 def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) -> None:
-    """Rewrite a settings file with `edit`, in one step, its mode kept; nothing where nothing changes."""
+    """Rewrite a settings file with `edit`, in one step, its mode kept, where that changes it."""
     before = read_text(root, path)
     after = edit(before)
     if after == before:

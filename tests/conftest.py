@@ -1,0 +1,46 @@
+"""Fixtures of every tier: the lab's machines, and a check that no test leaves anything behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["lab.fixtures"]
+
+
+def descriptors() -> set[str]:
+    """What this process holds open, less what comes and goes with the listing itself."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{entry.name} {entry.readlink()}")
+        except FileNotFoundError:
+            continue
+    return {each for each in found if not each.endswith(f"/proc/{os.getpid()}/fd")}
+
+
+def children() -> set[str]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def mounts() -> set[str]:
+    return set(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a child process, an open descriptor or a mount.
+
+    Machines of the lab outlive a test on purpose, and end by their own fixtures.
+    """
+    if any(request.node.get_closest_marker(mark) for mark in ("container", "vm", "netns")):
+        yield
+        return
+    before = children(), descriptors(), mounts()
+    yield
+    left = [sorted(now - then) for now, then in zip(
+        (children(), descriptors(), mounts()), before, strict=True
+    )]
+    assert [[], [], []] == left

@@ -1,0 +1,212 @@
+"""The guard: whatever goes wrong with the namespace, no command of the unit runs, and it is said."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import World, boot_container
+from tests.scenario import confine, refused, wgconfine, write_service, write_tunnel
+
+pytestmark = pytest.mark.container
+
+RAN = "/var/lib/ran"
+WITNESS = f"""\
+[Service]
+ExecCondition=/bin/sh -c 'echo condition >> {RAN}'
+ExecStartPre=/bin/sh -c 'echo pre >> {RAN}'
+ExecStart=/bin/sh -c 'echo start >> {RAN}; exec sleep infinity'
+"""
+"""A unit that leaves a line in a file for every command of it that runs."""
+
+RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
+
+
+@pytest.fixture(scope="module")
+def world(wheelhouse: Path) -> Iterator[World]:
+    """A machine with one confined witness, stopped."""
+    with boot_container("trixie", wheelhouse=wheelhouse) as world:
+        write_service(world, "witness.service", WITNESS)
+        write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
+        confine(world, "witness.service", "lenient.service")
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test of the shared machine starts with the tunnel up and the witness stopped."""
+    if "world" not in request.fixturenames:
+        yield
+        return
+    machine = request.getfixturevalue("world").machine
+    machine.sh(f"systemctl stop witness lenient; systemctl reset-failed; rm -f {RAN}")
+    yield
+    machine.sh("systemctl stop witness lenient; systemctl restart wgconfine-netns@vpn wgconfine@vpn")
+
+
+def ran(world: World) -> list[str]:
+    return world.machine.run("cat", RAN, check=False).stdout.split()
+
+
+def start(world: World, unit: str = "witness.service") -> int:
+    return world.machine.systemctl("start", unit, check=False).returncode
+
+
+def test_inside_every_command_of_the_unit_runs(world: World) -> None:
+    """The control: with its namespace in place the unit's own commands run, each once, in order."""
+    assert 0 == start(world)
+    world.machine.wait_for(lambda: len(ran(world)) == 3, "all three commands ran")
+    assert ["condition", "pre", "start"] == ran(world)
+    assert "witness.service: confined" == refused(world, "witness.service")
+
+
+def test_a_foreign_namespace_under_the_name_is_refused(world: World) -> None:
+    """Another namespace, with an uplink of its own, is put on /run/netns/NAME: nothing runs there."""
+    world.machine.sh("""
+        ip netns add foreign
+        ip link add up0 type veth peer name up1 netns foreign
+        ip -n foreign link set up1 up
+        mount --bind /run/netns/foreign /run/netns/vpn
+    """)
+    try:
+        assert 0 != start(world)
+        assert [] == ran(world)
+        assert "failed" == world.machine.show("witness.service", "ActiveState")
+        assert refused(world, "witness.service").startswith(
+            "witness.service: refused (another namespace has taken the name /run/netns/vpn"
+        )
+    finally:
+        world.machine.sh("umount /run/netns/vpn; ip netns del foreign")
+
+
+def test_a_missing_namespace_file_is_refused(world: World) -> None:
+    """Somebody deletes the namespace's name: the unit does not start, and `status` says why."""
+    world.machine.run("ip", "netns", "del", "vpn")
+    assert 0 != start(world)
+    assert [] == ran(world)
+    assert refused(world, "witness.service").startswith(
+        "witness.service: refused (/run/netns/vpn is missing"
+    )
+
+
+def test_an_unmounted_namespace_file_is_refused(world: World) -> None:
+    """The name is still there, but leads to no namespace: nothing runs."""
+    world.machine.run("umount", "/run/netns/vpn")
+    start(world)
+    assert [] == ran(world)
+    assert not world.machine.is_active("witness.service")
+    assert refused(world, "witness.service").startswith("witness.service: refused")
+
+
+def test_exit_statuses_that_the_unit_calls_success_do_not_pass(world: World) -> None:
+    """SuccessExitStatus=255 lets an exit status through: the guard dies by a signal instead."""
+    world.machine.sh("""
+        ip netns add foreign
+        mount --bind /run/netns/foreign /run/netns/vpn
+    """)
+    try:
+        assert 0 != start(world, "lenient.service")
+        assert [] == ran(world)
+        assert "failed" == world.machine.show("lenient.service", "ActiveState")
+    finally:
+        world.machine.sh("umount /run/netns/vpn; ip netns del foreign")
+
+
+def test_a_record_that_was_taken_away_is_refused(world: World) -> None:
+    """Without our own record the guard can't agree with anything."""
+    world.machine.run("umount", "/run/wgconfine/netns/vpn")
+    try:
+        assert 0 != start(world)
+        assert [] == ran(world)
+        assert refused(world, "witness.service").startswith("witness.service: refused")
+    finally:
+        world.machine.sh("mount --bind /run/netns/vpn /run/wgconfine/netns/vpn")
+
+
+@pytest.mark.parametrize("denied", ["one", "both"])
+def test_systemd_that_may_not_join_runs_nothing(
+    wheelhouse: Path, boot_container: object, denied: str
+) -> None:
+    """setns(2) gives PID 1 EPERM, so that it would run the unit in the host's namespace, rc 0."""
+    prefix = ("/usr/bin/python3", "/usr/lib/lab/deny-setns.py", denied)
+    assert callable(boot_container)
+    world: World = boot_container("trixie", wheelhouse=wheelhouse, init_prefix=prefix)
+    write_service(world, "witness.service", WITNESS)
+    write_service(world, "open.service", WITNESS.replace(RAN, "/var/lib/open")
+                  + "NetworkNamespacePath=/run/netns/other\n")
+    write_tunnel(world, ["witness.service"])
+    done = wgconfine(world, "apply", check=False)
+
+    world.machine.run("ip", "netns", "add", "other")
+    world.machine.systemctl("start", "open.service")
+    control = world.machine.show("open.service", "MainPID")
+    assert world.machine.sh("readlink /proc/1/ns/net") == world.machine.sh(
+        f"readlink /proc/{control}/ns/net"
+    )
+
+    assert 0 != done.returncode  # the tunnel itself may not enter its namespace
+    if denied == "one":
+        stand_in_for_the_tunnel(world)
+    assert 0 != start(world)
+    assert [] == ran(world)
+    assert not world.machine.is_active("witness.service")
+    if denied == "one":
+        assert "failed" == world.machine.show("witness.service", "ActiveState")
+        assert refused(world, "witness.service").startswith("witness.service: refused")
+
+
+def stand_in_for_the_tunnel(world: World) -> None:
+    """Bring the tunnel up from outside of the filter, where its own unit is denied it.
+
+    So the service comes as far as its guard, with everything else in place.
+    """
+    world.machine.write(
+        "/etc/systemd/system/wgconfine@vpn.service.d/zz-test.conf",
+        "[Service]\nExecStart=\nExecStart=/bin/true\n",
+    )
+    world.machine.sh("systemctl daemon-reload; systemctl start wgconfine@vpn.service")
+    world.machine.run(*RUNTIME, "up", "vpn")
+
+
+def test_systemd_without_the_capability_runs_nothing(
+    wheelhouse: Path, boot_container: object
+) -> None:
+    """PID 1 lost CAP_SYS_ADMIN: an unguarded unit runs in the host's namespace, a confined one not."""
+    assert callable(boot_container)
+    world: World = boot_container("trixie", wheelhouse=wheelhouse)
+    machine = world.machine
+    write_service(world, "witness.service", WITNESS)
+    write_service(world, "open.service", WITNESS.replace(RAN, "/var/lib/open")
+                  + "NetworkNamespacePath=/run/netns/vpn\n")
+    confine(world, "witness.service")
+    # PID 1 writes its bounding set there too, and these two files are the real machine's.
+    machine.sh("""
+        for file in bset inheritable; do
+            echo 4294967295 511 > /run/$file
+            mount --bind /run/$file /proc/sys/kernel/usermodehelper/$file
+        done
+    """)
+    machine.write(
+        "/etc/systemd/system.conf.d/lab.conf", "[Manager]\nCapabilityBoundingSet=~CAP_SYS_ADMIN\n"
+    )
+    machine.systemctl("daemon-reexec")
+
+    machine.systemctl("start", "open.service")
+    control = machine.show("open.service", "MainPID")
+    assert machine.sh("readlink /proc/1/ns/net") == machine.sh(f"readlink /proc/{control}/ns/net")
+
+    start(world)
+    assert [] == ran(world)
+    assert not machine.is_active("witness.service")
+    assert refused(world, "witness.service").startswith("witness.service: refused")
+
+
+def test_a_unit_with_a_root_of_its_own_is_refused_by_apply(world: World) -> None:
+    """Below RootDirectory= the guard has neither /bin/sh nor /proc: `apply` refuses the unit by name."""
+    write_service(world, "rooted.service", WITNESS + "RootDirectory=/srv/root\n")
+    write_tunnel(world, ["rooted.service"], name="other", client=3)
+    done = wgconfine(world, "apply", check=False)
+    world.machine.run("rm", "/etc/wgconfine/other.toml")
+    assert 78 == done.returncode
+    assert "rooted.service" in done.stderr
+    assert "RootDirectory=" in done.stderr

@@ -1,0 +1,71 @@
+"""What tests of every tier say again and again: a tunnel and its services on a machine of the lab."""
+
+from collections.abc import Sequence
+
+from lab import Completed, World
+
+TUNNEL = {"v4": "10.66.0.2", "v6": "fd66::2"}
+HOST = {"v4": "198.51.100.2", "v6": "2001:db8:51::2"}
+WEB = "http://web.example.net/"
+
+PROBE = """\
+[Service]
+DynamicUser=yes
+ExecStart=/bin/sh -c 'while :; do for v in 4 6; do curl -$v -s -m 3 http://web.example.net/; done; \
+getent hosts probe-$$$$.example.net >/dev/null; sleep 0.2; done'
+[Install]
+WantedBy=multi-user.target
+"""
+"""A service that sends without pause, TCP over both families and DNS, and says what the web saw."""
+
+ONESHOT = """\
+[Service]
+Type=oneshot
+User=nobody
+ExecStart=/bin/sh -c 'curl -4 -s -m 9 http://web.example.net/; curl -6 -s -m 9 http://web.example.net/'
+"""
+
+
+def write_service(world: World, name: str, text: str) -> None:
+    """Put a unit of the machine's owner in place."""
+    world.machine.write(f"/etc/systemd/system/{name}", text)
+    world.machine.systemctl("daemon-reload")
+
+
+def write_tunnel(
+    world: World, services: Sequence[str] = (), *, name: str = "vpn", client: int = 2, extra: str = ""
+) -> None:
+    """Write a provider's .conf and the settings of a tunnel, and apply nothing yet."""
+    conf = world.internet.provider_conf(client=client)
+    world.machine.write(f"/etc/wireguard/{name}.conf", conf, mode=0o600)
+    listed = "".join(f'  "{service}",\n' for service in services)
+    world.machine.write(
+        f"/etc/wgconfine/{name}.toml",
+        f'config = "/etc/wireguard/{name}.conf"\nservices = [\n{listed}]\n{extra}',
+    )
+
+
+def wgconfine(world: World, *arguments: str, check: bool = True) -> Completed:
+    """Run the installed command as root, as its user would."""
+    return world.machine.run("wgconfine", *arguments, check=check, timeout=180)
+
+
+def confine(world: World, *services: str, name: str = "vpn", client: int = 2) -> None:
+    """Confine services to a tunnel, as its user would."""
+    write_tunnel(world, services, name=name, client=client)
+    wgconfine(world, "apply")
+
+
+def seen_by_web(world: World, unit: str) -> set[str]:
+    """Give the addresses that the web server told a service it was asked from."""
+    text = world.machine.run(
+        "journalctl", "--no-pager", "-o", "cat", "-u", unit, "_TRANSPORT=stdout"
+    ).stdout
+    known = {*TUNNEL.values(), *HOST.values()}
+    return {line for line in text.splitlines() if line in known}
+
+
+def refused(world: World, unit: str) -> str:
+    """Give the line of `wgconfine status` about a service."""
+    lines = wgconfine(world, "status", check=False).stdout.splitlines()
+    return next(line.strip() for line in lines if line.strip().startswith(f"{unit}:"))
