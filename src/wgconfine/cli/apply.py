@@ -48,8 +48,9 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
         complain(f"[!] {failure}")
     if failures:
         raise OperationFailed(
-            f"{len(failures)} of {len(found.steps)} steps",
-            "did not work; the services concerned stay closed, and nothing runs in the open",
+            "apply",
+            f"{len(failures)} of {len(found.steps)} steps did not work; "
+            "the services concerned do not run, and none runs in the open",
             "Look at wgconfine status; run wgconfine apply again once it is mended.",
         )
     return ExitCode.OK

@@ -5,9 +5,9 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wgconfine import __version__
 from wgconfine.cli.dialogue import complain
@@ -22,10 +22,31 @@ exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose usage errors fit on two lines."""
+    """An argument parser whose usage errors fit on two lines, and which guesses no option.
+
+    `remove vpn --rel` must not release anything. Parsers of subcommands are made by this class too.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+
+
+Add = Callable[..., Parser]
+"""`add_parser` of argparse's subparsers."""
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--root": {
+        "metavar": "DIR",
+        "type": Path,
+        "default": Path("/"),
+        "help": "work on the tree below DIR",
+    },
+    "--python": {"metavar": "PATH", "type": PurePosixPath, "help": "interpreter for the units"},
+    "--yes": {"action": "store_true", "help": "do not ask"},
+}
 
 
 def build_parser() -> Parser:
@@ -35,36 +56,42 @@ def build_parser() -> Parser:
         description="Confine systemd services to a WireGuard tunnel, and prove it.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"wgconfine {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an internal error arose")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_commands(commands.add_parser)
+    add_ways_out(commands.add_parser)
+    add_views(commands.add_parser)
+    return parser
 
-    tree = Parser(add_help=False)
-    tree.add_argument(
-        "--root", metavar="DIR", type=Path, default=Path("/"), help="work on the tree below DIR"
-    )
-    python = Parser(add_help=False)
-    python.add_argument(
-        "--python", metavar="PATH", type=PurePosixPath, help="interpreter for the units"
-    )
-    yes = Parser(add_help=False)
-    yes.add_argument("--yes", action="store_true", help="do not ask")
 
-    check = commands.add_parser("check", parents=[tree], help="say all that is wrong in settings")
+def shared(*names: str) -> list[Parser]:
+    """Give the options that several commands have, as argparse's `parents`."""
+    parents = []
+    for name in names:
+        parent = Parser(add_help=False)
+        parent.add_argument(name, **SHARED[name])
+        parents.append(parent)
+    return parents
+
+
+def add_commands(add: Add) -> None:
+    check = add("check", parents=shared("--root"), help="say all that is wrong in settings")
     check.add_argument("files", nargs="*", metavar="FILE", help="default: /etc/wgconfine/*.toml")
 
-    plan = commands.add_parser("plan", parents=[tree, python], help="say what apply would do")
+    plan = add("plan", parents=shared("--root", "--python"), help="say what apply would do")
     plan.add_argument("-v", "--verbose", action="store_true", help="show the text of each change")
 
-    apply = commands.add_parser(
-        "apply", parents=[tree, python, yes], help="make the machine match the settings"
-    )
+    options = shared("--root", "--python", "--yes")
+    apply = add("apply", parents=options, help="make the machine match the settings")
     apply.add_argument("--dry-run", action="store_true", help="the same as plan")
     apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
 
-    remove = commands.add_parser("remove", parents=[tree, yes], help="take a tunnel away")
+
+def add_ways_out(add: Add) -> None:
+    options = shared("--root", "--python", "--yes")
+    remove = add("remove", parents=options, help="take a tunnel away")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument(
         "--release", action="store_true", help="let its services run in the open again"
@@ -73,20 +100,18 @@ def build_parser() -> Parser:
         "--purge", action="store_true", help="delete its settings too, and keys in /etc/wgconfine"
     )
 
-    release = commands.add_parser(
-        "release", parents=[tree, yes], help="let services run in the open again"
-    )
+    release = add("release", parents=options, help="let services run in the open again")
     release.add_argument("units", nargs="+", metavar="UNIT")
 
-    render = commands.add_parser(
-        "render", parents=[tree, python], help="write the files of apply somewhere else"
-    )
+
+def add_views(add: Add) -> None:
+    options = shared("--root", "--python")
+    render = add("render", parents=options, help="write the files of apply somewhere else")
     render.add_argument("--output", metavar="DIR", type=Path, required=True)
 
-    status = commands.add_parser("status", help="show tunnels and services as they are")
+    status = add("status", help="show tunnels and services as they are")
     status.add_argument("names", nargs="*", metavar="NAME")
     status.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for each command
@@ -114,11 +139,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
                 release=arguments.release,
                 purge=arguments.purge,
                 yes=arguments.yes,
+                python=arguments.python,
             )
         case "release":
             from wgconfine.cli.release import run_release
 
-            return run_release(arguments.root, arguments.units, yes=arguments.yes)
+            return run_release(
+                arguments.root, arguments.units, yes=arguments.yes, python=arguments.python
+            )
         case "render":
             from wgconfine.cli.render import run_render
 

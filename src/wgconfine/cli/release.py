@@ -21,7 +21,9 @@ from wgconfine.system.tree import read_installed
 __all__ = ["confirm_release", "remove_from_settings", "run_release", "without"]
 
 
-def run_release(root: Path, names: Sequence[str], *, yes: bool) -> ExitCode:
+def run_release(
+    root: Path, names: Sequence[str], *, yes: bool, python: PurePosixPath | None
+) -> ExitCode:
     """Stop each service, take it out of `services` and of confinement, start it again if it ran.
 
     Raises Refused without a terminal and `--yes` and for what is no service's name, and
@@ -38,9 +40,10 @@ def run_release(root: Path, names: Sequence[str], *, yes: bool) -> ExitCode:
             raise OperationFailed(", ".join(strangers), what)
         confirm_release(units, yes=yes)
         # What is wrong elsewhere is found before the settings change.
-        survey(root, released=units, edits=[without(each, units) for each in tunnels])
+        edits = [without(each, units) for each in tunnels]
+        survey(root, python=python, released=units, edits=edits)
         remove_from_settings(root, tunnels, units)
-        return carry_out(survey(root, released=units), root, yes=True)
+        return carry_out(survey(root, python=python, released=units), root, yes=True)
 
 
 def parse_units(names: Iterable[str]) -> set[UnitName]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import approve, carry_out
 from wgconfine.cli.release import confirm_release, remove_from_settings, without
@@ -16,7 +16,9 @@ from wgconfine.system.sources import PLACE, below, fragments_of, load_all, write
 __all__ = ["run_remove"]
 
 
-def run_remove(root: Path, name: str, *, release: bool, purge: bool, yes: bool) -> ExitCode:
+def run_remove(
+    root: Path, name: str, *, release: bool, purge: bool, yes: bool, python: PurePosixPath | None
+) -> ExitCode:
     """Stop the tunnel and take its files away. Keeps the settings, with `enable = false`, and keys.
 
     `release` lets its services run in the open again; without it they refuse to start until
@@ -32,11 +34,11 @@ def run_remove(root: Path, name: str, *, release: bool, purge: bool, yes: bool) 
         confirm_release(services, yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
         edits = [replace(without(settings, services), enable=False)] if settings else []
-        approve(survey(root, released=services, edits=edits), yes=yes)
+        approve(survey(root, python=python, released=services, edits=edits), yes=yes)
         remove_from_settings(root, tunnels, services)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
-        done = carry_out(survey(root, released=services), root, yes=True)
+        done = carry_out(survey(root, python=python, released=services), root, yes=True)
         if settings is not None and purge:
             delete_settings(root, settings)
     return done

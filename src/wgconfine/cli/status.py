@@ -5,12 +5,11 @@ from dataclasses import replace
 
 from wgconfine.cli.dialogue import complain
 from wgconfine.cli.survey import LIVE, PATTERNS, closed_services
-from wgconfine.model.errors import ExitCode, OperationFailed, ProblemsFound
-from wgconfine.model.settings import Settings
+from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.status import Status
 from wgconfine.report import status as words
 from wgconfine.system.observe import observe
-from wgconfine.system.sources import load_all
+from wgconfine.system.sources import read_all
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.tree import read_installed
 
@@ -23,22 +22,15 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
     Wrong settings are said on stderr and do not keep the rest from being shown.
     """
     closed = closed_services(read_installed(LIVE, PATTERNS))
-    status = observe(RealSystemctl(), readable_tunnels(), closed)
+    tunnels, problems = read_all(LIVE)
+    complain(*map(str, problems))
+    status = observe(RealSystemctl(), tunnels, closed, settings_wrong=bool(problems))
     if names:
         status = narrowed(status, names)
     print(words.as_json(status) if as_json else words.as_text(status))
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
-
-
-def readable_tunnels() -> tuple[Settings, ...]:
-    """Give the settings, none of them where any is wrong: every problem is then said."""
-    try:
-        return load_all(LIVE)
-    except ProblemsFound as found:
-        complain(str(found))
-        return ()
 
 
 def narrowed(status: Status, names: Sequence[str]) -> Status:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from wgconfine.cli.check import show_warnings
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.tree import Tree
@@ -67,7 +68,9 @@ def survey(
     facts = find_facts(root, names) if systemctl is None else read_facts(systemctl, names)
     problems = check_services(enabled, facts)
     if root == LIVE:
-        problems += check_sources(enabled)
+        findings = check_sources(enabled)
+        problems += findings.problems
+        show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
     live = root == LIVE

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from os import fspath
 from pathlib import PurePosixPath
 
-from wgconfine.config.escape import quote
+from wgconfine.config.escape import holds_key, quote
 from wgconfine.config.literal import (
     canonical_address,
     canonical_ip,
@@ -82,7 +82,8 @@ def read_backend(value: object) -> Backend:
 
 
 def read_absolute_path(value: object) -> PurePosixPath:
-    if not isinstance(value, str) or not value.isprintable():
+    # A key may begin with a '/': put here by mistake, it would go on into units and records.
+    if not isinstance(value, str) or not value.isprintable() or is_key(value):
         raise WrongValueError(f"{show(value)} is not a path")
     path = PurePosixPath(value)
     if not path.is_absolute():
@@ -99,7 +100,7 @@ def read_credential(value: object) -> str:
     plain = isinstance(value, str) and value.isascii() and value.isprintable()
     if not isinstance(value, str) or not plain or value in ("", ".", ".."):
         raise WrongValueError(f"{show(value)} is not the name of a credential")
-    if len(value) > _CREDENTIAL_MAX or "/" in value or ":" in value:
+    if len(value) > _CREDENTIAL_MAX or "/" in value or ":" in value or holds_key(value):
         raise WrongValueError(f"{show(value)} is not the name of a credential")
     return value
 

@@ -18,4 +18,5 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}." + (f" {self.hint}." if self.hint else "")
+        end = "" if self.hint.endswith("?") else "."
+        return f"{self.where}: {self.what}." + (f" {self.hint}{end}" if self.hint else "")

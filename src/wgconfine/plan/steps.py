@@ -130,7 +130,7 @@ def reason(changes: Sequence[Change], unit: UnitName, released: frozenset[UnitNa
         return "it is released"
     if enters(changes, unit):
         return "it may not run while its confinement changes"
-    return "it leaves the settings, and is not released: it will refuse to start"
+    return "it is confined no longer and not released: it will refuse to start"
 
 
 def tunnel_of(change: Change) -> TunnelName | None:
@@ -145,7 +145,7 @@ def units_of(name: TunnelName) -> tuple[str, str]:
 
 def stop_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Step]:
     return [
-        UnitStep(action=Action.STOP, units=units, why="the tunnel leaves the settings")
+        UnitStep(action=Action.STOP, units=units, why="the tunnel is removed or disabled")
         for change in changes
         if (name := tunnel_of(change)) and change.after is None
         if (units := tuple(unit for unit in units_of(name) if unit in running))

@@ -1,6 +1,6 @@
 """Whether a unit can be confined at all, and if not, why and what its owner can do. Pure.
 
-Each rule is one function of the unit's facts; numbers of evidence and invariants are design's.
+Each rule is one function of the unit's facts.
 """
 
 import os
@@ -82,7 +82,7 @@ def _unusable(facts: UnitFacts) -> Problem | None:
 
 
 def _activated_by_socket(facts: UnitFacts) -> Iterator[Problem]:
-    """Invariant 4: a listening socket of the host's can become a connection (evidence 22)."""
+    """A listening socket of the host's can be turned into a connection there."""
     for socket in facts.triggered_by:
         if socket.endswith(".socket"):
             yield problem_at(

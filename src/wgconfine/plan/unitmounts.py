@@ -1,7 +1,7 @@
 """What a unit mounts or shuts that does not go with the /run and the resolver we give it. Pure.
 
 A confined unit sees a directory of its own as /run, so that no socket of the host's resolver, bus
-or name service is there (evidence 12 to 17); resolv.conf and nsswitch.conf are bound over /etc's.
+or name service is there; resolv.conf and nsswitch.conf are bound over /etc's.
 """
 
 import re

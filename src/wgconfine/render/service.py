@@ -98,10 +98,10 @@ def slice_name(name: TunnelName) -> str:
 
 
 def slice_file(settings: Settings) -> File:
-    """Give the slice of a tunnel's confined services; it stays when they stop, so rules can name it.
+    """Give the slice of a tunnel's services; it stays when they stop, so that rules can name it.
 
-    It also names each service, in the order that holds anyway: a unit that nobody names is forgotten
-    by systemd when it ends, and with it why it was kept from running.
+    It also names each service, in the order that holds anyway: a unit that nobody names is
+    forgotten by systemd when it ends, and with it why it was kept from running.
     """
     text = (
         f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"

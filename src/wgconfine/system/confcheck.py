@@ -2,53 +2,92 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from wgconfine.config.check import check_conf, parse_conf
+from wgconfine.config.places import place_of
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import ConfFile, Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import read_key
 from wgconfine.runtime.trusted import read_trusted
+from wgconfine.system.sources import problem_of
 
-__all__ = ["check_sources"]
+__all__ = ["Findings", "check_sources"]
 
+# The tunnel's unit has ProtectHome= and PrivateTmp=.
 HIDDEN_PLACES = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
 
 
-def check_sources(tunnels: Iterable[Settings]) -> list[Problem]:
-    """Give every problem of every secret file that exists; one that comes later is read then."""
-    return [problem for settings in tunnels for problem in check_source(settings)]
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong, what is merely worth a word, and what could not be looked at without root."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    unseen: list[PurePosixPath] = field(default_factory=list)
 
 
-def check_source(settings: Settings) -> list[Problem]:
+def check_sources(tunnels: Iterable[Settings]) -> Findings:
+    """Look at every secret file that exists; one that comes later is read and judged then."""
+    findings = Findings()
+    for settings in tunnels:
+        for key, path in secret_files(settings):
+            if str(path).startswith(HIDDEN_PLACES):
+                findings.problems.append(hidden(settings, key, path))
+            elif not may_look(path):
+                findings.unseen.append(path)
+            elif os.path.lexists(path):
+                check_file(settings, path, findings)
+    return findings
+
+
+def secret_files(settings: Settings) -> list[tuple[str, PurePosixPath]]:
     source = settings.wireguard
     if isinstance(source, ConfFile):
-        paths = {"config": source.path}
-    else:
-        keys = [source.private_key_file, *(peer.preshared_key_file for peer in source.peers)]
-        paths = {f"key file {path}": path for path in keys if path is not None}
-    problems = []
-    for key, path in paths.items():
-        if str(path).startswith(HIDDEN_PLACES):
-            what = f"{path} can't be seen by the tunnel's unit, which has no access to such places"
-            hint = "Put it into /etc/wireguard"
-            problems.append(Problem(where=f"{settings.path}: {key}", what=what, hint=hint))
-        elif os.path.lexists(path):
-            problems += check_file(settings, path)
-    return problems
+        return [("config", source.path)]
+    found = [("private-key-file", source.private_key_file)]
+    found += [
+        (f"peer[{index}].preshared-key-file", peer.preshared_key_file)
+        for index, peer in enumerate(source.peers)
+    ]
+    return [(key, path) for key, path in found if path is not None]
 
 
-def check_file(settings: Settings, path: PurePosixPath) -> list[Problem]:
+def hidden(settings: Settings, key: str, path: PurePosixPath) -> Problem:
+    return Problem(
+        where=place_of(settings.path, key),
+        what=f"the tunnel's unit has no access to {path}",
+        hint="Put it into /etc/wireguard",
+    )
+
+
+def may_look(path: PurePosixPath) -> bool:
+    """Tell whether this user sees what is there: without root /etc/wireguard is closed."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return os.access(path, os.R_OK)
+
+
+def check_file(settings: Settings, path: PurePosixPath, findings: Findings) -> None:
     try:
         if not isinstance(settings.wireguard, ConfFile):
             read_key(str(path))
-            return []
+            return
         conf = parse_conf(path, read_trusted(str(path), secret=True), settings)
     except ProblemsFound as found:
-        return list(found.problems)
+        findings.problems.extend(found.problems)
     except Failure as failure:
-        where, _, what = str(failure).partition(": ")
-        return [Problem(where=where, what=what.rstrip("."))]
-    return check_conf(conf, settings, path)
+        findings.problems.append(problem_of(failure))
+    else:
+        findings.problems.extend(check_conf(conf, settings, path))
+        findings.warnings.extend(
+            Problem(where=f"{place_of(path)}:{each.line}", what=each.what, hint=each.hint)
+            for each in conf.warnings
+        )

@@ -11,6 +11,7 @@ from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
 from wgconfine.render.record import record_path
+from wgconfine.render.service import dropin_path
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import LINK, named_namespace, record_of_namespace, tunnel_state
 from wgconfine.runtime.process import ENVIRONMENT
@@ -23,9 +24,17 @@ States = Mapping[str, UnitState]
 
 
 def observe(
-    systemctl: Systemctl, tunnels: Iterable[Settings], closed: Iterable[UnitName]
+    systemctl: Systemctl,
+    tunnels: Iterable[Settings],
+    closed: Iterable[UnitName],
+    *,
+    settings_wrong: bool = False,
 ) -> Status:
-    """Give all that `status` shows. Reads only; what needs root and is not seen is left out."""
+    """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
+
+    `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
+    well be declared.
+    """
     declared = {settings.name: settings for settings in tunnels}
     records = {name: record for name in installed_names() if (record := read_record(name))}
     names = sorted(declared.keys() | records.keys())
@@ -37,7 +46,14 @@ def observe(
     states = unit_states(systemctl, units) if units else {}
     return Status(
         tunnels=tuple(
-            tunnel_status(name, declared.get(name), records.get(name), services[name], states)
+            tunnel_status(
+                name,
+                declared.get(name),
+                records.get(name),
+                services[name],
+                states,
+                settings_wrong=settings_wrong,
+            )
             for name in names
         ),
         closed=tuple(closed_status(unit, states[unit]) for unit in left),
@@ -85,16 +101,13 @@ def tunnel_status(
     record: Mapping[str, object] | None,
     services: Iterable[UnitName],
     states: States,
+    *,
+    settings_wrong: bool,
 ) -> TunnelStatus:
     netns, tunnel, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
-    problems = []
-    if record is None and settings is not None and settings.enable:
-        problems.append("not applied yet: wgconfine apply")
-    elif record is not None and (settings is None or not settings.enable):
-        problems.append("no longer in the settings: wgconfine apply")
-    elif record and settings and record.get("settings-digest") != settings.digest:
-        problems.append("the settings have changed since: wgconfine apply")
+    unlike = difference(settings, record, settings_wrong=settings_wrong)
+    problems = [unlike] if unlike else []
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
         for state in (netns, tunnel, *((wireguard,) if userspace else ()))
@@ -110,12 +123,30 @@ def tunnel_status(
     )
 
 
+def difference(
+    settings: Settings | None, record: Mapping[str, object] | None, *, settings_wrong: bool
+) -> str:
+    """Say how the settings differ from what is installed, and the command that mends it."""
+    if settings is None:
+        if settings_wrong:
+            return "settings are wrong, and nothing of them is in force: wgconfine check"
+        return "no longer in the settings: wgconfine apply"
+    if record is None:
+        return "not applied yet: wgconfine apply" if settings.enable else ""
+    if not settings.enable:
+        return "disabled, but still installed: wgconfine apply"
+    if record.get("settings-digest") != settings.digest:
+        return "the settings have changed since: wgconfine apply"
+    return ""
+
+
 def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
-    if judge(tunnel) == "running":
+    word = judge(tunnel)
+    if word == "running":
         return "up"
     if settings is not None and not settings.enable:
         return "disabled"
-    return "down" if judge(tunnel) == "stopped" else judge(tunnel)
+    return {"stopped": "down", "not-found": "not applied"}.get(word, word)
 
 
 def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
@@ -132,7 +163,7 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
         else:
             shown = "confined"
     elif word == "refused":
-        why = reason_of_refusal(name, state)
+        why = reason_of_refusal(name, unit, state)
     elif word == "stopped" and judge(states[want_target(unit)]) == "running":
         shown, why = "waiting", f"for wgconfine@{name}.service; it starts when that does"
     if state.need_daemon_reload:
@@ -140,7 +171,9 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
     return ServiceStatus(unit=unit, state=shown, why=why)
 
 
-def reason_of_refusal(name: TunnelName, state: UnitState) -> str:
+def reason_of_refusal(  # noqa: PLR0911 — one for each cause
+    name: TunnelName, unit: UnitName, state: UnitState
+) -> str:
     needed = (
         named_namespace(name),
         record_of_namespace(name),
@@ -152,8 +185,10 @@ def reason_of_refusal(name: TunnelName, state: UnitState) -> str:
         return f"{missing[0]} is missing: systemctl restart wgconfine-netns@{name}.service"
     if identity(needed[0]) != identity(needed[1]):
         return f"another namespace has taken the name {needed[0]}"
+    if state.guard_fired and not os.path.exists(dropin_path(unit)):  # noqa: PTH110
+        return "its drop-in is gone, so that it is closed: wgconfine apply"
     if state.guard_fired:
-        return "its guard found it outside of the tunnel's namespace, or it is closed"
+        return "its guard found it outside of the tunnel's namespace"
     if state.assertion is False:
         return "an Assert…= of the unit does not hold: systemctl status it"
     if state.condition is False:

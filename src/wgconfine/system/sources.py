@@ -19,6 +19,7 @@ __all__ = [
     "fragments_of",
     "load_all",
     "load_file",
+    "problem_of",
     "read_all",
     "read_files",
     "write_settings",
@@ -79,7 +80,7 @@ def read_text(root: Path, path: PurePosixPath) -> str:
             return read_trusted(str(path), secret=False).decode()
         return below(root, path).read_text(encoding="utf-8")
     except Failure as failure:
-        raise ProblemsFound([Problem(where=str(path), what=str(failure).rstrip("."))]) from None
+        raise ProblemsFound([problem_of(failure)]) from None
     except OSError as error:
         what = error.strerror or "can't be read"
         raise ProblemsFound([Problem(where=str(path), what=what)]) from None
@@ -87,6 +88,13 @@ def read_text(root: Path, path: PurePosixPath) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = Problem(where=f"{path}:{line}", what="is not UTF-8 text", hint="Save it as UTF-8")
         raise ProblemsFound([problem]) from None
+
+
+def problem_of(failure: Failure) -> Problem:
+    """Give a failure of the runtime path, `where: what. hint`, as the problem that it is here."""
+    where, _, rest = str(failure).partition(": ")
+    what, _, hint = rest.partition(". ")
+    return Problem(where=where, what=what.rstrip("."), hint=hint.rstrip("."))
 
 
 def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) -> None:

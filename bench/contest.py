@@ -1,0 +1,66 @@
+# ruff: noqa: INP001, T201, S603, S607, a script for the machine that is measured
+"""Bring a tunnel up in several ways, by turns, and print the median seconds of each as JSON."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+PYTHON = "/opt/wgconfine/bin/python3"
+RUNTIME = (PYTHON, "-I", "-m", "wgconfine.runtime")
+QUICK = ("nsenter", "--net=/run/netns/quick")
+
+# Each: its name, what is timed, and what takes it down again.
+CONTEST: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "recipe's script": (("/root/recipe",), ("ip", "-n", "recipe", "link", "del", "wg0")),
+    "wgconfine up (with firewall, resolver)": (
+        (*RUNTIME, "up", "bench"),
+        (*RUNTIME, "down", "bench"),
+    ),
+    "wg-quick up": (
+        (*QUICK, "wg-quick", "up", "/root/quick.conf"),
+        (*QUICK, "wg-quick", "down", "/root/quick.conf"),
+    ),
+    "python3 -I -c pass": (("/usr/bin/python3", "-I", "-c", "pass"), ("true",)),
+}
+
+
+def run(argv: Sequence[str]) -> float:
+    begin = time.perf_counter()
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    taken = time.perf_counter() - begin
+    if done.returncode != 0:
+        sys.exit(f"{argv}: {done.stderr.decode()}")
+    return taken
+
+
+def prepare() -> None:
+    conf = Path("/etc/wireguard/bench.conf").read_text()
+    lines = [line for line in conf.splitlines() if not line.startswith("DNS")]
+    for name, text in (("quick", lines), ("recipe", [x for x in lines if "Address" not in x])):
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        path = Path(f"/root/{name}.conf")
+        path.touch(mode=0o600)
+        path.write_text("\n".join(text) + "\n")
+    subprocess.run(["ip", "-n", "quick", "link", "set", "lo", "up"], check=True)
+    run((*RUNTIME, "down", "bench"))
+
+
+def main(rounds: int) -> None:
+    prepare()
+    taken: dict[str, list[float]] = {name: [] for name in CONTEST}
+    for turn in range(rounds + 2):  # the first two warm caches and load modules
+        for name, (up, down) in CONTEST.items():
+            seconds = run(up)
+            run(down)
+            if turn >= 2:
+                taken[name].append(seconds)
+    print(json.dumps({name: statistics.median(each) for name, each in taken.items()}))
+
+
+os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+main(int(sys.argv[1]))

@@ -1,0 +1,7 @@
+"""`python -m demo`, from the top of the repository."""
+
+import sys
+
+from demo.demo import main
+
+sys.exit(main())

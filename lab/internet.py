@@ -1,0 +1,246 @@
+"""The world of one machine: a namespace with a WireGuard server, resolvers and a web server.
+
+Nothing leads from there to the real internet. Addresses are of documentation or private ranges.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from lab.cache import scratch_folder
+from lab.layers import GUEST
+from lab.namespaces import LEASHED, Namespaces
+from lab.requirements import require
+
+UPLINK = "uplink"  # a bridge, so that a capture lives through a reboot of the machine
+WORLD = ("198.51.100.1", "2001:db8:51::1")
+MACHINE = ("198.51.100.2", "2001:db8:51::2")
+WEB = ("203.0.113.80", "2001:db8:113::80")
+TUNNEL = ("10.66.0.1", "fd66::1")
+WIREGUARD_PORT = 51820
+KINDS = ("net", "mount")
+DNS_PORT, WEB_PORT = "53", "80"
+
+SETUP = f"""set -eu
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run  # wireguard-go's control sockets
+mkdir /run/lab
+cd /proc/sys/net
+echo 0 | tee ipv4/conf/all/rp_filter ipv4/conf/default/rp_filter >/dev/null
+echo 0 | tee ipv6/conf/default/accept_dad ipv6/conf/default/accept_ra >/dev/null
+echo 1 | tee ipv6/conf/all/keep_addr_on_down ipv6/conf/default/keep_addr_on_down >/dev/null
+ip link set lo up
+ip address add {WEB[0]}/32 dev lo
+ip address add {WEB[1]}/128 dev lo
+ip link add {UPLINK} type bridge mcast_snooping 0
+ip link set {UPLINK} addrgenmode none up
+ip address add {WORLD[0]}/24 brd + dev {UPLINK}
+ip address add {WORLD[1]}/64 dev {UPLINK} nodad
+ip route add 224.0.0.0/4 dev {UPLINK}
+touch /run/lab/ready
+exec sleep infinity
+"""
+
+QUERY = re.compile(r"query\[(?P<type>[^]]+)\] (?P<name>\S+) from (?P<client>\S+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A look-up that reached a resolver of the world: `tunnel` (the VPN's) or `isp`."""
+
+    name: str
+    type: str
+    client: str
+    resolver: str
+
+
+class Request(NamedTuple):
+    """What the web server was asked: by whom, under which name, for what."""
+
+    client: str
+    host: str
+    path: str
+
+
+class Internet:
+    """The world around one machine. Its WireGuard server listens on port 51820 of `WORLD`."""
+
+    def __init__(self) -> None:
+        require("dnsmasq", "ip", "nsenter", "wg", "wireguard-go")
+        self.folder = scratch_folder()
+        self._servers: list[subprocess.Popen[bytes]] = []
+        self._clients: dict[int, str] = {}
+        self._namespaces = Namespaces(
+            ("pid", *KINDS), ["bash", "-c", SETUP], output=self._log("world")
+        )
+        self._namespaces.go()
+        try:
+            self._start_servers()
+        except BaseException:
+            self.close()
+            raise
+
+    def _log(self, name: str) -> int:
+        return os.open(
+            self.folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the world."""
+        self._namespaces.kill()
+        for server in self._servers:
+            server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, *argv: str) -> list[str]:
+        """The command line that becomes `argv` in the world, and dies with us."""
+        # Not in its process namespace: nsenter would fork, and keep signals and our end to itself.
+        return [*LEASHED, *self._namespaces.command(argv, kinds=KINDS)]
+
+    def run(self, *argv: str, text: str = "") -> str:
+        """Run a command in the world, with `text` to read; gives its standard output."""
+        command = self.command(*argv)
+        return subprocess.run(
+            command, input=text, text=True, check=True, stdout=subprocess.PIPE
+        ).stdout
+
+    def _serve(self, name: str, *argv: str) -> None:
+        # In its process namespace: dnsmasq changes its credentials, which slips the leash.
+        command = self._namespaces.command(argv)
+        log = self._log(name)
+        self._servers.append(
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log),
+        )
+        os.close(log)
+
+    def _start_servers(self) -> None:
+        self._wait_for(lambda: self._succeeds("test", "-e", "/run/lab/ready"), "world")
+        self._serve("wireguard", "wireguard-go", "-f", "wg0")
+        self._wait_for(lambda: self._succeeds("wg", "show", "wg0"), "wireguard")
+        self._server_key = self.run("wg", "genkey").strip()
+        self.run(
+            *("wg", "set", "wg0", "listen-port", str(WIREGUARD_PORT), "private-key", "/dev/stdin"),
+            text=self._server_key,
+        )
+        self.run("ip", "address", "add", f"{TUNNEL[0]}/24", "dev", "wg0")
+        self.run("ip", "address", "add", f"{TUNNEL[1]}/64", "dev", "wg0", "nodad")
+        self.run("ip", "link", "set", "wg0", "up")
+        self._serve_dns("tunnel", TUNNEL)
+        self._serve_dns("isp", WORLD)
+        self._serve("web", sys.executable, "-I", os.fspath(GUEST / "web.py"))
+        self._wait_for(lambda: self._listening({WEB_PORT, DNS_PORT}), "web")
+
+    def _serve_dns(self, resolver: str, addresses: Sequence[str]) -> None:
+        self._serve(
+            f"dnsmasq-{resolver}",
+            "dnsmasq",
+            "--conf-file=/dev/null",
+            "--keep-in-foreground",
+            "--bind-interfaces",
+            *(f"--listen-address={address}" for address in addresses),
+            "--user=root",
+            "--pid-file=",
+            "--no-resolv",
+            "--no-hosts",
+            "--cache-size=0",
+            "--log-queries",
+            f"--log-facility={self.folder / f'queries-{resolver}'}",
+            *(f"--address=/example.net/{address}" for address in WEB),
+            *(f"--address=/vpn.example.net/{address}" for address in WORLD),
+        )
+
+    def _listening(self, ports: set[str]) -> bool:
+        listeners = self.run("ss", "-Hltn").splitlines()
+        return ports <= {line.split()[3].rpartition(":")[2] for line in listeners}
+
+    def _succeeds(self, *argv: str) -> bool:
+        return subprocess.run(self.command(*argv), capture_output=True, check=False).returncode == 0
+
+    def _wait_for(self, predicate: Callable[[], bool], log: str) -> None:
+        deadline = time.monotonic() + 20
+        while not predicate():
+            if time.monotonic() > deadline:
+                words = (self.folder / f"{log}.log").read_text(errors="replace")
+                raise ChildProcessError(f"the world's {log} did not start: {words}")
+            time.sleep(0.02)
+
+    def attach_container(self, pid: int, name: str) -> None:
+        """Give the namespaces of `pid` an interface `name` that ends in our uplink."""
+        # In the world's network namespace only, where `pid` counts as on the real machine.
+        ip = self._namespaces.command(("ip", "-batch", "-"), kinds=("net",))
+        # After a reboot the kernel may still be taking the old one down.
+        subprocess.run([*ip[:-2], "link", "delete", "port0"], capture_output=True, check=False)
+        lines = (
+            f"link add port0 type veth peer name {name} netns {pid}",
+            f"link set port0 master {UPLINK} addrgenmode none up",
+        )
+        subprocess.run(ip, input="\n".join(lines), text=True, check=True)
+
+    def attach_vm(self) -> str:
+        """Make the tap device for a virtual machine that runs in the world; gives its name."""
+        self.run("ip", "tuntap", "add", "port0", "mode", "tap")
+        self.run("ip", "link", "set", "port0", "master", UPLINK, "addrgenmode", "none", "up")
+        return "port0"
+
+    def provider_conf(
+        self,
+        endpoint: str = f"{WORLD[0]}:{WIREGUARD_PORT}",
+        *,
+        dns: str | None = TUNNEL[0],
+        client: int = 2,
+    ) -> str:
+        """What a provider hands out for wg-quick. Each `client`, 2 to 253, is a peer of its own."""
+        if client not in self._clients:
+            self._clients[client] = self.run("wg", "genkey").strip()
+            public = self.run("wg", "pubkey", text=self._clients[client]).strip()
+            addresses = ",".join(client_addresses(client))
+            self.run("wg", "set", "wg0", "peer", public, "allowed-ips", addresses)
+        lines = (
+            "[Interface]",
+            f"PrivateKey = {self._clients[client]}",
+            f"Address = {', '.join(client_addresses(client))}",
+            *((f"DNS = {dns}",) if dns else ()),
+            "",
+            "[Peer]",
+            f"PublicKey = {self.run('wg', 'pubkey', text=self._server_key).strip()}",
+            "AllowedIPs = 0.0.0.0/0, ::/0",
+            f"Endpoint = {endpoint}",
+        )
+        return "\n".join(lines) + "\n"
+
+    def stop_wireguard(self) -> None:
+        """The server falls silent: its port is closed, its addresses stay."""
+        self.run("ip", "link", "set", "wg0", "down")
+
+    def start_wireguard(self) -> None:
+        self.run("ip", "link", "set", "wg0", "up")
+
+    def web_requests(self) -> tuple[Request, ...]:
+        """Everything that the web server was asked so far."""
+        lines = (self.folder / "web.log").read_text().splitlines()
+        return tuple(Request(*line.split(" ", 2)) for line in lines)
+
+    def dns_queries(self) -> tuple[Query, ...]:
+        """Every look-up so far, first the tunnel's resolver's, then the provider's."""
+        return tuple(
+            Query(**found.groupdict(), resolver=resolver)
+            for resolver in ("tunnel", "isp")
+            for found in QUERY.finditer((self.folder / f"queries-{resolver}").read_text())
+        )
+
+
+def client_addresses(client: int) -> tuple[str, str]:
+    """The tunnel addresses of a client."""
+    return f"10.66.0.{client}/32", f"fd66::{client:x}/128"

@@ -1,0 +1,137 @@
+"""What a test can ask of a machine, be it a container or a virtual machine."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+BOOT_SECONDS = 150
+ENVIRONMENT = {
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TERM": "dumb",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that ran on a machine."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class CommandFailed(AssertionError):
+    """A command failed, or took too long (`returncode` 124, as with timeout(1))."""
+
+    def __init__(self, completed: Completed) -> None:
+        self.completed = completed
+        super().__init__(
+            f"exit {completed.returncode}: {' '.join(completed.argv)}\n"
+            f"--- stdout\n{completed.stdout}\n--- stderr\n{completed.stderr}",
+        )
+
+
+class Machine(ABC):
+    """A booted machine with systemd as PID 1 and one network interface, `uplink`."""
+
+    uplink = "eth0"
+
+    @abstractmethod
+    def _execute(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes,  # noqa: A002, the name subprocess gives it
+        timeout: float,
+        env: Mapping[str, str],
+    ) -> Completed:
+        """Run a command; a command out of time is killed and has return code 124."""
+
+    @abstractmethod
+    def reboot(self) -> None:
+        """Reboot in order, and return when the machine is up again. Files stay."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Throw the machine away."""
+
+    @abstractmethod
+    def _assert_alive(self) -> None:
+        """Raise AssertionError if the machine has ended."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002, the name subprocess gives it
+        timeout: float = 60,
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a command as root in the machine's own namespaces; `check`: or CommandFailed."""
+        completed = self._execute(
+            argv,
+            input=(input or "").encode(),
+            timeout=timeout,
+            env={**ENVIRONMENT, **(env or {})},
+        )
+        if check and completed.returncode != 0:
+            raise CommandFailed(completed)
+        return completed
+
+    def sh(self, script: str, *, check: bool = True, timeout: float = 60) -> str:
+        """Run a bash script that stops at the first error; gives its output, stripped."""
+        return self.run(
+            "bash", "-euo", "pipefail", "-c", script, check=check, timeout=timeout
+        ).stdout.strip()
+
+    def read(self, path: str) -> str:
+        return self.run("cat", "--", path).stdout
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file, made with `mode` from the start; missing folders are made."""
+        script = 'mkdir -p "$(dirname "$1")"; rm -f "$1"; umask 077; cat >"$1"; chmod "$2" "$1"'
+        self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
+
+    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 90) -> Completed:
+        return self.run("systemctl", "--no-pager", *arguments, check=check, timeout=timeout)
+
+    def is_active(self, unit: str) -> bool:
+        return self.systemctl("is-active", unit, check=False).stdout.strip() == "active"
+
+    def show(self, unit: str, name: str) -> str:
+        return self.systemctl("show", "--value", f"--property={name}", unit).stdout.strip()
+
+    def journal(self, unit: str | None = None) -> str:
+        """The messages of this boot, of one unit (also PID 1's about it) or of all."""
+        of_unit = [f"--unit={unit}"] if unit else []
+        return self.run(
+            "journalctl", "--no-pager", "--boot", "--output=short-monotonic", *of_unit
+        ).stdout
+
+    def wait_for(self, predicate: Callable[[], bool], what: str, timeout: float = 30) -> None:
+        """Ask until `predicate` holds; raises AssertionError that names `what`."""
+        deadline = time.monotonic() + timeout
+        while not predicate():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {timeout:.0f} s still not: {what}")
+            time.sleep(0.1)
+
+    def _wait_until_booted(self) -> None:
+        def booted() -> bool:
+            self._assert_alive()
+            # Before PID 1 listens this fails at once; after that it waits by itself.
+            state = self.systemctl("is-system-running", "--wait", check=False, timeout=BOOT_SECONDS)
+            return state.stdout.strip() in {"running", "degraded"}
+
+        self.wait_for(booted, "systemd has booted", BOOT_SECONDS)

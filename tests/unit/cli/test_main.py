@@ -1,0 +1,161 @@
+"""Every error is one clear message and its exit code."""
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Machine, Run
+from wgconfine import __version__
+from wgconfine.cli import check
+from wgconfine.cli.main import main
+from wgconfine.model.errors import ExitCode
+
+
+def raising(error: BaseException) -> Callable[..., ExitCode]:
+    def run_check(*_: object) -> ExitCode:
+        raise error
+
+    return run_check
+
+
+def test_wrong_settings_are_78_and_every_problem_is_said(
+    machine: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every file, each on a line."""
+    machine.write("/etc/wgconfine/vpn.toml", 'mtu = "big"\nmut = 1\n')
+    machine.write("/etc/wgconfine/two.toml", "[")
+
+    assert run("check") == ExitCode.SETTINGS
+    lines = capsys.readouterr().err.splitlines()
+    starts = ["two.toml:", "vpn.toml: mtu:", "vpn.toml: mut:"]
+    assert [
+        start
+        for start in starts
+        if not any(line.startswith(f"/etc/wgconfine/{start}") for line in lines)
+    ] == []
+
+
+def test_settings_without_a_problem_are_0(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output, and nothing else."""
+    assert run("check") == ExitCode.OK
+    assert capsys.readouterr() == ("1 tunnel: no problem found.\n", "")
+
+
+def test_changing_the_machine_without_root_is_4(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anything is looked at."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    assert main(["apply"]) == ExitCode.NEEDS_ROOT
+    assert capsys.readouterr().err == "This changes the machine: run it as root.\n"
+
+
+def test_what_only_root_may_read_is_4(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel's words, and what to do."""
+    denied = PermissionError(13, "Permission denied", "/etc/wgconfine")
+    monkeypatch.setattr(check, "run_check", raising(denied))
+
+    assert main(["check"]) == ExitCode.NEEDS_ROOT
+    assert capsys.readouterr().err == "/etc/wgconfine: Permission denied. Run it as root.\n"
+
+
+def test_another_refusal_of_the_system_is_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No internal error: a full disk is nobody's defect."""
+    full = OSError(28, "No space left on device", "/etc/x")
+    monkeypatch.setattr(check, "run_check", raising(full))
+
+    assert main(["check"]) == ExitCode.FAILED
+    assert capsys.readouterr().err == "/etc/x: No space left on device.\n"
+
+
+def test_an_interruption_is_1_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C."""
+    monkeypatch.setattr(check, "run_check", raising(KeyboardInterrupt()))
+
+    assert main(["check"]) == ExitCode.FAILED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.fixture
+def defect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`check` has one, and reports go to a directory of the test's."""
+    monkeypatch.setattr(check, "run_check", raising(KeyError("a defect")))
+    monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path))
+
+
+@pytest.mark.usefixtures("defect")
+def test_a_defect_is_70_one_line_and_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback on the terminal; the report has it, for its owner alone."""
+    assert main(["check"]) == ExitCode.INTERNAL
+    (report,) = tmp_path.glob("wgconfine-error-*.txt")
+    assert capsys.readouterr().err == (
+        f"Internal error: KeyError. This is a defect of wgconfine; see {report}.\n"
+    )
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert "Traceback" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("defect")
+def test_debug_shows_where_a_defect_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """For who reports it."""
+    assert main(["--debug", "check"]) == ExitCode.INTERNAL
+    assert "KeyError: 'a defect'" in capsys.readouterr().err
+
+
+def test_foreign_text_in_an_error_is_escaped(
+    machine: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Invariant 14: neither a key of the settings nor a file's name moves the cursor."""
+    machine.write("/etc/wgconfine/vpn.toml", '"\\u001b[2J\\u202e" = 1\n')
+    machine.write("/etc/wgconfine/\x1b[2J.toml", "")
+
+    assert run("check") == ExitCode.SETTINGS
+    assert re.findall("[\x00-\x09\x0b-\x1f\x7f\u202e]", capsys.readouterr().err) == []
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["frobnicate"], ["apply", "--frobnicate"], ["render"], ["release"], ["remove"]]
+)
+def test_wrong_words_are_2_and_two_lines(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong, and where to read on; no wall of usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == ExitCode.USAGE
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(r"See wgconfine( \w+)? --help\.", lines[1])
+
+
+def test_options_are_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--rel` would become another option's beginning one day."""
+    with pytest.raises(SystemExit) as ended:
+        main(["remove", "vpn", "--rel"])
+
+    assert ended.value.code == ExitCode.USAGE
+    assert "--rel" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The one of the package."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"wgconfine {__version__}\n"

@@ -1,0 +1,146 @@
+"""What is wrong only between files."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from wgconfine.config.check import check_all, check_conf, parse_conf
+from wgconfine.config.settings import parse_settings
+from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.settings import Settings
+
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+CONF = PurePosixPath("/etc/wireguard/vpn.conf")
+
+
+def tunnel(more: str = "", name: str = "vpn") -> Settings:
+    text = f'config = "{CONF}"\n{more}'
+    return parse_settings(name, [(PurePosixPath(f"/etc/wgconfine/{name}.toml"), text)])
+
+
+def conf_text(interface: str = "DNS = 10.64.0.1", allowed_ips: str = "0.0.0.0/0, ::/0") -> bytes:
+    return (
+        f"[Interface]\nPrivateKey = {KEY}\nAddress = 10.66.0.2\n{interface}\n"
+        f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = {allowed_ips}\n"
+    ).encode()
+
+
+def together(settings: Settings, conf: bytes) -> list[str]:
+    return [str(problem) for problem in check_conf(parse_conf(CONF, conf), settings, CONF)]
+
+
+def test_a_service_in_two_tunnels() -> None:
+    """It can be in one only; the later tunnel is told."""
+    tunnels = [
+        tunnel('services = ["b.service", "a.service"]', name="two"),
+        tunnel('services = ["a.service"]', name="one"),
+        tunnel('services = ["c.service"]', name="three"),
+    ]
+    assert [
+        (
+            "/etc/wgconfine/two.toml: services: 'a.service' is also a service of "
+            "/etc/wgconfine/one.toml. Keep it in one tunnel."
+        )
+    ] == [str(problem) for problem in check_all(tunnels)]
+
+
+def test_tunnels_that_share_nothing() -> None:
+    """They are fine together."""
+    tunnels = [tunnel('services = ["a.service"]', name="one"), tunnel(name="two")]
+    assert [] == check_all(tunnels)
+
+
+def test_a_conf_that_is_fine() -> None:
+    """The settings and the `.conf` agree."""
+    assert [] == together(tunnel(), conf_text())
+
+
+def test_no_resolver_anywhere() -> None:
+    """Neither the settings nor the `.conf` name one: the host's is never taken."""
+    assert [
+        (
+            "/etc/wgconfine/vpn.toml: dns: no resolver is named, neither here nor as DNS in "
+            "/etc/wireguard/vpn.conf. "
+            'Write dns = ["ADDRESS"] with the provider\'s resolver, or dns = [] for none.'
+        )
+    ] == together(tunnel(), conf_text("DNS = corp.example"))
+
+
+@pytest.mark.parametrize(
+    "dns", ["[]", '["10.64.0.1"]', '["fc00::1", "10.64.0.1"]', '["127.0.0.1"]']
+)
+def test_the_settings_have_a_resolver(dns: str) -> None:
+    """None on purpose, one that is reached, one of two, or a service inside."""
+    assert [] == together(tunnel(f"dns = {dns}"), conf_text(""))
+
+
+def test_a_resolver_of_a_family_without_address() -> None:
+    """The place is that of the file that names it."""
+    expected = (
+        "fc00::1: the tunnel has no address or no AllowedIPs for that. "
+        "Name a resolver that the tunnel leads to."
+    )
+    assert [f"/etc/wireguard/vpn.conf:4: {expected}"] == together(
+        tunnel(), conf_text("DNS = fc00::1")
+    )
+    assert [f"/etc/wgconfine/vpn.toml: dns: {expected}"] == together(
+        tunnel('dns = ["fc00::1"]'), conf_text()
+    )
+
+
+def test_a_resolver_outside_of_allowed_ips() -> None:
+    """WireGuard would drop what is sent to it."""
+    assert [
+        (
+            "/etc/wireguard/vpn.conf:4: 10.64.0.1, 10.64.0.2: "
+            "the tunnel has no address or no AllowedIPs for that. "
+            "Name a resolver that the tunnel leads to."
+        )
+    ] == together(tunnel(), conf_text("DNS = 10.64.0.1, 10.64.0.2", "192.0.2.0/24"))
+
+
+def test_the_settings_have_a_small_mtu() -> None:
+    """It is that of the settings which counts, with the addresses of the `.conf`."""
+    assert [
+        (
+            "/etc/wgconfine/vpn.toml: mtu: "
+            "1200 is less than 1280, which the IPv6 address fc00::2/128 needs."
+        )
+    ] == together(tunnel("mtu = 1200"), conf_text("DNS = 10.0.0.1\nAddress = fc00::2"))
+
+
+def test_a_misspelt_key_of_a_conf() -> None:
+    """A guess is made, which the runtime has no time for."""
+    with pytest.raises(ProblemsFound) as caught:
+        parse_conf(CONF, conf_text("Adress = fc00::2\nPostUp = x"))
+    assert (
+        "/etc/wireguard/vpn.conf:4: the key Adress is unknown. Did you mean 'Address'.\n"
+        "/etc/wireguard/vpn.conf:5: PostUp is refused, for a command of a .conf is never run. "
+        "Remove the line: wgconfine itself is the kill switch."
+    ) == str(caught.value)
+
+
+def test_problems_without_a_line() -> None:
+    """The file alone is named."""
+    with pytest.raises(ProblemsFound) as caught:
+        parse_conf(CONF, b"")
+    assert (
+        "/etc/wireguard/vpn.conf: there is no [Interface].\n"
+        "/etc/wireguard/vpn.conf: there is no [Peer], so nothing can be reached."
+    ) == str(caught.value)
+
+
+def test_what_the_settings_decide_is_no_warning() -> None:
+    """ListenPort and FwMark of a `.conf` matter only where the settings are silent."""
+    conf = conf_text("ListenPort = 1\nFwMark = 1")
+    assert 2 == len(parse_conf(CONF, conf).warnings)
+    assert 1 == len(parse_conf(CONF, conf, tunnel("fwmark = 5")).warnings)
+    assert [] == parse_conf(CONF, conf, tunnel("fwmark = 0\nlisten-port = 5")).warnings
+
+
+def test_bytes_that_are_no_text() -> None:
+    """The line is named."""
+    with pytest.raises(ProblemsFound) as caught:
+        parse_conf(CONF, b"\n\xff")
+    expected = "/etc/wireguard/vpn.conf:2: the file is not UTF-8 text here. Save the file as UTF-8."
+    assert expected == str(caught.value)

@@ -1,0 +1,133 @@
+"""Edits of settings that keep what people wrote around them."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tomlkit.items import Array
+
+from wgconfine.config.edit import remove_service, set_enable
+
+
+def _once(first: str, then: Callable[[Array], str]) -> Callable[[Array], str]:
+    answers = iter([first])
+    return lambda array: next(answers, None) or then(array)
+
+
+TEXT = """\
+# Torrents
+config = "/etc/wireguard/vpn.conf"  # from the provider
+
+services = [
+    # downloads
+    "a.service",  # about a
+    "b.service",  # about b
+    # indexers
+    "c.service",
+]  # the end
+
+# the peer
+[[peer]]
+public-key = "x"
+"""
+
+
+def test_a_service_of_many_lines_is_removed() -> None:
+    """Its line goes, with the comment on it; everything else stays."""
+    assert TEXT.replace('    "b.service",  # about b\n', "") == remove_service(TEXT, "b.service")
+
+
+@pytest.mark.parametrize("unit", ["a.service", "c.service"])
+def test_the_first_and_the_last_service_are_removed(unit: str) -> None:
+    """The comments of the others stay where they are."""
+    edited = remove_service(TEXT, unit)
+    assert unit not in edited
+    assert [line for line in TEXT.splitlines() if unit not in line] == edited.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("before", "unit", "after"),
+    [
+        (
+            'services = ["a.service", "b.service"] # c\n',
+            "a.service",
+            'services = ["b.service"] # c\n',
+        ),
+        ('services = ["a.service", "b.service"]\n', "b.service", 'services = ["a.service"]\n'),
+        ('services = ["a.service"]\n[x]\n', "a.service", "services = []\n[x]\n"),
+        ("services = ['a.service', \"a.service\"]", "a.service", "services = []"),
+        ('\ufeffservices = ["a.service"]', "a.service", "services = []"),
+        ('services = ["a.service"]\r\n# x\r\n', "a.service", "services = []\r\n# x\r\n"),
+    ],
+)
+def test_a_service_of_one_line_is_removed(before: str, unit: str, after: str) -> None:
+    """However the list is written, and however often the service is in it."""
+    assert after == remove_service(before, unit)
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, "", 'services = "x.service"', "[services]\n'x.service' = 1"]
+)
+def test_a_text_without_the_service_stays(text: str) -> None:
+    """Nothing is touched where there is nothing to remove."""
+    assert text == remove_service(text, "x.service")
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=5, unique=True),
+    st.sampled_from(["{}", "{},", "\n  {},", "\n  {}, # c\n", " # before\n {} # after\n,"]),
+)
+def test_only_the_service_leaves_the_list(names: list[str], form: str) -> None:
+    """In whatever form the list is written, it is the same list without the service."""
+    import tomllib
+
+    items = "".join(form.format(f'"{name}"') + ("" if "," in form else ",") for name in names)
+    edited = remove_service(f"services = [{items}]\nmtu = 1400 # bytes\n", "a")
+    assert {"services": [n for n in names if n != "a"], "mtu": 1400} == tomllib.loads(edited)
+    assert edited.endswith("\nmtu = 1400 # bytes\n")
+
+
+@pytest.mark.parametrize("broken", ['"a.service"', '"b.service" "c.service"'])
+def test_a_list_that_tomlkit_cannot_edit(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """Older versions fail at some comments: the list is right then, without its comments."""
+    monkeypatch.setattr(Array, "remove", lambda *_: None)
+    monkeypatch.setattr(Array, "as_string", _once(f"[{broken}]", Array.as_string))
+    edited = remove_service('# kept\nservices = ["a.service", "b.service"] # kept\n', "a.service")
+    assert '# kept\nservices = ["b.service"] # kept\n' == edited
+
+
+def test_enable_is_added_at_the_top() -> None:
+    """There it parts no comment from what it is about."""
+    assert "enable = false\n" + TEXT == set_enable(TEXT, enable=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "enable", "after"),
+    [
+        ("enable = true # c\nmtu = 1400\n", False, "enable = false # c\nmtu = 1400\n"),
+        ("mtu = 1400\nenable=false", True, "mtu = 1400\nenable=true"),
+        ("\ufeffmtu = 1400", False, "enable = false\nmtu = 1400"),
+        ("", False, "enable = false\n"),
+    ],
+)
+def test_enable_is_set(before: str, enable: bool, after: str) -> None:  # noqa: FBT001 - a parameter
+    """Where it stands, with its comment."""
+    assert after == set_enable(before, enable=enable)
+
+
+@pytest.mark.parametrize(
+    ("text", "enable"),
+    [("", True), ("enable=true", True), ("enable  =  false", False), (TEXT, True)],
+)
+def test_enable_that_is_so_already(text: str, enable: bool) -> None:  # noqa: FBT001 - a parameter
+    """The text stays as it is; silence means true."""
+    assert text == set_enable(text, enable=enable)
+
+
+@pytest.mark.parametrize("text", ["a = [", "=", "services = ['a.service'"])
+def test_what_is_no_toml(text: str) -> None:
+    """It was parsed before, so the caller gets tomlkit's own ValueError."""
+    with pytest.raises(ValueError, match="at line"):
+        remove_service(text, "a.service")

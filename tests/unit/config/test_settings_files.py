@@ -1,0 +1,517 @@
+"""NAME.toml and NAME.d/*.toml: what they become, and the exact words about what is wrong."""
+
+from hashlib import sha256
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import PurePosixPath
+
+import pytest
+
+from wgconfine.config.settings import parse_settings, parse_tunnel_name
+from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.settings import Backend, ConfFile, Endpoint, Inline, Peer, Settings
+
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+OTHER_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+CONFIG = 'config = "/etc/wireguard/vpn.conf"\n'
+INLINE = """\
+address = ["10.66.0.2/32"]
+private-key-file = "/etc/wgconfine/vpn.key"
+dns = ["10.64.0.1"]
+"""
+PEER = f'[[peer]]\npublic-key = "{OTHER_KEY}"\n'
+FILE = PurePosixPath("/etc/wgconfine/vpn.toml")
+FRAGMENT = PurePosixPath("/etc/wgconfine/vpn.d/10-more.toml")
+
+
+def read(text: str, *fragments: str, name: str = "vpn") -> Settings:
+    return parse_settings(name, [(FILE, text), *((FRAGMENT, fragment) for fragment in fragments)])
+
+
+def problems(text: str, *fragments: str, name: str = "vpn") -> list[str]:
+    """Give the messages, without the directory."""
+    with pytest.raises(ProblemsFound) as caught:
+        read(text, *fragments, name=name)
+    return [line.replace("/etc/wgconfine/", "") for line in str(caught.value).split("\n")]
+
+
+def test_the_shortest_settings() -> None:
+    """A `.conf` is all that a tunnel needs; the rest has its default."""
+    assert Settings(
+        name=parse_tunnel_name("vpn"),
+        path=FILE,
+        digest=sha256(CONFIG.encode()).hexdigest(),
+        wireguard=ConfFile(path=PurePosixPath("/etc/wireguard/vpn.conf")),
+        enable=True,
+        services=(),
+        backend=Backend.AUTO,
+        dns=None,
+        mtu=None,
+        listen_port=None,
+        fwmark=None,
+    ) == read(CONFIG)
+
+
+def test_every_key_beside_a_conf() -> None:
+    """Each is read into its own type."""
+    settings = read(
+        CONFIG + 'enable = false\nservices = ["a.service", "x@b.service"]\nbackend = "userspace"\n'
+        'dns = ["10.64.0.1", "FC00::1"]\nmtu = 1380\nlisten-port = 51820\nfwmark = 0xca6c\n'
+    )
+    assert (False, ("a.service", "x@b.service"), Backend.USERSPACE) == (
+        settings.enable,
+        settings.services,
+        settings.backend,
+    )
+    assert (ip_address("10.64.0.1"), ip_address("fc00::1")) == settings.dns
+    assert (1380, 51820, 0xCA6C) == (settings.mtu, settings.listen_port, settings.fwmark)
+
+
+def test_every_key_of_an_inline_tunnel() -> None:
+    """Each is read into its own type; networks lose their host bits."""
+    settings = read(
+        'address = ["10.66.0.2", "fc00::2/64"]\nprivate-key-credential = "vpn.key"\ndns = []\n'
+        + PEER
+        + 'endpoint = "vpn.example.net:51820"\nallowed-ips = ["10.1.2.3/8"]\n'
+        'preshared-key-file = "/etc/wgconfine/vpn.psk"\npersistent-keepalive = 25\n'
+    )
+    assert (
+        Inline(
+            address=(ip_interface("10.66.0.2/32"), ip_interface("fc00::2/64")),
+            peers=(
+                Peer(
+                    public_key=OTHER_KEY,
+                    endpoint=Endpoint(host="vpn.example.net", port=51820),
+                    allowed_ips=(ip_network("10.0.0.0/8"),),
+                    preshared_key_file=PurePosixPath("/etc/wgconfine/vpn.psk"),
+                    persistent_keepalive=25,
+                ),
+            ),
+            private_key_credential="vpn.key",
+        )
+        == settings.wireguard
+    )
+    assert () == settings.dns
+
+
+def test_the_defaults_of_a_peer() -> None:
+    """It gets everything, is not called and is not kept alive."""
+    settings = read(INLINE + PEER)
+    assert isinstance(settings.wireguard, Inline)
+    assert (
+        Peer(public_key=OTHER_KEY, allowed_ips=(ip_network("0.0.0.0/0"), ip_network("::/0")))
+        == settings.wireguard.peers[0]
+    )
+
+
+@pytest.mark.parametrize("value", ['"off"', "0"])
+def test_keepalive_is_off(value: str) -> None:
+    """Both ways of wg(8) to say so."""
+    settings = read(f"{INLINE}{PEER}persistent-keepalive = {value}")
+    assert isinstance(settings.wireguard, Inline)
+    assert settings.wireguard.peers[0].persistent_keepalive is None
+
+
+def test_fragments_add_to_lists() -> None:
+    """The files of NAME.d, in their order; addresses and resolvers only once."""
+    settings = read(
+        INLINE + 'services = ["a.service"]\n' + PEER,
+        'services = ["b.service"]\ndns = ["10.64.0.2", "10.64.0.1"]\naddress = ["fc00::2"]',
+        f'services = ["c.service"]\n[[peer]]\npublic-key = "{KEY}"\nallowed-ips = ["10.0.0.0/8"]',
+    )
+    assert ("a.service", "b.service", "c.service") == settings.services
+    assert (ip_address("10.64.0.1"), ip_address("10.64.0.2")) == settings.dns
+    assert isinstance(settings.wireguard, Inline)
+    assert (ip_interface("10.66.0.2/32"), ip_interface("fc00::2")) == settings.wireguard.address
+    assert [OTHER_KEY, KEY] == [peer.public_key for peer in settings.wireguard.peers]
+
+
+def test_fragments_only_add_to_lists() -> None:
+    """Another package cannot change what the owner set, whether he set it or not."""
+    assert [
+        (
+            "vpn.d/10-more.toml: config: this file can only add to lists. "
+            "Set it in the tunnel's own file."
+        ),
+        (
+            "vpn.d/10-more.toml: mtu: this file can only add to lists. "
+            "Set it in the tunnel's own file."
+        ),
+        "vpn.d/10-more.toml: publish: not yet supported by this version.",
+        "vpn.d/10-more.toml: servces: unknown key. Did you mean 'services'.",
+    ] == problems(CONFIG, 'config = 5\nmtu = "x"\npublish = []\nservces = {}')
+
+
+def test_the_digest_is_of_every_text() -> None:
+    """It changes with each file, and with the place where one ends."""
+    digests = {
+        read(*texts).digest
+        for texts in [(CONFIG,), (CONFIG, ""), (CONFIG, "#"), (CONFIG + "#", "")]
+    }
+    assert 4 == len(digests)
+
+
+def test_a_text_with_lone_surrogates_has_a_digest() -> None:
+    """As `surrogateescape` makes them of bytes that are not UTF-8."""
+    assert read(CONFIG).digest != read(CONFIG + "# \udc80").digest
+
+
+def test_a_byte_order_mark_is_no_problem() -> None:
+    """Nobody can see it."""
+    assert read(CONFIG).wireguard == read("\ufeff" + CONFIG).wireguard
+
+
+@pytest.mark.parametrize("name", ["a", "0", "mullvad-se1", "x" * 31, "a-"])
+def test_tunnel_names(name: str) -> None:
+    """Small letters, digits and dashes."""
+    assert name == parse_tunnel_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "A", "a_b", "a.b", "../a", "x" * 32, "ä", "a\n"])
+def test_other_names(name: str) -> None:
+    """What cannot be the name of a tunnel is a problem beside those of the file."""
+    first, second = problems("mtu = 1\n" + CONFIG, name=name)
+    assert first.endswith(
+        ": not the name of a tunnel. "
+        "Use small letters, digits and '-', at most 31, and no '-' at the beginning."
+    )
+    assert "vpn.toml: mtu: 1 is not a whole number from 576 to 65535." == second
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('enable = "yes"', "enable: 'yes' is neither true nor false"),
+        ("enable = 1", "enable: 1 is neither true nor false"),
+        ("enable = []", "enable: a list is neither true nor false"),
+        ('services = "a.service"', "services: 'a.service' is not a list"),
+        ("services = [1979-05-27]", "services[0]: a date or time is not the name of a service"),
+        ('services = ["a"]', "services[0]: 'a' has no suffix. Write 'a.service'"),
+        ('backend = "wireguard-go"', "backend: 'wireguard-go' is none of auto, kernel, userspace"),
+        ("backend = true", "backend: true is none of auto, kernel, userspace"),
+        ('backend = "AUTO"', "backend: 'AUTO' is none of auto, kernel, userspace"),
+        ('dns = "10.0.0.1"', "dns: '10.0.0.1' is not a list"),
+        ('dns = ["10.0.0.1", "dns.example"]', "dns[1]: 'dns.example' is not an IP address"),
+        ("dns = [10.1]", "dns[0]: 10.1 is not an IP address"),
+        ("mtu = 575", "mtu: 575 is not a whole number from 576 to 65535"),
+        ('mtu = "1380"', "mtu: '1380' is not a whole number from 576 to 65535"),
+        ("mtu = 1380.0", "mtu: 1380.0 is not a whole number from 576 to 65535"),
+        ("mtu = true", "mtu: true is not a whole number from 576 to 65535"),
+        ("listen-port = 0", "listen-port: 0 is not a whole number from 1 to 65535"),
+        ("listen-port = 65536", "listen-port: 65536 is not a whole number from 1 to 65535"),
+        ('listen-port = "http"', "listen-port: 'http' is not a whole number from 1 to 65535"),
+        ("fwmark = -1", "fwmark: -1 is not a whole number from 0 to 4294967295"),
+        ("fwmark = 0x1ffffffff", "fwmark: 8589934591 is not a whole number from 0 to 4294967295"),
+        ('fwmark = "off"', "fwmark: 'off' is not a whole number from 0 to 4294967295"),
+        (
+            f"fwmark = 0x{'f' * 5000}",
+            "fwmark: this number is not a whole number from 0 to 4294967295",
+        ),
+        ("mut = 1400", "mut: unknown key"),
+        ("listen_port = 1", "listen_port: unknown key. Did you mean 'listen-port'"),
+        ('Config = "x"', "Config: unknown key. Did you mean 'config'"),
+        ('"a\\u001b[1m" = 1', "a\\x1b[1m: unknown key"),
+        (f'"{"k." * 40}" = 1', f"{'k.' * 19}k…: unknown key"),
+        (f'"{KEY}" = 1', "(hidden): unknown key"),
+    ],
+)
+def test_wrong_keys_and_values(line: str, problem: str) -> None:
+    """Nothing is coerced, and each message names the place."""
+    assert [f"vpn.toml: {problem}."] == problems(CONFIG + line)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"vpn.conf"', "'vpn.conf' is not an absolute path"),
+        ('"~/vpn.conf"', "'~/vpn.conf' is not an absolute path"),
+        ('""', "'' is not an absolute path"),
+        ("5", "5 is not a path"),
+        ('"/etc/\\n"', "'/etc/\\x0a' is not a path"),
+        (
+            '"/etc/../x"',
+            "'/etc/../x' is not a plain path. Write it without '.', '..' and double '/'",
+        ),
+        ('"/etc//x"', "'/etc//x' is not a plain path. Write it without '.', '..' and double '/'"),
+        ('"//x"', "'//x' is not a plain path. Write it without '.', '..' and double '/'"),
+        ('"/etc/x/"', "'/etc/x/' is not a plain path. Write it without '.', '..' and double '/'"),
+        ('"/"', "'/' is not a plain path. Write it without '.', '..' and double '/'"),
+    ],
+)
+def test_wrong_paths(value: str, problem: str) -> None:
+    """A path is absolute and says the same to everybody."""
+    assert [f"vpn.toml: config: {problem}."] == problems(f"config = {value}")
+    text = INLINE.replace('"/etc/wgconfine/vpn.key"', value) + PEER
+    assert [f"vpn.toml: private-key-file: {problem}."] == problems(text)
+    assert [f"vpn.toml: peer[0].preshared-key-file: {problem}."] == problems(
+        f"{INLINE}{PEER}preshared-key-file = {value}"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ['""', '"."', '".."', '"a/b"', '"a:b"', '"ä"', '"a\\n"', "5", f'"{"x" * 256}"']
+)
+def test_wrong_credentials(value: str) -> None:
+    """The name of a credential is that of a file and of a descriptor: systemd.exec(5)."""
+    text = INLINE.replace("private-key-file", "private-key-credential").replace(
+        '"/etc/wgconfine/vpn.key"', value
+    )
+    (problem,) = problems(text + PEER)
+    assert problem.startswith("vpn.toml: private-key-credential: ")
+    assert problem.endswith(" is not the name of a credential.")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f'config = "/{KEY[1:]}"', "config: (hidden) is not a path"),
+        (
+            f"{INLINE.replace('/etc/wgconfine/vpn.key', '/' + KEY[1:])}{PEER}",
+            "private-key-file: (hidden) is not a path",
+        ),
+        (
+            INLINE.replace("private-key-file", "private-key-credential").replace(
+                "/etc/wgconfine/vpn.key", KEY
+            )
+            + PEER,
+            "private-key-credential: (hidden) is not the name of a credential",
+        ),
+    ],
+)
+def test_a_key_is_neither_a_path_nor_a_name(text: str, place: str) -> None:
+    """The key itself, put where its file or credential is named, would end in units and records."""
+    assert [f"vpn.toml: {place}."] == problems(text)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            'address = ["10.0.0.1/33"]',
+            "address[0]: '10.0.0.1/33' is not an IP address with a prefix length",
+        ),
+        ('address = ["a"]', "address[0]: 'a' is not an IP address with a prefix length"),
+        ("address = [{}]", "address[0]: a table is not an IP address with a prefix length"),
+        ("address = []", "address: the list is empty"),
+        (f'address = ["{KEY}"]', "address[0]: (hidden) is not an IP address with a prefix length"),
+    ],
+)
+def test_wrong_addresses(lines: str, problem: str) -> None:
+    """Each item has its own message; a key that got there is hidden."""
+    text = INLINE.replace('address = ["10.66.0.2/32"]', lines) + PEER
+    assert [f"vpn.toml: {problem}."] == problems(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('endpoint = "vpn"', "endpoint: 'vpn' has no port"),
+        ('endpoint = "[::1]"', "endpoint: '[::1]' is not of the form [IPV6]:PORT"),
+        ("endpoint = 51820", "endpoint: 51820 is not of the form 'HOST:PORT'"),
+        ('allowed-ips = ["10.0.0.0/33"]', "allowed-ips[0]: '10.0.0.0/33' is not an IP network"),
+        ('allowed-ips = "::/0"', "allowed-ips: '::/0' is not a list"),
+        ("allowed-ips = [0]", "allowed-ips[0]: 0 is not an IP network"),
+        ("allowed-ips = []", "allowed-ips: the list is empty"),
+        (
+            "persistent-keepalive = 65536",
+            "persistent-keepalive: 65536 is not a whole number from 0 to 65535",
+        ),
+        (
+            'persistent-keepalive = "25"',
+            "persistent-keepalive: '25' is not a whole number from 0 to 65535",
+        ),
+        (
+            "persistent-keepalive = true",
+            "persistent-keepalive: true is not a whole number from 0 to 65535",
+        ),
+        ("allowedips = []", "allowedips: unknown key. Did you mean 'allowed-ips'"),
+        ("publish = []", "publish: unknown key"),
+        (
+            f'PresharedKey = "{KEY}"',
+            (
+                "PresharedKey: a secret is never written into the settings. "
+                "Name a file that holds it in preshared-key-file"
+            ),
+        ),
+    ],
+)
+def test_wrong_keys_and_values_of_a_peer(line: str, problem: str) -> None:
+    """The message names the peer by its position, from 0."""
+    assert [f"vpn.toml: peer[0].{problem}."] == problems(f"{INLINE}{PEER}{line}")
+
+
+@pytest.mark.parametrize("value", [KEY[:-1], KEY + "x", "x", ""])
+def test_a_wrong_public_key_is_not_quoted(value: str) -> None:
+    """It may be the private one."""
+    assert [
+        (
+            "vpn.toml: peer[0].public-key: "
+            "it is not a key: 44 characters of base64 with '=' at the end."
+        )
+    ] == problems(f'{INLINE}[[peer]]\npublic-key = "{value}"')
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("[[peer]]", "peer[0].public-key: it is missing"),
+        ("peer = []", "peer: the list is empty"),
+        ("peer = [5]", "peer[0]: 5 is not a table"),
+        ("[peer]", "peer: a table is not a list. Write [[peer]], with two brackets"),
+        ("", "peer: it is missing"),
+    ],
+)
+def test_wrong_peers(lines: str, problem: str) -> None:
+    """An inline tunnel has at least one, and each has a key."""
+    assert [f"vpn.toml: {problem}."] == problems(INLINE + lines)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "publish",
+        "reach",
+        "ready",
+        "pin-endpoint",
+        "reload-on-change",
+        "endpoints",
+        "via",
+        "inbound",
+        "outbound",
+        "health",
+        "verify",
+        "service",
+        "port-forward",
+    ],
+)
+def test_keys_of_later_versions(key: str) -> None:
+    """They are known, and not yet obeyed: so they must not pass in silence."""
+    assert [f"vpn.toml: {key}: not yet supported by this version."] == problems(CONFIG + f"[{key}]")
+
+
+@pytest.mark.parametrize("key", ["private-key", "private_key", "PrivateKey"])
+def test_a_private_key_in_the_settings(key: str) -> None:
+    """It is not quoted, and the message says where it belongs."""
+    said = problems(f'{CONFIG}{key} = "{KEY}"')
+    assert [
+        (
+            f"vpn.toml: {key}: a secret is never written into the settings. "
+            "Name a file that holds it in private-key-file."
+        )
+    ] == said
+
+
+def test_neither_a_conf_nor_an_inline_tunnel() -> None:
+    """An empty file is no tunnel."""
+    assert [
+        (
+            "vpn.toml: it says neither config nor address, private-key-file and [[peer]]. "
+            "Name a wg-quick file in config."
+        )
+    ] == problems("")
+
+
+def test_a_conf_and_an_inline_tunnel() -> None:
+    """Each inline key is named where it stands, in whichever file."""
+    assert [
+        "vpn.d/10-more.toml: peer: it cannot stand beside config.",
+        "vpn.toml: address: it cannot stand beside config.",
+        "vpn.toml: private-key-file: it cannot stand beside config.",
+    ] == problems(CONFIG + INLINE, PEER)
+
+
+def test_an_inline_tunnel_lacks_everything() -> None:
+    """What is missing is told at once; there is no `.conf` to give the resolver."""
+    assert [
+        "vpn.toml: address: it is missing.",
+        (
+            "vpn.toml: dns: it is missing. "
+            'Write dns = ["ADDRESS"] with the provider\'s resolver, or dns = [] for none.'
+        ),
+        "vpn.toml: private-key-file: it is missing. Name the file or the credential of the key.",
+    ] == problems(PEER)
+
+
+def test_two_private_keys() -> None:
+    """One source is enough."""
+    assert [
+        "vpn.toml: private-key-file: it stands beside private-key-credential. Keep one of them."
+    ] == problems(INLINE + 'private-key-credential = "x"\n' + PEER)
+
+
+def test_a_wrong_value_is_not_missing() -> None:
+    """One mistake is one message."""
+    assert [
+        "vpn.toml: address: 5 is not a list.",
+        "vpn.toml: private-key-file: 5 is not a path.",
+    ] == problems('address = 5\nprivate-key-file = 5\ndns = ["10.0.0.1"]\n' + PEER)
+
+
+def test_a_service_is_listed_twice() -> None:
+    """In one file or in two; both places are named."""
+    assert [
+        "vpn.d/10-more.toml: services[0]: 'a.service' is already listed, at vpn.toml: services[0].",
+        "vpn.toml: services[2]: 'a.service' is already listed, at vpn.toml: services[0].",
+    ] == problems(
+        CONFIG + 'services = ["a.service", "b.service", "a.service"]', 'services = ["a.service"]'
+    )
+
+
+def test_a_public_key_is_given_twice() -> None:
+    """WireGuard knows a peer by its key."""
+    assert [
+        (
+            "vpn.d/10-more.toml: peer[0].public-key: it is that of another peer, "
+            "at vpn.toml: peer[0].public-key."
+        )
+    ] == problems(INLINE + PEER, PEER)
+
+
+def test_ipv6_needs_an_mtu() -> None:
+    """The kernel takes IPv6 off a link below 1280 bytes."""
+    text = "mtu = 1279\n" + INLINE + PEER
+    assert 1279 == read(text).mtu
+    assert [
+        "vpn.toml: mtu: 1279 is less than 1280, which the IPv6 address fc00::2/128 needs."
+    ] == problems(text, 'address = ["fc00::2"]')
+
+
+def test_a_resolver_out_of_reach() -> None:
+    """Where the tunnel does not lead, no look-up would ever be answered."""
+    assert [
+        (
+            "vpn.toml: dns: 10.64.0.1: the tunnel has no address or no AllowedIPs for that. "
+            "Name a resolver that the tunnel leads to."
+        )
+    ] == problems(INLINE + PEER + 'allowed-ips = ["192.0.2.0/24"]')
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\nmtu 5", "vpn.toml:2"),
+        ("\n\na = [1,\n", "vpn.toml:4"),
+        ("a = 1\na = 2", "vpn.toml:2"),
+        (f"[a]\n[a]\n{KEY}", "vpn.toml:2"),
+        (f"[{'k' * 43}]\n" * 2, "vpn.toml:2"),
+        ("a = '\x00'", "vpn.toml:1"),
+        ("a = " + "[" * 5000, "vpn.toml"),
+        ("a = " + "9" * 5000, "vpn.toml"),
+    ],
+)
+def test_what_is_no_toml(text: str, place: str) -> None:
+    """The line is named where TOML's reader knows it; its words differ between versions."""
+    (said,) = problems(text)
+    assert said.startswith(f"{place}: not TOML")
+    assert KEY[:43] not in said
+    assert "k" * 43 not in said
+
+
+def test_a_broken_file_hides_no_problem_of_another() -> None:
+    """All is told but what the unreadable file might mend."""
+    assert [
+        (
+            "vpn.d/10-more.toml: services[1]: 'a.service' is already listed, "
+            "at vpn.d/10-more.toml: services[0]."
+        ),
+        "vpn.toml:1: not TOML: Invalid statement.",
+    ] == problems("=", 'services = ["a.service", "a.service"]')

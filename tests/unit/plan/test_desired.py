@@ -1,0 +1,116 @@
+"""Settings and facts become the exact set of files."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from wgconfine.model.settings import Backend, ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.tree import File
+from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.plan.desired import Machine, check_services, desired_tree
+from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.service import closing_path, dropin_path
+
+UNIT, GHOST = UnitName("x.service"), UnitName("ghost.service")
+
+
+def settings(name: str = "vpn", *, services: tuple[str, ...] = (UNIT,), **more: object) -> Settings:
+    values = {"enable": True, "backend": Backend.AUTO} | more
+    return Settings(
+        name=TunnelName(name),
+        path=PurePosixPath(f"/etc/wgconfine/{name}.toml"),
+        digest="0",
+        wireguard=ConfFile(path=PurePosixPath("/etc/wireguard/vpn.conf")),
+        services=tuple(map(UnitName, services)),
+        **values,  # type: ignore[arg-type]  # a test names what it is about, and no more
+    )
+
+
+def machine(*, kernel: bool = True) -> Machine:
+    return Machine(python=PurePosixPath("/usr/bin/python3"), kernel_wireguard=kernel)
+
+
+def facts(name: UnitName, text: str = "", load_state: str = "loaded") -> UnitFacts:
+    path = PurePosixPath(f"/usr/lib/systemd/system/{name}")
+    main = UnitText(path=path, text=f"[Service]\nExecStart=/bin/x\n{text}")
+    return build_facts(name=name, load_state=load_state, texts=[main])
+
+
+KNOWN = {UNIT: facts(UNIT), GHOST: facts(GHOST)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kernel", "backend"),
+    [
+        (Backend.AUTO, True, Backend.KERNEL),
+        (Backend.AUTO, False, Backend.USERSPACE),
+        (Backend.KERNEL, False, Backend.KERNEL),
+        (Backend.USERSPACE, True, Backend.USERSPACE),
+    ],
+)
+def test_auto_is_the_kernel_where_it_can(asked: Backend, backend: Backend, *, kernel: bool) -> None:
+    """What the owner said is never changed."""
+    assert backend == machine(kernel=kernel).backend(settings(backend=asked))
+
+
+def test_a_confined_service_has_both_files() -> None:
+    """The drop-in that confines it, and the closing file that outlives that."""
+    tree = desired_tree([settings()], KNOWN, machine())
+
+    assert {dropin_path(UNIT), closing_path(UNIT)} <= tree.keys()
+
+
+def test_without_a_tunnel_there_is_nothing() -> None:
+    """Not even a template."""
+    assert desired_tree([], {}, machine()) == {}
+
+
+def test_a_disabled_tunnel_leaves_its_unreleased_services_closed() -> None:
+    """Invariant 12: `enable = false` is no release."""
+    tree = desired_tree([settings(enable=False)], KNOWN, machine(), unreleased=[UNIT])
+
+    assert {closing_path(UNIT)} == tree.keys()
+
+
+def test_a_service_that_left_the_settings_stays_closed() -> None:
+    """Invariant 12, and the others of its tunnel stay confined."""
+    tree = desired_tree([settings()], KNOWN, machine(), unreleased=[GHOST, UNIT])
+
+    assert closing_path(GHOST) in tree
+    assert dropin_path(GHOST) not in tree
+    assert dropin_path(UNIT) in tree
+
+
+def test_only_a_userspace_link_needs_peace_from_networkd() -> None:
+    """A link of the kernel is never in the host's namespace."""
+    path = PurePosixPath("/etc/systemd/network/10-wgconfine.network")
+
+    assert path not in desired_tree([settings()], KNOWN, machine())
+    assert path in desired_tree([settings()], KNOWN, machine(kernel=False))
+
+
+def test_the_units_own_conditions_come_after_the_guard() -> None:
+    """From the facts, as they are written there."""
+    known = {UNIT: facts(UNIT, "ExecCondition=-/bin/false\n")}
+
+    found = desired_tree([settings()], known, machine())[dropin_path(UNIT)]
+
+    assert isinstance(found, File)
+    assert f"# unit-digest: {known[UNIT].digest}\n" in found.text
+    assert found.text.index("kill -USR1") < found.text.index("ExecCondition=-/bin/false\n")
+
+
+def test_every_wrong_service_of_every_tunnel_is_named() -> None:
+    """At once; a disabled tunnel's are nobody's concern."""
+    known = {
+        UNIT: facts(UNIT, load_state="not-found"),
+        GHOST: facts(GHOST, load_state="masked"),
+        UnitName("off.service"): facts(UnitName("off.service"), load_state="not-found"),
+    }
+    tunnels = [
+        settings(),
+        settings("two", services=(GHOST,)),
+        settings("off", services=("off.service",), enable=False),
+    ]
+
+    assert {UNIT, GHOST} == {problem.where for problem in check_services(tunnels, known)}

@@ -1,0 +1,268 @@
+"""The order of what `apply` does: killed anywhere in between, a service is closed or confined."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.tree import Tree
+from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.plan.desired import Machine, desired_tree
+from wgconfine.plan.difference import Change, ChangeKind, compare
+from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, file_steps, live_steps
+from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.service import closing_path, dropin_path
+
+A, B = UnitName("a.service"), UnitName("b.service")
+TUNNEL, NETNS = "wgconfine@vpn.service", "wgconfine-netns@vpn.service"
+OTHER = "wgconfine@other.service"
+
+
+def facts(unit: UnitName, text: str = "") -> UnitFacts:
+    path = PurePosixPath(f"/usr/lib/systemd/system/{unit}")
+    main = UnitText(path=path, text=f"[Service]\nExecStart=/bin/x\n{text}")
+    return build_facts(name=unit, load_state="loaded", texts=[main])
+
+
+def tree(
+    tunnels: Mapping[str, Sequence[UnitName]],
+    *,
+    unreleased: Sequence[UnitName] = (),
+    dns: bool = False,
+    kernel: bool = True,
+    unit_text: str = "",
+) -> Tree:
+    settings = [
+        Settings(
+            name=TunnelName(name),
+            path=PurePosixPath(f"/etc/wgconfine/{name}.toml"),
+            digest="0",
+            wireguard=ConfFile(path=PurePosixPath("/etc/wireguard/vpn.conf")),
+            services=tuple(services),
+            dns=() if dns else None,
+        )
+        for name, services in tunnels.items()
+    ]
+    known = {unit: facts(unit, unit_text) for unit in (A, B)}
+    machine = Machine(python=PurePosixPath("/usr/bin/python3"), kernel_wireguard=kernel)
+    return desired_tree(settings, known, machine, unreleased=unreleased)
+
+
+def steps(
+    desired: Tree, installed: Tree, *running: str, released: Sequence[UnitName] = ()
+) -> list[Step]:
+    return live_steps(compare(desired, installed), frozenset(running), frozenset(released))
+
+
+def units(found: Sequence[Step], action: Action) -> list[str]:
+    """What is asked of systemd, in order."""
+    asked = [step for step in found if isinstance(step, UnitStep) and step.action is action]
+    return [unit for step in asked for unit in step.units]
+
+
+def place(found: Sequence[Step], wanted: Action | PurePosixPath, unit: str = "") -> int:
+    """Where in the order a file or a unit's turn comes; -1 if never."""
+    for position, step in enumerate(found):
+        match step:
+            case FileStep(change=change) if change.path == wanted:
+                return position
+            case UnitStep(action=action, units=names) if action is wanted and unit in names:
+                return position
+    return -1
+
+
+def test_without_a_change_there_is_no_step() -> None:
+    """Not even a daemon-reload."""
+    assert steps(tree({"vpn": [A]}), tree({"vpn": [A]}), A, TUNNEL) == []
+
+
+def test_closing_files_are_written_and_read_before_anything_else() -> None:
+    """From then on the service starts confined or not at all."""
+    found = steps(tree({"vpn": [A, B]}), {}, A)
+
+    assert [closing_path(A), closing_path(B)] == [
+        step.change.path for step in found[:2] if isinstance(step, FileStep)
+    ]
+    assert found[2] == UnitStep(action=Action.DAEMON_RELOAD)
+
+
+def test_a_running_service_stops_before_its_drop_in_is_written() -> None:
+    """Invariant 6: it never goes on in the open beside files that say it is confined."""
+    found = steps(tree({"vpn": [A]}), {}, A)
+
+    stop, write, start = (
+        place(found, Action.STOP, A),
+        place(found, dropin_path(A)),
+        place(found, Action.START, A),
+    )
+    assert 0 <= stop < write < start
+
+
+def test_a_service_starts_again_after_its_tunnel_and_the_reload() -> None:
+    """Inside."""
+    found = steps(tree({"vpn": [A]}), {}, A)
+    reload = max(n for n, step in enumerate(found) if step == UnitStep(action=Action.DAEMON_RELOAD))
+
+    assert reload < place(found, Action.START, TUNNEL) < place(found, Action.START, A)
+
+
+def test_what_did_not_run_is_not_started() -> None:
+    """Its owner decides."""
+    assert units(steps(tree({"vpn": [A]}), {}), Action.START) == [TUNNEL]
+
+
+def test_another_digest_restarts_nothing() -> None:
+    """A package upgrade rewrites a comment of the drop-in."""
+    found = steps(tree({"vpn": [A]}, unit_text="Nice=1\n"), tree({"vpn": [A]}), A, TUNNEL)
+
+    assert ["update /etc/systemd/system/a.service.d/zz-wgconfine.conf", "daemon-reload"] == [
+        step.describe() for step in found
+    ]
+
+
+def test_a_changed_setting_reloads_the_tunnel_alone() -> None:
+    """No service restarts, and no packet goes outside."""
+    found = steps(tree({"vpn": [A]}, dns=True), tree({"vpn": [A]}), A, TUNNEL, NETNS)
+
+    assert ["update /etc/wgconfine/vpn.json", "daemon-reload", f"reload {TUNNEL}"] == [
+        step.describe() for step in found
+    ]
+
+
+def test_another_backend_restarts_the_tunnel() -> None:
+    """Its own units changed; the services follow by BindsTo=."""
+    found = steps(tree({"vpn": [A]}, kernel=False), tree({"vpn": [A]}), A, TUNNEL, NETNS)
+
+    assert units(found, Action.RESTART) == [TUNNEL]
+    assert units(found, Action.STOP) == []
+
+
+def test_a_tunnel_that_its_owner_stopped_stays_stopped() -> None:
+    """Invariant 11: it has the new settings when he starts it."""
+    found = steps(tree({"vpn": [A]}, dns=True), tree({"vpn": [A]}))
+
+    assert [] == units(found, Action.START) + units(found, Action.RELOAD)
+
+
+def test_a_tunnel_that_leaves_is_stopped_before_its_files_go() -> None:
+    """After that nobody would know how to."""
+    found = steps(tree({}, unreleased=[A]), tree({"vpn": [A]}), A, TUNNEL, NETNS)
+
+    record = place(found, PurePosixPath("/etc/wgconfine/vpn.json"))
+    assert 0 <= place(found, Action.STOP, A) < place(found, Action.STOP, TUNNEL) < record
+    assert 0 <= place(found, Action.STOP, NETNS) < record
+
+
+def test_a_service_that_leaves_unreleased_stops_and_stays_so() -> None:
+    """Invariant 12: it would refuse to start; `apply` says so."""
+    found = steps(tree({"vpn": [B]}, unreleased=[A]), tree({"vpn": [A, B]}), A, B, TUNNEL)
+
+    asked = [step for step in found if isinstance(step, UnitStep) and A in step.units]
+    assert [Action.STOP] == [step.action for step in asked]
+    assert asked[0].why.endswith("it will refuse to start")
+    assert place(found, closing_path(A)) == -1
+
+
+def test_a_released_service_starts_in_the_open() -> None:
+    """Its process inside is stopped first; then both files go; then it starts again."""
+    found = steps(tree({"vpn": []}), tree({"vpn": [A]}), A, TUNNEL, released=[A])
+
+    stop, start = place(found, Action.STOP, A), place(found, Action.START, A)
+    files = place(found, closing_path(A)), place(found, dropin_path(A))
+    assert stop < min(files)
+    assert max(files) < start
+    assert "start a.service  (in the open; it ran before)" == found[start].describe()
+
+
+def test_a_released_service_that_did_not_run_is_not_started() -> None:
+    """Release is about where, not whether."""
+    found = steps(tree({"vpn": []}), tree({"vpn": [A]}), TUNNEL, released=[A])
+
+    assert [] == units(found, Action.START)
+
+
+def test_a_service_that_moves_is_stopped_in_between() -> None:
+    """It runs in the one tunnel, nowhere, and then in the other."""
+    before = tree({"vpn": [A], "other": []})
+    found = steps(tree({"vpn": [], "other": [A]}), before, A, TUNNEL, OTHER)
+
+    assert (
+        place(found, Action.STOP, A) < place(found, dropin_path(A)) < place(found, Action.START, A)
+    )
+    assert "start a.service  (inside; it ran before)" in [step.describe() for step in found]
+
+
+def test_files_of_a_tree_are_written_closing_files_first() -> None:
+    """Without systemd there are no other steps."""
+    found = file_steps(compare(tree({"vpn": [A]}), {}))
+
+    assert found[0].describe() == f"create {closing_path(A)}"
+    assert len(found) == len(tree({"vpn": [A]}))
+
+
+ASSIGNMENT = st.fixed_dictionaries(
+    {A: st.sampled_from(["", "vpn", "other"]), B: st.sampled_from(["", "vpn", "other"])}
+)
+RUNNING = st.sets(st.sampled_from([A, B, TUNNEL, NETNS, OTHER]))
+
+
+@given(before=ASSIGNMENT, after=ASSIGNMENT, running=RUNNING)
+def test_no_service_is_ever_open_on_the_way(
+    before: dict[UnitName, str], after: dict[UnitName, str], running: set[str]
+) -> None:
+    """After every single step each service that was or will be confined has one of its files.
+
+    Until its closing file is written, a service that comes from the open still is in the open; from
+    then on it is not, and none is written before that.
+    """
+    closed = [unit for unit in (A, B) if before[unit]]
+    installed = tree(by_tunnel(before), unreleased=closed)
+    desired = tree(by_tunnel(after), unreleased=closed)
+    now, seen = set(installed), set()
+    for step in steps(desired, installed, *running):
+        if isinstance(step, FileStep):
+            carry_out(step.change, now)
+        for unit in (A, B):
+            if closing_path(unit) in now:
+                seen.add(unit)
+            assert unit not in seen or closing_path(unit) in now
+            assert dropin_path(unit) not in now or closing_path(unit) in now
+    assert now == set(desired)
+
+
+@given(before=ASSIGNMENT, after=ASSIGNMENT, running=RUNNING)
+def test_nothing_runs_while_its_drop_in_changes(
+    before: dict[UnitName, str], after: dict[UnitName, str], running: set[str]
+) -> None:
+    """Between the stop of a service and its start stands everything that is about it."""
+    closed = [unit for unit in (A, B) if before[unit]]
+    found = steps(
+        tree(by_tunnel(after), unreleased=closed),
+        tree(by_tunnel(before), unreleased=closed),
+        *running,
+    )
+    up = set(running)
+    for step in found:
+        match step:
+            case UnitStep(action=Action.STOP, units=names):
+                up -= set(names)
+            case UnitStep(action=Action.START, units=names):
+                up |= set(names)
+            case UnitStep():
+                continue
+            case FileStep(change=change):
+                assert change.path not in {dropin_path(unit) for unit in (A, B) if unit in up}
+
+
+def by_tunnel(assignment: dict[UnitName, str]) -> dict[str, list[UnitName]]:
+    names = sorted({name for name in assignment.values() if name})
+    return {name: [unit for unit in assignment if assignment[unit] == name] for name in names}
+
+
+def carry_out(change: Change, now: set[PurePosixPath]) -> None:
+    if change.kind is ChangeKind.REMOVE:
+        now.remove(change.path)
+    else:
+        now.add(change.path)

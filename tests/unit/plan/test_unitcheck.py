@@ -1,0 +1,176 @@
+"""Which units cannot be confined."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from wgconfine.model.problem import Problem
+from wgconfine.model.settings import UnitName
+from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.plan.unitcheck import check_unit, exec_condition_lines
+from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.service import dropin_settings
+
+NAME = UnitName("x-y.service")
+MAIN = PurePosixPath("/usr/lib/systemd/system/x-y.service")
+OURS = dropin_settings()
+
+
+def facts(
+    text: str = "", *dropins: tuple[str, str], triggered_by: tuple[str, ...] = ()
+) -> UnitFacts:
+    texts = [UnitText(path=MAIN, text="[Service]\nExecStart=/usr/bin/x\n" + text)]
+    texts += [
+        UnitText(path=PurePosixPath(f"/etc/systemd/system/x-y.service.d/{name}"), text=t)
+        for name, t in dropins
+    ]
+    return build_facts(name=NAME, load_state="loaded", texts=texts, triggered_by=triggered_by)
+
+
+def check(text: str) -> list[Problem]:
+    return check_unit(facts(text), OURS)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Sockets=a.socket", "sockets of the host"),
+        ("Sockets=a.socket\nSockets=", "sockets of the host"),
+        ("SuccessExitStatus=TEMPFAIL 250 SIGUSR1", "the guard's refusal"),
+        ("SuccessExitStatus=USR1", "the guard's refusal"),
+        ("[Unit]\nJoinsNamespaceOf=a.service", "wins over"),
+        ("[Unit]\nJoinsNamespaceOf=a.service\nJoinsNamespaceOf=", "wins over"),
+        ("Type=dbus", "D-Bus"),
+        ("BusName=org.x", "D-Bus"),
+        ("ExecStartPre=-/usr/bin/docker pull x", "dockerd"),
+        ('ExecStart=/bin/sh -c "exec virsh start x"', "libvirtd"),
+        ("ExecStart=/usr/bin/podman --remote run x", "podman's service"),
+        ("Environment=A=b CONTAINER_HOST=unix:/x\nExecStart=/usr/bin/podman run", "podman's"),
+        ("ExecStart=/usr/bin/snap run x", "snapd"),
+        ("ExecStart=/usr/bin/systemd-run x", "systemd itself"),
+        ("ExecStartPost=/bin/systemctl start y.service", "another unit"),
+        ("[Unit]\nRefuseManualStart=yes", "forbids"),
+        ("[Unit]\nBefore=a.service sysinit.target", "before there can be a tunnel"),
+        ("RootDirectory=/srv/x", "not supported yet"),
+        ("RootImage=/srv/x.img", "not supported yet"),
+        ("ReadWritePaths=/run/x", "a /run of its own"),
+        ("ReadOnlyPaths=+/var/run/x", "a /run of its own"),
+        ("NoExecPaths=%t/x", "a /run of its own"),
+        ("RuntimeDirectory=x\nReadWritePaths=/run/xy", "a /run of its own"),
+        ("BindPaths=/run/dbus", "the host's /run"),
+        ("BindPaths=-/var/run/dbus:/mnt", "the host's /run"),
+        ("BindReadOnlyPaths=/:/host", "the host's /run"),
+        ("BindReadOnlyPaths=/a:/run", "lie over"),
+        ("BindReadOnlyPaths=/a:/etc:rbind", "lie over"),
+        ("BindReadOnlyPaths=/a:/usr", "lie over"),
+        ("BindPaths=/a:/run/systemd", "lie over"),
+        ("BindPaths=/a:/run/dbus/system_bus_socket", "lie over"),
+        ("BindReadOnlyPaths=/etc/resolv.conf", "the host's file back"),
+        ("BindReadOnlyPaths=/a:/etc/resolv.conf", "lie over"),
+        ("TemporaryFileSystem=/run:ro", "lie over"),
+        ("TemporaryFileSystem=/:ro", "lie over"),
+        ("MountImages=/a.img:/etc/nsswitch.conf", "lie over"),
+        ("MountFlags=shared", "mounts for the host"),
+        ("OpenFile=/run/x.sock:name", "the host's /run"),
+    ],
+)
+def test_refused(text: str, words: str) -> None:
+    """What would open a way out, or break the guard, is refused, with the line it stands on."""
+    (problem,) = check(text)
+    assert words in problem.what
+    last = 2 + len(text.removesuffix("\nSockets=").removesuffix("\nJoinsNamespaceOf=").splitlines())
+    assert problem.where in {f"x-y.service ({MAIN}:{n})" for n in range(3, last + 1)}
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Type=forking\nPIDFile=/run/x.pid",
+        "SuccessExitStatus=10 143 SIGTERM",
+        "SuccessExitStatus=USR1\nSuccessExitStatus=",
+        "RestartForceExitStatus=USR1",
+        "PrivateNetwork=yes\nNetworkNamespacePath=/run/netns/x",
+        "ExecCondition=/bin/true\nSlice=x.slice",
+        "ReadWritePaths=/run -/run/x /run/lock /srv",
+        "RuntimeDirectory=x-y/a:b\nReadWritePaths=/run/%p/a/z /run/b %t/%N/a",
+        "ReadWritePaths=/run/x\nReadWritePaths=",
+        "ReadWritePaths=/runner",
+        "BindPaths=/srv/a:/mnt /srv/b:/run/x",
+        "BindReadOnlyPaths=/etc /usr",
+        "TemporaryFileSystem=/var:ro /run/x",
+        "RootDirectory=/",
+        "ExecStop=/bin/systemctl kill x",
+        "ExecStart=/usr/bin/dockerd",
+        "ExecStart=/usr/bin/podman run x",
+        "BusName=a\nBusName=",
+        "[Unit]\nRefuseManualStop=no",
+        "[Unit]\nBefore=network.target",
+        "[Install]\nJoinsNamespaceOf=a.service",
+    ],
+)
+def test_accepted(text: str) -> None:
+    """What goes with confinement is let through."""
+    assert [] == check(text)
+
+
+def test_every_problem_at_once() -> None:
+    """One unit can have several problems, and each is told."""
+    assert 2 == len(check("Type=dbus\nMountFlags=shared"))
+
+
+@pytest.mark.parametrize(
+    ("load_state", "user_unit", "words"),
+    [
+        ("not-found", False, "no such unit"),
+        ("not-found", True, "user unit only"),
+        ("masked", False, "masked"),
+        ("bad-setting", False, "cannot load it (bad-setting)"),
+    ],
+)
+def test_not_loaded(load_state: str, words: str, *, user_unit: bool) -> None:
+    """Of a unit that is not loaded that alone is said."""
+    unit = build_facts(name=NAME, load_state=load_state, user_unit=user_unit)
+    (problem,) = check_unit(unit, OURS)
+    assert "x-y.service" == problem.where
+    assert words in problem.what
+
+
+def test_started_by_a_socket() -> None:
+    """A service that a socket starts is refused, one that a timer starts is not."""
+    unit = facts(triggered_by=("x-y.socket", "x-y.timer", "x-y.path"))
+    (problem,) = check_unit(unit, OURS)
+    assert "x-y.socket" in problem.what
+
+
+def test_read_after_ours() -> None:
+    """A drop-in that sorts after ours and sets a setting of ours is named."""
+    later = ("zz-z.conf", "[Service]\nNice=5\nNetworkNamespacePath=/run/netns/other\n")
+    (problem,) = check_unit(facts("", later), OURS)
+    assert "x-y.service (/etc/systemd/system/x-y.service.d/zz-z.conf:3)" == problem.where
+
+
+def test_read_before_ours() -> None:
+    """The same in a drop-in that sorts before ours is overridden, hence fine."""
+    earlier = ("override.conf", "[Service]\nNetworkNamespacePath=/run/netns/other\n")
+    assert [] == check_unit(facts("", earlier), OURS)
+
+
+@pytest.mark.parametrize("name", ["zz-wgconfine.conf", "zz-wgconfine-closed.conf"])
+def test_hides_ours(name: str) -> None:
+    """A foreign drop-in under a name of ours, were it empty, is refused."""
+    (problem,) = check_unit(facts("", (name, "")), OURS)
+    assert name in problem.what
+
+
+def test_foreign_text_is_escaped() -> None:
+    """Control characters of a unit do not reach the message."""
+    (problem,) = check("BindPaths=/run/\x1b[31m")
+    assert "\x1b" not in str(problem)
+
+
+def test_exec_condition_lines() -> None:
+    """The unit's own conditions are those after the last reset, as they are written."""
+    text = 'ExecCondition=/bin/a\nExecCondition=\nExecCondition=-/bin/b "c d"\n'
+    assert ('-/bin/b "c d"',) == exec_condition_lines(facts(text))

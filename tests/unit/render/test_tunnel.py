@@ -1,0 +1,201 @@
+"""What a tunnel adds to the templates, and the record that its runtime reads."""
+
+import json
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wgconfine.config import wgquick
+from wgconfine.model.settings import (
+    Backend,
+    ConfFile,
+    Endpoint,
+    Inline,
+    Peer,
+    Settings,
+    TunnelName,
+    UnitName,
+)
+from wgconfine.render.record import host_link, record_file
+from wgconfine.render.templates import templates
+from wgconfine.render.tunnel import boot_link, instance_dropins
+from wgconfine.runtime.record import Record
+
+PYTHON = PurePosixPath("/usr/bin/python3")
+KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+CONF = ConfFile(path=PurePosixPath("/etc/wireguard/vpn.conf"))
+INLINE = Inline(
+    address=(ip_interface("10.9.0.2/32"), ip_interface("fd09::2/128")),
+    peers=(
+        Peer(
+            public_key=KEY,
+            endpoint=Endpoint(host="2001:db8::1", port=51820),
+            allowed_ips=(ip_network("0.0.0.0/0"), ip_network("::/0")),
+            preshared_key_file=PurePosixPath("/etc/wgconfine/psk"),
+            persistent_keepalive=25,
+        ),
+    ),
+    private_key_file=PurePosixPath("/etc/wgconfine/wg.key"),
+)
+CREDENTIAL = Inline(address=INLINE.address, peers=INLINE.peers, private_key_credential="wg")
+
+
+def settings(wireguard: ConfFile | Inline = CONF, *, name: str = "vpn") -> Settings:
+    return Settings(
+        name=TunnelName(name),
+        path=PurePosixPath(f"/etc/wgconfine/{name}.toml"),
+        digest="0",
+        wireguard=wireguard,
+        services=(UnitName("x.service"),),
+        dns=(ip_address("10.9.0.1"),),
+        mtu=1380,
+        listen_port=51821,
+        fwmark=7,
+    )
+
+
+def record(tunnel: Settings, backend: Backend = Backend.KERNEL) -> Record:
+    return Record(tunnel.name, json.loads(record_file(tunnel, backend).text))
+
+
+def dropins(tunnel: Settings, backend: Backend) -> dict[str, str]:
+    files = instance_dropins(tunnel, backend, python=PYTHON)
+    return {file.path.parent.name: file.text.split("\n", 1)[1] for file in files}
+
+
+def test_the_runtime_reads_back_what_was_rendered() -> None:
+    """Every key that it knows, with the same value."""
+    found = record(settings(INLINE), Backend.USERSPACE)
+
+    assert (
+        True,
+        "/etc/wgconfine/wg.key",
+        None,
+        {KEY: "/etc/wgconfine/psk"},
+        ["10.9.0.1"],
+        (1380, 51821, 7),
+        ["x.service"],
+    ) == (
+        found.userspace,
+        found.private_key_file,
+        found.private_key_credential,
+        found.preshared_key_files,
+        found.dns,
+        (found.mtu, found.listen_port, found.fwmark),
+        found.services,
+    )
+
+
+def test_the_inline_form_becomes_a_conf_that_the_runtime_parses() -> None:
+    """Without its private key, which is a file or a credential."""
+    text = record(settings(INLINE)).config or ""
+    conf = wgquick.parse(text, "vpn.json", need_private_key=False)
+
+    assert (
+        ["10.9.0.2/32", "fd09::2/128"],
+        [(KEY, ["0.0.0.0/0", "::/0"], ("2001:db8::1", 51820), 25)],
+    ) == (
+        conf.addresses,
+        [
+            (peer.public_key, peer.allowed_ips, peer.endpoint, peer.persistent_keepalive)
+            for peer in conf.peers
+        ],
+    )
+
+
+def test_a_conf_is_named_and_not_copied() -> None:
+    """It holds a secret, and is read when the tunnel starts."""
+    found = record(settings())
+
+    assert ("/etc/wireguard/vpn.conf", None) == (found.config_file, found.config)
+
+
+def test_silence_about_dns_is_not_the_same_as_none() -> None:
+    """None: the .conf decides; an empty list: no DNS at all."""
+    silent, none = (
+        Settings(name=TunnelName("vpn"), path=CONF.path, digest="", wireguard=CONF, dns=dns)
+        for dns in (None, ())
+    )
+
+    assert (None, []) == (record(silent).dns, record(none).dns)
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9-]{0,30}", fullmatch=True))
+def test_the_links_name_fits(name: str) -> None:
+    """IFNAMSIZ is 16 bytes with the NUL, and it says the same every time."""
+    assert len(host_link(TunnelName(name))) <= 15
+    assert host_link(TunnelName(name)) == host_link(TunnelName(name))
+
+
+def test_links_of_two_tunnels_have_two_names() -> None:
+    """Names that are the same for 15 bytes, too."""
+    assert host_link(TunnelName("a" * 30)) != host_link(TunnelName("a" * 31))
+
+
+def test_a_kernel_tunnel_by_conf_needs_no_drop_in() -> None:
+    """The templates have it all."""
+    assert dropins(settings(), Backend.KERNEL) == {}
+
+
+def test_a_userspace_tunnel_wants_its_process() -> None:
+    """By the instance's own drop-in, so that a kernel tunnel beside it has none."""
+    found = dropins(settings(), Backend.USERSPACE)
+
+    link = host_link(TunnelName("vpn"))
+    assert found == {
+        "wgconfine-wireguard@vpn.service.d": f"[Service]\nEnvironment=LINK={link}\n",
+        "wgconfine@vpn.service.d": (
+            "[Unit]\nWants=wgconfine-wireguard@%i.service\nAfter=wgconfine-wireguard@%i.service\n"
+        ),
+    }
+
+
+def test_a_credential_is_given_to_the_reload_unit_alone() -> None:
+    """The tunnel can then be stopped when the credential's source is gone."""
+    found = dropins(settings(CREDENTIAL), Backend.KERNEL)
+
+    assert found["wgconfine-reload@vpn.service.d"] == "[Service]\nLoadCredential=wg\n"
+    assert "LoadCredential" not in found["wgconfine@vpn.service.d"]
+
+
+def test_starts_at_boot_as_systemctl_enable_would_have_it() -> None:
+    """A link to the template."""
+    link = boot_link(settings())
+
+    assert (
+        "/etc/systemd/system/multi-user.target.wants/wgconfine@vpn.service",
+        "/etc/systemd/system/wgconfine@.service",
+    ) == (str(link.path), str(link.target))
+
+
+def test_no_template_has_a_value_left_open() -> None:
+    """Neither {runtime} nor doubled braces."""
+    texts = "".join(file.text for file in templates(python=PYTHON))
+
+    assert "{runtime}" not in texts
+    assert "{{" not in texts
+
+
+def test_templates_use_the_unescaped_instance_name_nowhere() -> None:
+    """%I turns the dash of a tunnel's name into a slash."""
+    assert [] == [file.path for file in templates(python=PYTHON) if "%I" in file.text]
+
+
+@pytest.mark.parametrize("path", ["/opt/my venv/bin/python", "/opt/$x/python", "/opt/a\nb"])
+def test_an_interpreter_that_needs_quoting_is_refused(path: str) -> None:
+    """Better now than by systemd at boot."""
+    with pytest.raises(Exception, match="can't stand in a systemd unit"):
+        templates(python=PurePosixPath(path))
+
+
+def test_no_secret_gets_into_any_file() -> None:
+    """Invariant 8: paths of secrets, and nothing of what they hold."""
+    files = [
+        record_file(settings(INLINE), Backend.KERNEL),
+        *instance_dropins(settings(CREDENTIAL), Backend.USERSPACE, python=PYTHON),
+    ]
+
+    assert [] == [file.path for file in files if "PrivateKey" in file.text]

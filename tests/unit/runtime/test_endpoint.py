@@ -1,0 +1,121 @@
+"""Endpoints that are host names: which answers may be used, and which names are looked up."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import endpoint, paths, tunnel
+from wgconfine.runtime.record import Record
+
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything of /run/wgconfine lies here instead, with a place for tunnel vpn."""
+    monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path))
+    (tmp_path / "tunnel" / "vpn").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "192.0.2.1",
+        "10.0.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "223.255.255.1",
+        "2001:db8::1",
+        "fd00::1",
+    ],
+)
+def test_an_address_of_a_server_is_usable(address: str) -> None:
+    """Private ones too: the server may stand at home."""
+    assert endpoint.is_usable(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0",  # noqa: S104 — an answer, bound to nowhere
+        "0.1.2.3",
+        "127.0.0.1",
+        "127.0.0.53",
+        "169.254.169.254",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:192.0.2.1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "febf::1",
+        "ff02::1",
+        "",
+        "example.net",
+    ],
+)
+def test_what_a_broken_or_lying_resolver_gives_is_not(address: str) -> None:
+    """Packets for these would not leave the host, or go to everybody on the link."""
+    assert not endpoint.is_usable(address)
+
+
+@given(st.ip_addresses())
+def test_python_agrees_about_what_is_special(address: object) -> None:
+    """No loopback, multicast, link-local or unspecified address passes."""
+    special = ("is_loopback", "is_multicast", "is_link_local", "is_unspecified")
+
+    if any(getattr(address, each) for each in special):
+        assert not endpoint.is_usable(str(address))
+
+
+@pytest.mark.usefixtures("state")
+def test_the_names_are_read_as_they_were_written() -> None:
+    """By `up`, in a file without secrets; peers with an address are not in it."""
+    conf = wgquick.parse(
+        f"[Interface]\nPrivateKey = {KEY}\nAddress = 10.0.0.2/32\nDNS = 10.0.0.1\n"
+        f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = 0.0.0.0/0\nEndpoint = vpn.example.net:51820\n"
+        f"[Peer]\nPublicKey = {KEY.replace('y', 'z', 1)}\nAllowedIPs = 10.0.0.0/8\n"
+        "Endpoint = 192.0.2.1:51820\n",
+        "vpn.conf",
+    )
+    tunnel.write_endpoints(record(), conf)
+
+    assert [(KEY, "vpn.example.net", 51820)] == endpoint.read_endpoints("vpn")
+
+
+def test_without_a_name_there_is_no_file(state: Path) -> None:
+    """Its absence keeps wgconfine-endpoint@ from starting; one from before goes."""
+    file = state / "tunnel" / "vpn" / "endpoints"
+    file.write_text("old\n", encoding="ascii")
+
+    tunnel.write_endpoints(record(), wgquick.Conf())
+
+    assert not file.exists()
+    assert [] == endpoint.read_endpoints("vpn")
+
+
+def record() -> Record:
+    return Record(
+        "vpn",
+        {
+            "backend": "kernel",
+            "link": "wgc-00000000",
+            "config-file": None,
+            "config": None,
+            "private-key-file": None,
+            "private-key-credential": None,
+            "preshared-key-files": {},
+            "dns": None,
+            "mtu": None,
+            "listen-port": None,
+            "fwmark": None,
+            "services": [],
+        },
+    )

@@ -1,0 +1,67 @@
+"""The import budget: a tunnel starts in the time of a few Python imports (design.md)."""
+
+import os
+import subprocess  # noqa: TID253 — a test may take its time
+import sys
+from pathlib import Path
+
+import pytest
+
+import wgconfine
+
+SOURCE = Path(wgconfine.__file__).parents[1]
+
+CORE = {
+    "__future__", "__main__", "_collections_abc", "_frozen_importlib",
+    "_frozen_importlib_external", "abc", "codecs", "encodings", "genericpath", "io", "os",
+    "posixpath", "stat", "types", "wgconfine", "zipimport", "_weakrefset", "zlib", "_zlib",
+}  # fmt: skip
+"""What a Python without site has imported anyway, and `types`."""
+JSON = {
+    "_json", "collections", "copyreg", "enum", "functools", "json", "keyword", "operator", "re",
+    "reprlib", "_operator", "_functools", "_sre",
+}  # fmt: skip
+"""NAME.json is read by json, which brings these: 5.7 ms, the largest single cost that is left."""
+CTYPES = {"_ctypes", "ctypes", "struct", "_struct"}
+"""setns(2): os.setns comes with Python 3.12 only."""
+SOCKET = {"socket", "selectors", "_socket", "select", "math", "errno", "array", "enum"}
+"""getaddrinfo(3): the look-up of endpoints is not on the way of a start."""
+FLOCK = {"fcntl"}
+
+BUDGET = {
+    "netns-up": CORE | CTYPES,
+    "netns-down": CORE | CTYPES,
+    "up": CORE | CTYPES | JSON | FLOCK,
+    "reload": CORE | CTYPES | JSON | FLOCK,
+    "down": CORE | CTYPES | JSON | FLOCK,
+    "resume": CORE | JSON,
+    "attach": CORE | JSON,
+    "clear": CORE | JSON,
+    "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
+}
+
+PROGRAM = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from wgconfine.runtime.__main__ import verb
+assert verb(sys.argv[2]) is not None
+builtin = set(sys.builtin_module_names)
+print("\\n".join({name.partition(".")[0] for name in sys.modules} - builtin))
+"""
+
+
+@pytest.mark.parametrize("verb", sorted(BUDGET))
+def test_a_verb_imports_no_more_than_its_budget(verb: str) -> None:
+    """Nothing is imported that is not written down here with its reason."""
+    # Without site, whose .pth files differ from one installation to another.
+    argv = [sys.executable, "-I", "-S", "-c", PROGRAM, os.fspath(SOURCE), verb]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+
+    assert set() == set(done.stdout.split()) - BUDGET[verb]
+
+
+def test_every_verb_has_a_budget() -> None:
+    """A new verb of the runtime gets its line here."""
+    from wgconfine.runtime.__main__ import VERBS  # noqa: PLC0415 — only this test needs it
+
+    assert sorted(BUDGET) == sorted(VERBS)

@@ -1,0 +1,172 @@
+"""What wg(8) and ip(8) are told about the link."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import link
+
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+OTHER = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+SECRET = "cGFzc3dvcmRwYXNzd29yZHBhc3N3b3JkcGFzc3dvcmQ="
+
+CONF = f"""\
+[Interface]
+PrivateKey = {SECRET}
+Address = 10.66.0.2/32, fd66::2/128
+DNS = 10.64.0.1
+[Peer]
+PublicKey = {KEY}
+PresharedKey = {OTHER}
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = 192.0.2.1:51820
+PersistentKeepalive = 25
+[Peer]
+PublicKey = {OTHER}
+AllowedIPs = 10.0.0.0/8
+Endpoint = vpn.example.net:51820
+"""
+
+
+def conf(text: str = CONF) -> wgquick.Conf:
+    return wgquick.parse(text, "vpn.conf")
+
+
+def test_writes_wgs_own_format() -> None:
+    """No key of wg-quick's; a peer whose name must be looked up comes without Endpoint."""
+    assert link.wg_config(conf(), 4711) == (
+        f"[Interface]\nPrivateKey = {SECRET}\nListenPort = 4711\n"
+        f"[Peer]\nPublicKey = {KEY}\nPresharedKey = {OTHER}\nAllowedIPs = 0.0.0.0/0, ::/0\n"
+        "Endpoint = 192.0.2.1:51820\nPersistentKeepalive = 25\n"
+        f"[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.0.0.0/8\nPersistentKeepalive = 0\n"
+    )
+
+
+def test_every_peer_has_its_allowed_ips() -> None:
+    """A peer without that line would keep, in `wg syncconf`, whatever it had."""
+    lines = link.wg_config(conf(), None).splitlines()
+
+    assert lines.count("[Peer]") == sum(line.startswith("AllowedIPs = ") for line in lines) == 2
+
+
+def test_without_a_port_wg_chooses_one() -> None:
+    """A new link gets a port from the kernel."""
+    assert "ListenPort" not in link.wg_config(conf(), None)
+
+
+def test_fwmark_is_written_where_it_is_set() -> None:
+    """As hexadecimal, as wg shows it."""
+    marked = conf()
+    marked.fwmark = 51820
+
+    assert "FwMark = 0xca6c\n" in link.wg_config(marked, None)
+
+
+def test_an_ipv6_endpoint_stands_in_brackets() -> None:
+    """wg(8) would not know where its port begins."""
+    assert link.endpoint_text("2001:db8::1", 51820) == "[2001:db8::1]:51820"
+
+
+def test_routes_are_the_allowed_ips_each_once() -> None:
+    """In their order; what no peer has is not routed."""
+    text = CONF.replace("10.0.0.0/8", "10.0.0.0/8, ::/0")
+
+    assert ["0.0.0.0/0", "::/0", "10.0.0.0/8"] == link.wanted_routes(conf(text), ipv6=True)
+
+
+def test_without_ipv6_nothing_of_it_is_wanted() -> None:
+    """On a kernel started with ipv6.disable=1."""
+    assert ["10.66.0.2/32"] == link.wanted_addresses(conf(), ipv6=False)
+    assert ["0.0.0.0/0", "10.0.0.0/8"] == link.wanted_routes(conf(), ipv6=False)
+
+
+def test_the_link_is_up_before_its_routes() -> None:
+    """The kernel refuses a route over a link that is down."""
+    assert link.bring_up(["10.66.0.2/32"], ["0.0.0.0/0"], 1420) == [
+        "address replace 10.66.0.2/32 dev wg0",
+        "link set dev wg0 mtu 1420 up",
+        "route replace 0.0.0.0/0 dev wg0",
+    ]
+
+
+def test_leftovers_are_what_is_no_longer_wanted() -> None:
+    """And nothing else: a route that stays is never taken away in between."""
+    live = link.Live("wireguard", ["10.66.0.2/32", "10.66.0.9/32"], ["0.0.0.0/0", "10.0.0.0/8"])
+
+    assert live.leftovers(["10.66.0.2/32"], ["0.0.0.0/0"]) == [
+        "route del 10.0.0.0/8 dev wg0",
+        "address del 10.66.0.9/32 dev wg0",
+    ]
+
+
+NETWORKS = st.lists(st.sampled_from(["0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8"]), unique=True)
+
+
+@given(there=NETWORKS, wanted=NETWORKS)
+def test_what_is_wanted_is_never_left_over(there: list[str], wanted: list[str]) -> None:
+    """Replacing what is wanted and deleting what is left over gives exactly what is wanted."""
+    removed = {line.split()[2] for line in link.Live("", [], there).leftovers([], wanted)}
+
+    assert set(wanted) == (set(there) | set(wanted)) - removed
+
+
+@pytest.mark.parametrize(
+    ("destination", "everything", "full"),
+    [
+        ("default", "0.0.0.0/0", "0.0.0.0/0"),
+        ("default", "::/0", "::/0"),
+        ("10.0.0.0/8", "0.0.0.0/0", "10.0.0.0/8"),
+        ("192.0.2.7", "0.0.0.0/0", "192.0.2.7/32"),
+        ("fd00::7", "::/0", "fd00::7/128"),
+    ],
+)
+def test_a_destination_gets_its_prefix_length(destination: str, everything: str, full: str) -> None:
+    """ip(8) leaves it out of the default route and of single addresses."""
+    assert full == link.full_prefix(destination, everything)
+
+
+ROUTE = "192.0.2.1 via 10.0.0.1 dev missing0 src 10.0.0.2 uid 0 \n    cache "
+
+
+@pytest.mark.parametrize(
+    ("output", "mtu"),
+    [
+        ("", None),
+        ("RTNETLINK answers: Network is unreachable\n", None),
+        (ROUTE, 1500),
+        (f"{ROUTE}expires 594sec mtu 1400 \n", 1400),
+        ("192.0.2.1 dev lo mtu lock 1380 src 10.0.0.2 \n", 1380),
+        (f"{ROUTE}mtu 1400\n{ROUTE}mtu 1350\n", 1350),
+    ],
+)
+def test_the_smallest_path_mtu_counts(output: str, mtu: int | None) -> None:
+    """Of what `ip route get` prints for each endpoint; a link that is gone counts as 1500."""
+    assert mtu == link.mtu_of_routes(output)
+
+
+def test_a_route_without_its_own_mtu_has_that_of_its_link() -> None:
+    """Every machine has lo."""
+    expected = int(Path("/sys/class/net/lo/mtu").read_text(encoding="ascii"))
+
+    assert expected == link.mtu_of_routes("local 127.0.0.1 dev lo src 127.0.0.1 uid 0\n")
+
+
+def test_the_way_to_names_is_not_asked_for() -> None:
+    """They are not known yet: wgconfine-endpoint@ sets the MTU when they are."""
+    assert ["route get 192.0.2.1"] == link.routes_to_ask_for(conf())
+
+
+def test_a_declared_mtu_is_not_asked_for() -> None:
+    """The owner has decided."""
+    declared = conf()
+    declared.mtu = 1380
+
+    assert [] == link.routes_to_ask_for(declared)
+
+
+def test_links_are_read_from_this_process_own_namespace() -> None:
+    """At least lo is there."""
+    assert "lo" in link.names_in_this_namespace()

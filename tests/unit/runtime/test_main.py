@@ -1,0 +1,33 @@
+"""`python -I -m wgconfine.runtime VERB NAME`."""
+
+import pytest
+
+from wgconfine.runtime.__main__ import VERBS, main, verb
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["up"], ["up", "vpn", "more"], ["upp", "vpn"], ["--help"], ["", ""]]
+)
+def test_wrong_words_are_a_usage_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2 and one line that names every verb."""
+    assert main(["wgconfine.runtime", *words]) == 2
+    assert f"usage: python -I -m wgconfine.runtime {'|'.join(VERBS)} NAME\n" == (
+        capsys.readouterr().err
+    )
+
+
+def test_every_verb_leads_somewhere() -> None:
+    """The usage line promises no more than there is."""
+    assert [] == [each for each in VERBS if verb(each) is None]
+
+
+@pytest.mark.parametrize("word", ["up", "reload", "resume", "attach", "clear"])
+def test_a_failure_is_one_line_and_status_1(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback in the journal: it is what systemctl status shows."""
+    assert main(["wgconfine.runtime", word, "no-such-tunnel"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "/etc/wgconfine/no-such-tunnel.json: No such file or directory.\n"
+    )

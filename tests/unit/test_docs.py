@@ -1,0 +1,107 @@
+"""The documentation knows every key, command, option and exit code, and its examples are right."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from wgconfine.cli.main import build_parser
+from wgconfine.config import schema, wgquick
+from wgconfine.config.entries import ENTRIES
+from wgconfine.config.settings import parse_settings
+from wgconfine.model.errors import ExitCode
+from wgconfine.model.settings import Peer
+
+TOP = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+KEYS = (*schema.KEYS, *schema._LATER, *(each.name.replace("_", "-") for each in fields(Peer)))
+
+
+def read(name: str) -> str:
+    return (TOP / name).read_text(encoding="utf-8")
+
+
+def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in build_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def section(name: str) -> str:
+    """Give what docs/commands.md says of one command, its heading included."""
+    _, found, rest = read("docs/commands.md").partition(f"\n## `wgconfine {name}")
+    return found + rest.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_settings_know_the_key(key: str) -> None:
+    """Each key of the settings, those of the future too, is in docs/settings.md."""
+    assert f"`{key}`" in read("docs/settings.md")
+
+
+@pytest.mark.parametrize("key", [*ENTRIES, *wgquick._HOOKS.values()])
+def test_settings_know_the_key_of_a_conf(key: str) -> None:
+    """Each key of a `.conf`, read, ignored or refused, is in docs/settings.md."""
+    assert f"`{key}`" in read("docs/settings.md")
+
+
+@pytest.mark.parametrize(("name", "parser"), list(commands()))
+def test_commands_know_the_options(name: str, parser: argparse.ArgumentParser) -> None:
+    """Each command has a section with its options and arguments."""
+    words = {word for action in parser._actions for word in action.option_strings}
+    words -= {"-h", "--help"}  # said once, at the top
+    words |= {str(each.metavar) for each in parser._actions if not each.option_strings}
+    text = section(name)
+    assert set() == {word for word in words if not re.search(rf"{re.escape(word)}\b", text)}
+
+
+def test_commands_know_the_global_options() -> None:
+    """The options of wgconfine itself stand before the first command."""
+    words = {word for action in build_parser()._actions for word in action.option_strings}
+    text = read("docs/commands.md").partition("\n## ")[0]
+    assert set() == {word for word in words if f"`{word}`" not in text}
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_commands_know_the_exit_code(code: ExitCode) -> None:
+    """Each exit code is in the table."""
+    assert f"\n| {code} | " in read("docs/commands.md").partition("## Exit codes")[2]
+
+
+def test_settings_of_the_readme() -> None:
+    """README's first screen is settings of at most ten lines that are right."""
+    language, text = FENCE.findall(read("README.md"))[0]
+
+    settings = parse_settings("vpn", [(PurePosixPath("/etc/wgconfine/vpn.toml"), text)])
+
+    assert "toml" == language
+    assert len(text.splitlines()) <= 10
+    assert ("transmission-daemon.service",) == settings.services
+
+
+def test_settings_of_the_reference() -> None:
+    """The examples of docs/settings.md are right: a tunnel, and a fragment that adds to it."""
+    texts = [text for language, text in FENCE.findall(read("docs/settings.md"))]
+    paths = [PurePosixPath("/etc/wgconfine/vpn.toml"), PurePosixPath("/etc/wgconfine/vpn.d/a.toml")]
+
+    settings = parse_settings("vpn", list(zip(paths, texts, strict=True)))
+
+    assert ("nginx.service", "prowlarr.service") == settings.services
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{each.name}" for each in TOP.glob("docs/*"))]
+)
+def test_links(page: str) -> None:
+    """What a page links to within the repository is there."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", read(page))
+    assert [] == [each for each in targets if not (TOP / page).parent.joinpath(each).exists()]
+
+
+def test_example_of_contributing() -> None:
+    """The test that CONTRIBUTING shows is one of ours, word for word."""
+    shown = next(text for _, text in FENCE.findall(read("CONTRIBUTING.md")) if "def test_" in text)
+    assert any(shown in each.read_text(encoding="utf-8") for each in TOP.glob("tests/**/test_*.py"))
