@@ -1,0 +1,70 @@
+# `make help` lists what there is. Everything that is missing is installed first: as root, on Debian.
+SHELL := /bin/bash
+PYTHON ?= /usr/bin/python3
+PYTEST := .venv/bin/python -m pytest
+# Two workers: a virtual machine keeps one processor busy while the containers mostly wait.
+# A file runs in one worker, since its tests share a machine.
+SPREAD := -n 2 --dist loadfile
+
+PACKAGES := python3-venv iproute2 nftables procps util-linux wireguard-tools wireguard-go tcpdump \
+	dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates
+VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
+
+.DEFAULT_GOAL := help
+.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden bench demo lab clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+test: venv packages vm-packages ## all tests, every tier: at most 15 minutes
+	$(PYTEST) $(SPREAD) -m "not long" tests/vm tests/lab tests/container tests/netns tests/golden tests/unit
+
+test-long: venv packages vm-packages ## fault tables, soaks, scale: what takes longer
+	$(PYTEST) -m long tests
+
+unit: venv ## pure tests, golden files and linters
+	$(PYTEST) tests/unit tests/golden
+
+netns: venv packages ## the runtime in network namespaces, without systemd
+	$(PYTEST) tests/netns
+
+container: venv packages ## real systemd as PID 1, WireGuard in userspace
+	$(PYTEST) -m "container and not long" tests/lab tests/container
+
+vm: venv packages vm-packages ## kernels of their own, with the kernel's WireGuard
+	$(PYTEST) -m "vm and not long" tests/lab tests/vm
+
+lint: venv ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+golden: venv ## write the expected files of the golden tests anew; read the difference
+	$(PYTEST) tests/golden --update-golden
+
+bench: venv packages vm-packages ## measurements, as ratios taken side by side
+	.venv/bin/python -m bench
+
+demo: venv packages ## the main job, seen working in a throw-away lab
+	.venv/bin/python -m demo
+
+lab: venv packages ## a shell on a machine of the lab, with wgconfine installed
+	.venv/bin/python -m lab shell trixie --install .
+
+venv: .venv/.made ## a virtual environment with wgconfine and the tools
+
+.venv/.made: pyproject.toml | packages
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+packages: $(if $(shell dpkg-query -W $(PACKAGES) 2>&1 >/dev/null),install-packages)
+vm-packages: $(if $(shell dpkg-query -W $(VM_PACKAGES) 2>&1 >/dev/null),install-vm-packages)
+
+install-packages install-vm-packages:
+	apt-get update --quiet=2
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+		$(if $(findstring vm,$@),$(VM_PACKAGES),$(PACKAGES)) >/dev/null
+
+clean: ## remove what make made here; the lab's cache stays
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
