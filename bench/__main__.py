@@ -28,7 +28,9 @@ def main() -> int:
         done = machine.run("python3", "/root/contest.py", str(ROUNDS), timeout=600)
     medians: dict[str, float] = json.loads(done.stdout)
     base = medians["recipe's script"]
-    print(f"bringing a tunnel up, median of {ROUNDS}, interleaved, as a ratio to the recipe's script")
+    print(
+        f"bringing a tunnel up, median of {ROUNDS}, interleaved, as a ratio to the recipe's script"
+    )
     for name, seconds in medians.items():
         print(f"  {name:<44} {seconds / base:5.2f}   ({seconds * 1000:.0f} ms here)")
     ratio = medians["wgconfine up (with firewall, resolver)"] / base

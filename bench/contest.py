@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201, S603, S607, a script for the machine that is measured
 """Bring a tunnel up in several ways, by turns, and print the median seconds of each as JSON."""
 
 import json

@@ -1,4 +1,4 @@
-"""What tests of every tier say again and again: a tunnel and its services on a machine of the lab."""
+"""What tests of every tier say again and again: a tunnel and its services on a machine."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,12 @@ def write_service(world: World, name: str, text: str) -> None:
 
 
 def write_tunnel(
-    world: World, services: Sequence[str] = (), *, name: str = "vpn", client: int = 2, extra: str = ""
+    world: World,
+    services: Sequence[str] = (),
+    *,
+    name: str = "vpn",
+    client: int = 2,
+    extra: str = "",
 ) -> None:
     """Write a provider's .conf and the settings of a tunnel, and apply nothing yet."""
     conf = world.internet.provider_conf(client=client)

@@ -92,18 +92,25 @@ def test_release_is_a_word_and_lasts(world: World) -> None:
 
 @pytest.mark.parametrize("way", ["remove", "disable", "unlist", "delete", "revert"])
 def test_no_other_way_out_of_confinement_is_a_release(world: World, way: str) -> None:
-    """The service does not start, loudly, and `status` says how to release it."""
+    """The service does not start, loudly, and `status` says how to release it.
+
+    Nor does its ExecStopPost= run, which systemd runs after a start that was refused.
+    """
     machine = world.machine
+    last_word = "[Service]\nExecStopPost=+/bin/sh -c 'echo x > /root/last-word'\n"
     write_service(world, "probe.service", PROBE)
+    write_service(world, "probe.service.d/last-word.conf", last_word)
     confine(world, "probe.service")
     machine.systemctl("start", "probe.service")
     with world.capture_uplink() as uplink:
         take_away(world, way)
         machine.systemctl("stop", "probe.service")
+        machine.run("rm", "-f", "/root/last-word")
         started = machine.systemctl("start", "probe.service", check=False)
         machine.run("sleep", "1")
     assert 0 != started.returncode
     assert "failed" == machine.show("probe.service", "ActiveState")
+    assert 0 != machine.run("test", "-e", "/root/last-word", check=False).returncode
     assert "wgconfine release probe.service" in machine.journal("probe.service")
     if way != "revert":
         assert "release probe.service" in refused(world, "probe.service")
@@ -118,11 +125,13 @@ def take_away(world: World, way: str) -> None:
     elif way == "revert":
         machine.systemctl("revert", "probe.service")
     else:
-        machine.sh({
-            "disable": "sed -i '1i enable = false' /etc/wgconfine/vpn.toml",
-            "unlist": "sed -i /probe/d /etc/wgconfine/vpn.toml",
-            "delete": "rm /etc/wgconfine/vpn.toml",
-        }[way])
+        machine.sh(
+            {
+                "disable": "sed -i '1i enable = false' /etc/wgconfine/vpn.toml",
+                "unlist": "sed -i /probe/d /etc/wgconfine/vpn.toml",
+                "delete": "rm /etc/wgconfine/vpn.toml",
+            }[way]
+        )
         wgconfine(world, "apply")
 
 
@@ -130,7 +139,9 @@ def test_any_wrong_settings_file_keeps_everything_as_it_is(world: World) -> None
     """With one broken file of two `apply` changes nothing at all and says every problem."""
     write_service(world, "probe.service", PROBE)
     confine(world, "probe.service")
-    before = world.machine.sh("find /etc/systemd /usr/local/lib/systemd /etc/wgconfine -type f | sort")
+    before = world.machine.sh(
+        "find /etc/systemd /usr/local/lib/systemd /etc/wgconfine -type f | sort"
+    )
     world.machine.run("sed", "-i", "1i enable = false", "/etc/wgconfine/vpn.toml")
     world.machine.write("/etc/wgconfine/other.toml", 'config = 7\nservics = ["x.service"]\n')
     done = wgconfine(world, "apply", check=False)
@@ -150,8 +161,8 @@ def test_any_wrong_settings_file_keeps_everything_as_it_is(world: World) -> None
         ("sock.service", "[Service]\nExecStart=/bin/cat\n", "sock.socket"),
         ("box.service", "[Service]\nExecStart=/usr/bin/docker run x\n", "docker"),
         ("bus.service", "[Service]\nType=dbus\nBusName=a.b\nExecStart=/bin/cat\n", "Type='dbus'"),
-        ("joins.service", "[Unit]\nJoinsNamespaceOf=a.service\n[Service]\nPrivateNetwork=yes\n"
-         "ExecStart=/bin/cat\n", "JoinsNamespaceOf="),
+        ("joins.service", ("[Unit]\nJoinsNamespaceOf=a.service\n[Service]\nPrivateNetwork=yes\n"
+         "ExecStart=/bin/cat\n"), "JoinsNamespaceOf="),
         ("usr1.service", "[Service]\nSuccessExitStatus=USR1\nExecStart=/bin/cat\n", "USR1"),
     ],
 )  # fmt: skip
@@ -223,12 +234,23 @@ def test_the_firewall_is_there_before_the_tunnel(world: World) -> None:
     machine = world.machine
     machine.systemctl("stop", "wgconfine@vpn.service")
     machine.sh("ip link add leak0 type veth peer name leak1 netns vpn; ip -n vpn link set leak1 up")
-    machine.sh("ip -n vpn address add 192.0.2.9/24 dev leak1; ip -n vpn route add default dev leak1")
+    machine.sh(
+        "ip -n vpn address add 192.0.2.9/24 dev leak1; ip -n vpn route add default dev leak1"
+    )
     machine.sh("ip link set leak0 up; ip address add 192.0.2.8/24 dev leak0")
-    tried = machine.run("nsenter", "--net=/run/netns/vpn", "ping", "-c1", "-W1", "192.0.2.8", check=False)
+    tried = machine.run(
+        "nsenter", "--net=/run/netns/vpn", "ping", "-c1", "-W1", "192.0.2.8", check=False
+    )
     assert 0 != tried.returncode
     asked = machine.run(
-        "nsenter", "--net=/run/netns/vpn", "dig", "+time=1", "+tries=1", "@192.0.2.8", "a.b", check=False
+        "nsenter",
+        "--net=/run/netns/vpn",
+        "dig",
+        "+time=1",
+        "+tries=1",
+        "@192.0.2.8",
+        "a.b",
+        check=False,
     )
     assert 0 != asked.returncode
     rules = machine.sh("nsenter --net=/run/netns/vpn nft -j list table inet wgconfine")

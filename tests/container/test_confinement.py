@@ -28,7 +28,7 @@ TRACKER = "tracker.example.net"
 
 @pytest.fixture(scope="module")
 def world(wheelhouse: Path) -> Iterator[World]:
-    """A machine with three confined services: Debian's own unit, a DynamicUser= one and a oneshot."""
+    """A machine with three confined services: Debian's own unit, a DynamicUser= one, a oneshot."""
     with boot_container("trixie", wheelhouse=wheelhouse) as world:
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
@@ -57,12 +57,11 @@ def test_services_are_seen_with_the_tunnels_addresses_and_nothing_leaks(world: W
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         machine.systemctl("start", TORRENT, "probe.service", "once.service")
         machine.wait_for(
-            lambda: set(TUNNEL.values()) == seen_by_web(world, "probe.service"), "the probe went out"
+            lambda: set(TUNNEL.values()) == seen_by_web(world, "probe.service"),
+            "the probe went out",
         )
         add_torrent(world)
-        machine.wait_for(
-            lambda: bool(announces(world)), "transmission asked its tracker", 60
-        )
+        machine.wait_for(lambda: bool(announces(world)), "transmission asked its tracker", 60)
         machine.wait_for(lambda: machine.show("once.service", "Result") == "success", "oneshot ran")
         time.sleep(3)
 
@@ -80,7 +79,7 @@ def announces(world: World) -> set[str]:
 
 
 def add_torrent(world: World) -> None:
-    """Give transmission something to ask a tracker for, by its own interface, inside its namespace."""
+    """Give transmission something to ask a tracker for, by its own interface, inside."""
     magnet = f"magnet:?xt=urn:btih:{'c0ffee' * 6}c0de&tr=http://{TRACKER}/announce"
     request = json.dumps({"method": "torrent-add", "arguments": {"filename": magnet}})
     world.machine.sh(f"""
@@ -188,7 +187,7 @@ def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
 
 
 def test_with_a_tunnel_that_cannot_start_services_do_not_run_and_come_back(world: World) -> None:
-    """A broken .conf keeps them down; mended, they come back without a hand, but not the stopped."""
+    """A broken .conf keeps them down; mended, they come back unasked, but not the stopped."""
     machine = world.machine
     machine.systemctl("start", TORRENT, "probe.service")
     machine.systemctl("stop", TORRENT)

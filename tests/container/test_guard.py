@@ -1,4 +1,4 @@
-"""The guard: whatever goes wrong with the namespace, no command of the unit runs, and it is said."""
+"""The guard: whatever goes wrong with the namespace, no command of the unit runs, loudly."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,8 @@ WITNESS = f"""\
 ExecCondition=/bin/sh -c 'echo condition >> {RAN}'
 ExecStartPre=/bin/sh -c 'echo pre >> {RAN}'
 ExecStart=/bin/sh -c 'echo start >> {RAN}; exec sleep infinity'
+ExecStop=/bin/sh -c 'echo stop >> {RAN}'
+ExecStopPost=/bin/sh -c 'echo post >> {RAN}'
 """
 """A unit that leaves a line in a file for every command of it that runs."""
 
@@ -41,7 +43,9 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
     machine = request.getfixturevalue("world").machine
     machine.sh(f"systemctl stop witness lenient; systemctl reset-failed; rm -f {RAN}")
     yield
-    machine.sh("systemctl stop witness lenient; systemctl restart wgconfine-netns@vpn wgconfine@vpn")
+    machine.sh(
+        "systemctl stop witness lenient; systemctl restart wgconfine-netns@vpn wgconfine@vpn"
+    )
 
 
 def ran(world: World) -> list[str]:
@@ -58,10 +62,12 @@ def test_inside_every_command_of_the_unit_runs(world: World) -> None:
     world.machine.wait_for(lambda: len(ran(world)) == 3, "all three commands ran")
     assert ["condition", "pre", "start"] == ran(world)
     assert "witness.service: confined" == refused(world, "witness.service")
+    world.machine.systemctl("stop", "witness.service")
+    assert ["condition", "pre", "start", "stop", "post"] == ran(world)
 
 
 def test_a_foreign_namespace_under_the_name_is_refused(world: World) -> None:
-    """Another namespace, with an uplink of its own, is put on /run/netns/NAME: nothing runs there."""
+    """Another namespace, with an uplink of its own, put on /run/netns/NAME: nothing runs there."""
     world.machine.sh("""
         ip netns add foreign
         ip link add up0 type veth peer name up1 netns foreign
@@ -132,8 +138,11 @@ def test_systemd_that_may_not_join_runs_nothing(
     assert callable(boot_container)
     world: World = boot_container("trixie", wheelhouse=wheelhouse, init_prefix=prefix)
     write_service(world, "witness.service", WITNESS)
-    write_service(world, "open.service", WITNESS.replace(RAN, "/var/lib/open")
-                  + "NetworkNamespacePath=/run/netns/other\n")
+    write_service(
+        world,
+        "open.service",
+        WITNESS.replace(RAN, "/var/lib/open") + "NetworkNamespacePath=/run/netns/other\n",
+    )
     write_tunnel(world, ["witness.service"])
     done = wgconfine(world, "apply", check=False)
 
@@ -171,13 +180,16 @@ def stand_in_for_the_tunnel(world: World) -> None:
 def test_systemd_without_the_capability_runs_nothing(
     wheelhouse: Path, boot_container: object
 ) -> None:
-    """PID 1 lost CAP_SYS_ADMIN: an unguarded unit runs in the host's namespace, a confined one not."""
+    """PID 1 lost CAP_SYS_ADMIN: an unguarded unit runs in the host's, a confined one not."""
     assert callable(boot_container)
     world: World = boot_container("trixie", wheelhouse=wheelhouse)
     machine = world.machine
     write_service(world, "witness.service", WITNESS)
-    write_service(world, "open.service", WITNESS.replace(RAN, "/var/lib/open")
-                  + "NetworkNamespacePath=/run/netns/vpn\n")
+    write_service(
+        world,
+        "open.service",
+        WITNESS.replace(RAN, "/var/lib/open") + "NetworkNamespacePath=/run/netns/vpn\n",
+    )
     confine(world, "witness.service")
     # PID 1 writes its bounding set there too, and these two files are the real machine's.
     machine.sh("""
@@ -202,7 +214,7 @@ def test_systemd_without_the_capability_runs_nothing(
 
 
 def test_a_unit_with_a_root_of_its_own_is_refused_by_apply(world: World) -> None:
-    """Below RootDirectory= the guard has neither /bin/sh nor /proc: `apply` refuses the unit by name."""
+    """Below RootDirectory= the guard has neither /bin/sh nor /proc: `apply` refuses the unit."""
     write_service(world, "rooted.service", WITNESS + "RootDirectory=/srv/root\n")
     write_tunnel(world, ["rooted.service"], name="other", client=3)
     done = wgconfine(world, "apply", check=False)

@@ -60,7 +60,8 @@ def test_recipe_part_2_the_link_is_inside_and_its_socket_in_the_host(world: Worl
 def test_recipe_part_3_its_options_can_be_written_inline(world: World) -> None:
     """Enable, address, peer, endpoint and the path of the key are settings of the inline form."""
     conf = dict(
-        line.split(" = ", 1) for line in world.internet.provider_conf(client=3).splitlines()
+        line.split(" = ", 1)
+        for line in world.internet.provider_conf(client=3).splitlines()
         if " = " in line
     )
     machine = world.machine
@@ -89,10 +90,11 @@ def test_recipe_part_3_its_options_can_be_written_inline(world: World) -> None:
 
 
 def test_recipe_part_3_the_key_can_be_a_credential(world: World) -> None:
-    """private-key-credential is loaded by systemd, anew at each reload, and stop needs it no more."""
+    """systemd loads private-key-credential, anew at each reload, and stop needs it no more."""
     machine = world.machine
     conf = dict(
-        line.split(" = ", 1) for line in world.internet.provider_conf(client=4).splitlines()
+        line.split(" = ", 1)
+        for line in world.internet.provider_conf(client=4).splitlines()
         if " = " in line
     )
     machine.write("/etc/credstore/lab.key", conf["PrivateKey"] + "\n", 0o600)

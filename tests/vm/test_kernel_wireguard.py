@@ -1,4 +1,4 @@
-"""The kernel's own WireGuard, in a virtual machine with a kernel of its own; one boot for all of it."""
+"""The kernel's own WireGuard, in a virtual machine with a kernel of its own; one boot for all."""
 
 import time
 from collections.abc import Iterator
@@ -28,16 +28,19 @@ SENDER = """\
 DynamicUser=yes
 Restart=always
 RestartSec=1s
-ExecStart=/usr/bin/python3 -c "import socket, time\\nwhile True:\\n for host in ('203.0.113.80', '2001:db8:113::80'):\\n  s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)\\n  try: s.sendto(b'{word}', (host, 9))\\n  except OSError: pass\\n time.sleep(.2)"
+ExecStart=/usr/bin/python3 -c "import socket, time\\nwhile True:\
+\\n for host in ('203.0.113.80', '2001:db8:113::80'):\
+\\n  s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)\
+\\n  try: s.sendto(b'{word}', (host, 9))\\n  except OSError: pass\\n time.sleep(.2)"
 [Install]
 WantedBy=multi-user.target
 """
-"""A service that sends datagrams with a word of its own from the moment it runs, enabled at boot."""
+"""A service that sends datagrams with a word of its own as soon as it runs, enabled at boot."""
 
 
 @pytest.fixture(scope="module")
 def world(wheelhouse: Path) -> Iterator[World]:
-    """A virtual machine with three confined services: Debian's unit, a DynamicUser= one, a oneshot."""
+    """A virtual machine with three confined services: Debian's, a DynamicUser= one, a oneshot."""
     with boot_vm("bookworm", wheelhouse=wheelhouse) as world:
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
@@ -93,7 +96,8 @@ def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         time.sleep(4)
         assert machine.is_active("probe.service")
-    assert () == uplink.traffic.packets
+    assert () == uplink.traffic.foreign()
+    assert () == uplink.traffic.wireguard()
     assert () == tunnel.traffic.packets
     machine.systemctl("restart", "wgconfine@vpn.service")
 
@@ -145,7 +149,7 @@ def test_release_is_a_word_over_a_reboot(world: World) -> None:
 
 
 def end_each_confinement(world: World) -> None:
-    """Each service's confinement ends in its own way; the last of them takes wgconfine itself away."""
+    """Each service's confinement ends in its own way; the last takes wgconfine itself away."""
     machine = world.machine
     wgconfine(world, "remove", "remove")
     machine.sh("""

@@ -1,7 +1,7 @@
 """The command line itself: arguments in, exit code out, and every error as one clear message."""
 
 import argparse
-import os
+import io
 import sys
 import tempfile
 import traceback
@@ -44,7 +44,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "default": Path("/"),
         "help": "work on the tree below DIR",
     },
-    "--python": {"metavar": "PATH", "type": PurePosixPath, "help": "interpreter for the units"},
+    "--python": {
+        "metavar": "PATH",
+        "type": PurePosixPath,
+        "help": "interpreter for the units of a tree",
+    },
     "--yes": {"action": "store_true", "help": "do not ask"},
 }
 
@@ -150,8 +154,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
         case "render":
             from wgconfine.cli.render import run_render
 
-            python = arguments.python or PurePosixPath("/usr/bin/python3")
-            return run_render(arguments.root, arguments.output, python=python)
+            return run_render(arguments.root, arguments.output, python=arguments.python)
         case _:
             from wgconfine.cli.status import run_status
 
@@ -160,6 +163,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code (model/errors.py has the table)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the locale lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     try:
         return run(arguments)
@@ -190,8 +196,12 @@ def report_internal(error: Exception, *, show: bool) -> ExitCode:
     text = "".join(traceback.format_exception(error))
     if show:
         print(text, file=sys.stderr)
-    descriptor, path = tempfile.mkstemp(prefix="wgconfine-error-", suffix=".txt")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    complain(f"Internal error: {type(error).__name__}. This is a defect of wgconfine; see {path}.")
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="wgconfine-error-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 — a descriptor
+            file.write(text)
+        more = f"see {path}"
+    except OSError as failure:
+        more = f"no report could be written ({failure.strerror}), --debug shows it"
+    complain(f"Internal error: {type(error).__name__}. This is a defect of wgconfine; {more}.")
     return ExitCode.INTERNAL

@@ -1,17 +1,23 @@
 """`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless released too."""
 
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import approve, carry_out
 from wgconfine.cli.release import confirm_release, remove_from_settings, without
-from wgconfine.cli.survey import survey
+from wgconfine.cli.survey import PATTERNS, closed_services, survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
-from wgconfine.model.settings import ConfFile, Settings
+from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.tree import File
+from wgconfine.render.record import record_path
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PLACE, below, fragments_of, load_all, write_settings
+from wgconfine.system.tree import read_installed
 
 __all__ = ["run_remove"]
 
@@ -22,15 +28,14 @@ def run_remove(
     """Stop the tunnel and take its files away. Keeps the settings, with `enable = false`, and keys.
 
     `release` lets its services run in the open again; without it they refuse to start until
-    somebody releases them. `purge` deletes the settings too, and keys that lie in /etc/wgconfine.
+    somebody releases them. Where the settings are gone, its record says which they are. `purge`
+    deletes the settings too, and keys that lie in /etc/wgconfine.
     """
     with apply_lock(root):
         tunnels = load_all(root)
         settings = next((each for each in tunnels if each.name == name), None)
-        record = below(root, PLACE / f"{name}.json")
-        if settings is None and not record.exists():
-            raise OperationFailed(name, "there is no tunnel of that name in /etc/wgconfine")
-        services = set(settings.services) if settings is not None and release else set()
+        services = tunnel_services(root, name, tunnels) if settings is None else settings.services
+        services = frozenset(services if release else ())
         confirm_release(services, yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
         edits = [replace(without(settings, services), enable=False)] if settings else []
@@ -39,13 +44,40 @@ def run_remove(
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
         done = carry_out(survey(root, python=python, released=services), root, yes=True)
+        for unit in sorted(services):
+            print(f"released {unit}")
         if settings is not None and purge:
-            delete_settings(root, settings)
+            for path in delete_settings(root, settings):
+                print(f"deleted {path}")
     return done
 
 
-def delete_settings(root: Path, settings: Settings) -> None:
-    """Delete the settings, and the keys that lie beside them: other places are their owner's."""
+def tunnel_services(root: Path, name: str, tunnels: Sequence[Settings]) -> Collection[UnitName]:
+    """Give the services of a tunnel without settings: those of its record that are still closed.
+
+    One that another tunnel has now is that tunnel's. Raises OperationFailed without a record.
+    """
+    installed = read_installed(root, PATTERNS)
+    record = installed.get(record_path(TunnelName(name)))
+    if not isinstance(record, File):
+        hint = "A service of a tunnel that is gone is let out by wgconfine release UNIT"
+        raise OperationFailed(name, "there is no tunnel of that name in /etc/wgconfine", hint)
+    try:
+        listed = set(json.loads(record.text)["services"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperationFailed(
+            str(record.path), "is damaged", "Name its services to wgconfine release"
+        ) from error
+    return closed_services(installed) & listed - {
+        unit for settings in tunnels for unit in settings.services
+    }
+
+
+def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:
+    """Delete the settings, and the keys that lie beside them: other places are their owner's.
+
+    Gives each path that was there.
+    """
     paths = [settings.path, *fragments_of(root, settings.path)]
     source = settings.wireguard
     if isinstance(source, ConfFile):
@@ -55,4 +87,10 @@ def delete_settings(root: Path, settings: Settings) -> None:
         paths += [path for path in keys if path is not None]
     for path in paths:
         if path.is_relative_to(PLACE):
-            below(root, path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                below(root, path).unlink()
+                yield path
+    fragments = settings.path.with_suffix(".d")
+    with suppress(OSError):  # it is not there, or not empty
+        below(root, fragments).rmdir()
+        yield fragments

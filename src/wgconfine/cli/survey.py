@@ -5,22 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
-from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.errors import ProblemsFound, Refused
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.tree import Tree
 from wgconfine.plan.desired import Machine, check_services, desired_tree
 from wgconfine.plan.difference import Change, compare
 from wgconfine.plan.steps import Step, file_steps, live_steps
-from wgconfine.render.service import CLOSING_UNITS, closing_path
+from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path
+from wgconfine.render.templates import interpreter_of
 from wgconfine.system.confcheck import check_sources
-from wgconfine.system.host import kernel_has_wireguard, trusted_interpreter
+from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.sources import load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts, unit_states
 from wgconfine.system.unitsearch import find_facts
 
-__all__ = ["LIVE", "PATTERNS", "Survey", "closed_services", "survey"]
+__all__ = ["DEFAULT_PYTHON", "LIVE", "PATTERNS", "Survey", "closed_services", "survey"]
 
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
@@ -33,6 +34,8 @@ PATTERNS = (
     "/etc/wgconfine/*.json",
 )
 """Every place where a file of ours may lie."""
+
+DEFAULT_PYTHON = PurePosixPath("/usr/bin/python3")
 
 LIVE = Path("/")
 """The running machine; any other root is a tree of files that no systemd runs from."""
@@ -58,8 +61,11 @@ def survey(
     """Find out what `apply` would do below `root`, and change nothing.
 
     `released` are services that somebody releases with this very command, `edits` tunnels as they
-    are going to be. Raises ProblemsFound with everything that is wrong.
+    are going to be. Raises ProblemsFound with everything that is wrong, and Refused for a `python`
+    that is given for this machine.
     """
+    installed = read_installed(root, PATTERNS)
+    interpreter = choose_interpreter(root, installed, python)
     edited = {settings.name: settings for settings in edits}
     tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
     enabled = [settings for settings in tunnels if settings.enable]
@@ -75,10 +81,9 @@ def survey(
         raise ProblemsFound(problems)
     live = root == LIVE
     machine = Machine(
-        python=python or (trusted_interpreter() if enabled else PurePosixPath("/usr/bin/python3")),
+        python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
     )
-    installed = read_installed(root, PATTERNS)
     free = frozenset(released)
     unreleased = closed_services(installed) - free
     changes = compare(desired_tree(tunnels, facts, machine, unreleased=unreleased), installed)
@@ -89,10 +94,26 @@ def survey(
     return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
 
 
+def choose_interpreter(
+    root: Path, installed: Tree, python: PurePosixPath | None
+) -> PurePosixPath | None:
+    """Give what `--python` says, else for a tree what it said before; None for our own."""
+    if root == LIVE:
+        if python is not None:
+            raise Refused(
+                "--python is for trees (--root, render). "
+                "The units of this machine run the interpreter that runs this command."
+            )
+        return None
+    return fit_for_units(python) if python is not None else interpreter_of(installed)
+
+
 def closed_services(installed: Tree) -> set[UnitName]:
-    """Give the services that have a closing file: confined once, and not released since."""
+    """Give the services that were confined once and not released since: either file tells it."""
     units = {UnitName(path.parent.name.removesuffix(".d")) for path in installed}
-    return {unit for unit in units if closing_path(unit) in installed}
+    return {
+        unit for unit in units if closing_path(unit) in installed or dropin_path(unit) in installed
+    }
 
 
 def running_units(

@@ -43,6 +43,10 @@ _MTU_MIN = 576
 _UINT16_MAX = 0xFFFF
 _UINT32_MAX = 0xFFFFFFFF
 _CREDENTIAL_MAX = 255
+_CREDENTIAL_CHARACTERS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+@,=~"
+)
+"""Of what systemd allows, what stands in a unit without quotes."""
 _LONGEST_NUMBER = 20
 
 
@@ -97,10 +101,9 @@ def read_absolute_path(value: object) -> PurePosixPath:
 
 def read_credential(value: object) -> str:
     """Read the name of a systemd credential: a file name and an fd name, systemd.exec(5)."""
-    plain = isinstance(value, str) and value.isascii() and value.isprintable()
-    if not isinstance(value, str) or not plain or value in ("", ".", ".."):
+    if not isinstance(value, str) or value in ("", ".", "..") or len(value) > _CREDENTIAL_MAX:
         raise WrongValueError(f"{show(value)} is not the name of a credential")
-    if len(value) > _CREDENTIAL_MAX or "/" in value or ":" in value or holds_key(value):
+    if not _CREDENTIAL_CHARACTERS.issuperset(value) or holds_key(value):
         raise WrongValueError(f"{show(value)} is not the name of a credential")
     return value
 

@@ -8,7 +8,7 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
-from wgconfine.plan.unitcheck import check_unit, exec_condition_lines
+from wgconfine.plan.unitcheck import check_unit, own_commands
 from wgconfine.render.record import record_file
 from wgconfine.render.service import closing_file, dropin_file, dropin_settings, slice_file
 from wgconfine.render.templates import templates
@@ -96,7 +96,7 @@ def tunnel_files(
                 settings,
                 unit,
                 digest=facts[unit].digest,
-                conditions=exec_condition_lines(facts[unit]),
+                commands=own_commands(facts[unit]),
             )
             for unit in settings.services
         ),

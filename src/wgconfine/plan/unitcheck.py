@@ -14,9 +14,9 @@ from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import all_lines, last_line, list_lines, problem_at
 from wgconfine.plan.unitcommands import COMMAND_RULES
 from wgconfine.plan.unitmounts import MOUNT_RULES
-from wgconfine.render.service import CLOSING, DROPIN
+from wgconfine.render.service import CLOSING, DROPIN, GUARDED
 
-__all__ = ["RULES", "Rule", "check_unit", "exec_condition_lines"]
+__all__ = ["RULES", "Rule", "check_unit", "own_commands"]
 
 Rule = Callable[[UnitFacts], Iterator[Problem]]
 
@@ -49,9 +49,9 @@ def check_unit(facts: UnitFacts, ours: Mapping[str, frozenset[str]]) -> list[Pro
     return sorted(set(chain(found, _read_after_ours(facts, ours))))
 
 
-def exec_condition_lines(facts: UnitFacts) -> tuple[str, ...]:
-    """The unit's own `ExecCondition=` values, which our drop-in repeats after the guard."""
-    return facts.values("Service", "ExecCondition")
+def own_commands(facts: UnitFacts) -> dict[str, tuple[str, ...]]:
+    """The unit's own values of each guarded list, which our drop-in repeats after the guard."""
+    return {key: facts.values("Service", key) for key in GUARDED}
 
 
 def _unusable(facts: UnitFacts) -> Problem | None:

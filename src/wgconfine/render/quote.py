@@ -2,7 +2,7 @@
 
 from wgconfine.model.errors import WgconfineError
 
-__all__ = ["UnsafeValueError", "escape_path_unit", "value"]
+__all__ = ["UnsafeValueError", "escape_path_unit", "is_safe", "value"]
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@:\\,=~")
 
@@ -11,13 +11,18 @@ class UnsafeValueError(WgconfineError):
     """A value that can't stand in a unit as it is, such as a path with a space or a line break."""
 
 
+def is_safe(text: str) -> bool:
+    """Tell whether `value` takes this."""
+    return bool(text) and set(text) <= PLAIN | {"%"}
+
+
 def value(text: str) -> str:
     """Give `text` for a unit, with `%` doubled, as a specifier would be expanded.
 
     Quoting differs between settings of systemd, so that a value which would need it (white space,
     quotes, `$`, control characters) is refused instead. Raises UnsafeValueError.
     """
-    if not text or not set(text) <= PLAIN | {"%"}:
+    if not is_safe(text):
         raise UnsafeValueError(f"{text!r}: has characters that can't stand in a systemd unit")
     return text.replace("%", "%%")
 

@@ -1,5 +1,6 @@
 """What confines a service: the drop-in that puts it inside, the closing file that outlives it."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from wgconfine.model.settings import Settings, TunnelName, UnitName
@@ -52,9 +53,7 @@ AssertPathExists=/run/wgconfine/run/%N
 PrivateNetwork=no
 NetworkNamespacePath=/run/netns/{name}
 # The guard: before every other command of the unit, and none of them runs unless it passes.
-ExecCondition=
-ExecCondition={guard}
-{conditions}\
+{commands}\
 # A /run of its own, without the host's resolver, buses and name service daemons.
 BindPaths=/run/wgconfine/run/%N:/run
 TemporaryFileSystem=/run/systemd/system:ro
@@ -67,6 +66,10 @@ RestrictAddressFamilies=~{families}
 Slice={slice}
 """
 
+# What systemd runs apart from a start, and joins the namespace anew for. ExecStopPost= most of all:
+# it runs after a start that the guard refused, and the first command that fails ends its list.
+GUARDED = ("ExecCondition", "ExecReload", "ExecStop", "ExecStopPost")
+
 FAMILIES = (
     "AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
     " AF_XDP"
@@ -77,6 +80,7 @@ CLOSED = """\
 # until somebody says so. To release it: wgconfine release {unit}
 # (without wgconfine: remove this file, then systemctl daemon-reload).
 [Service]
+ExecStopPost=
 ExecCondition=
 ExecCondition=+/bin/sh -c "echo 'wgconfine: %n is not confined and not released. \
 Run wgconfine apply, or wgconfine release %n; \
@@ -113,25 +117,33 @@ def slice_file(settings: Settings) -> File:
 
 
 def dropin_file(
-    settings: Settings, unit: UnitName, *, digest: str, conditions: tuple[str, ...]
+    settings: Settings, unit: UnitName, *, digest: str, commands: Mapping[str, tuple[str, ...]]
 ) -> File:
     """Give the drop-in that confines `unit`.
 
-    `digest` tells later whether the unit has changed; `conditions` are the unit's own
-    ExecCondition= lines as they are written there, which the drop-in resets and repeats after its
-    guard.
+    `digest` tells later whether the unit has changed; `commands` are the unit's own lines of each
+    guarded list as they are written there, which the drop-in resets and repeats after its guard.
     """
     text = TEXT.format(
         mark=MARK,
         settings=settings.path,
         digest=digest,
         name=value(settings.name),
-        guard=GUARD.format(name=value(settings.name)),
-        conditions="".join(f"ExecCondition={line}\n" for line in conditions),
+        commands=guarded(GUARD.format(name=value(settings.name)), commands),
         families=FAMILIES,
         slice=value(slice_name(settings.name)),
     )
     return File(path=dropin_path(unit), text=text)
+
+
+def guarded(guard: str, commands: Mapping[str, tuple[str, ...]]) -> str:
+    """Give each list with the guard before its own lines; without any it needs no guard."""
+    lists = [(key, commands.get(key, ())) for key in GUARDED]
+    return "".join(
+        f"{key}=\n" + "".join(f"{key}={line}\n" for line in (guard, *lines))
+        for key, lines in lists
+        if lines or key == "ExecCondition"
+    )
 
 
 def closing_file(unit: UnitName) -> File:
@@ -142,7 +154,7 @@ def closing_file(unit: UnitName) -> File:
 
 def dropin_settings() -> dict[str, frozenset[str]]:
     """Give, by section, the keys that the drop-in sets and that no later file may set."""
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, set[str]] = {"Service": set(GUARDED)}
     section = ""
     for line in TEXT.splitlines():
         if line.startswith("["):

@@ -6,10 +6,10 @@ docs/architecture.md.
 
 from pathlib import PurePosixPath
 
-from wgconfine.model.tree import MARK, File
+from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
-__all__ = ["UNITS", "templates"]
+__all__ = ["UNITS", "interpreter_of", "templates"]
 
 UNITS = PurePosixPath("/etc/systemd/system")
 
@@ -160,9 +160,21 @@ Description=%i.service was started and nobody has stopped it
 """
 
 
+RUNTIME = " -I -m wgconfine.runtime"
+
+
+def interpreter_of(installed: Tree) -> PurePosixPath | None:
+    """Give the interpreter that installed templates name, None where there are none."""
+    unit = installed.get(UNITS / "wgconfine-netns@.service")
+    lines = unit.text.splitlines() if isinstance(unit, File) else []
+    found = (line.partition(RUNTIME) for line in lines if line.startswith("ExecStart="))
+    paths = [path.removeprefix("ExecStart=") for path, runtime, _ in found if runtime]
+    return PurePosixPath(paths[0].replace("%%", "%")) if paths else None
+
+
 def templates(*, python: PurePosixPath) -> list[File]:
     """Give the template units. `python` is an interpreter that imports wgconfine."""
-    runtime = f"{value(str(python))} -I -m wgconfine.runtime"
+    runtime = f"{value(str(python))}{RUNTIME}"
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime.failure import Failure, step
+from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
 
@@ -22,10 +22,12 @@ def resume(name: str) -> None:
     targets = [f"wgconfine-want@{unit.removesuffix('.service')}.target" for unit in services]
     if not targets:
         return
-    _, output, _ = Running("systemctl", "is-active", "--", *targets).wait()
-    wanted = [
-        unit for unit, state in zip(services, output.split(), strict=True) if state == "active"
-    ]
+    _, output, complaint = Running("systemctl", "is-active", "--", *targets).wait()
+    states = output.split()
+    if len(states) != len(services):  # which of them it spoke of can't be known
+        warn(f"systemctl is-active: {complaint.strip() or 'not an answer for each'}")
+        return
+    wanted = [unit for unit, state in zip(services, states, strict=True) if state == "active"]
     if wanted:
         step(f"systemctl start --no-block {' '.join(wanted)}")
         run("systemctl", "start", "--no-block", "--", *wanted)

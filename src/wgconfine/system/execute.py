@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from wgconfine.model.errors import OperationFailed
-from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
+from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
@@ -24,10 +24,12 @@ def execute(
     runs from.
     """
     failures = []
+    steps = list(steps)
+    opened = opened_services(steps)
     for step in steps:
         say(f"[#] {step.describe()}")
         if isinstance(step, FileStep):
-            write(step, writer, say)
+            write(step, writer, opened, say)
         elif systemctl is not None:
             try:
                 ask(step, systemctl)
@@ -38,7 +40,17 @@ def execute(
     return failures
 
 
-def write(step: FileStep, writer: TreeWriter, say: Callable[[str], None]) -> None:
+def opened_services(steps: Iterable[Step]) -> frozenset[str]:
+    """Give the services whose drop-in is going to be removed."""
+    changes = [step.change for step in steps if isinstance(step, FileStep)]
+    return frozenset(
+        unit for change in changes if change.after is None and (unit := confined_unit(change))
+    )
+
+
+def write(
+    step: FileStep, writer: TreeWriter, opened: frozenset[str], say: Callable[[str], None]
+) -> None:
     change = step.change
     try:
         if change.after is None:
@@ -47,6 +59,11 @@ def write(step: FileStep, writer: TreeWriter, say: Callable[[str], None]) -> Non
             writer.put(change.after)
     except ReadOnlyPlace as place:
         # Without the closing file the drop-in alone confines; verify says so as long as it lasts.
+        unit = change.path.parent.name.removesuffix(".d")
+        if unit in opened:
+            why = "its closing file can't be written: without the drop-in it would run in the open"
+            hint = f"Nothing was changed. If it may: wgconfine release {unit}"
+            raise OperationFailed(unit, why, hint) from place
         say(f"[!] closing file not available: {place}")
 
 

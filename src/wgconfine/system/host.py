@@ -6,17 +6,30 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import wgconfine
+from wgconfine.config.escape import quote
 from wgconfine.model.errors import OperationFailed
+from wgconfine.render.quote import is_safe
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.trusted import open_trusted
 
-__all__ = ["kernel_has_wireguard", "trusted_interpreter"]
+__all__ = ["fit_for_units", "kernel_has_wireguard", "trusted_interpreter"]
 
 HINT = (
     "Install wgconfine where only root can write, such as a virtual environment in /opt: "
     "units would run it as root at every boot"
 )
+
+
+def fit_for_units(python: PurePosixPath) -> PurePosixPath:
+    """Give an interpreter's path as it is. Raises OperationFailed where no unit can name it."""
+    where = "the interpreter for units"
+    if not python.is_absolute():
+        raise OperationFailed(where, f"{python} is not an absolute path")
+    if not is_safe(os.fspath(python)):
+        what = f"{quote(os.fspath(python))} has characters that can't stand in a systemd unit"
+        raise OperationFailed(where, what, "Install wgconfine below a path without them")
+    return python
 
 
 def trusted_interpreter() -> PurePosixPath:
@@ -33,7 +46,7 @@ def trusted_interpreter() -> PurePosixPath:
             os.close(open_trusted(path, secret=False))
         except Failure as failure:
             raise OperationFailed("the interpreter for units", str(failure), HINT) from failure
-    return PurePosixPath(interpreter)
+    return fit_for_units(PurePosixPath(interpreter))
 
 
 def kernel_has_wireguard() -> bool:

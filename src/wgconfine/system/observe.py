@@ -171,29 +171,38 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
     return ServiceStatus(unit=unit, state=shown, why=why)
 
 
-def reason_of_refusal(  # noqa: PLR0911 — one for each cause
-    name: TunnelName, unit: UnitName, state: UnitState
-) -> str:
+def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str:
+    """Give the first cause that holds: what is missing comes before what that led to."""
     needed = (
         named_namespace(name),
         record_of_namespace(name),
         f"{tunnel_state(name)}/resolv.conf",
         f"{tunnel_state(name)}/nsswitch.conf",
     )
-    missing = [path for path in needed if not os.path.exists(path)]  # noqa: PTH110 — /run, by name
-    if missing:
-        return f"{missing[0]} is missing: systemctl restart wgconfine-netns@{name}.service"
-    if identity(needed[0]) != identity(needed[1]):
-        return f"another namespace has taken the name {needed[0]}"
-    if state.guard_fired and not os.path.exists(dropin_path(unit)):  # noqa: PTH110
-        return "its drop-in is gone, so that it is closed: wgconfine apply"
-    if state.guard_fired:
-        return "its guard found it outside of the tunnel's namespace"
-    if state.assertion is False:
-        return "an Assert…= of the unit does not hold: systemctl status it"
-    if state.condition is False:
-        return "a Condition…= of the unit does not hold: systemctl status it"
-    return "it could not be set up inside: journalctl -u it"
+    missing = [path for path in needed if not os.path.exists(path)][:1]  # noqa: PTH110 — /run, by name
+    closed = state.guard_fired and not os.path.exists(dropin_path(unit))  # noqa: PTH110
+    causes = (
+        (
+            missing,
+            f"{''.join(missing)} is missing: systemctl restart wgconfine-netns@{name}.service",
+        ),
+        (
+            identity(needed[0]) != identity(needed[1]),
+            f"another namespace has taken the name {needed[0]}",
+        ),
+        (closed, "its drop-in is gone, so that it is closed: wgconfine apply"),
+        (state.guard_fired, "its guard found it outside of the tunnel's namespace"),
+        (
+            state.assertion is False,
+            "an Assert…= of the unit does not hold: systemctl status it",
+        ),
+        (
+            state.condition is False,
+            "a Condition…= of the unit does not hold: systemctl status it",
+        ),
+    )
+    otherwise = "it could not be set up inside: journalctl -u it"
+    return next((why for holds, why in causes if holds), otherwise)
 
 
 def closed_status(unit: UnitName, state: UnitState) -> ServiceStatus:

@@ -114,7 +114,7 @@ def test_a_misspelt_key_of_a_conf() -> None:
     with pytest.raises(ProblemsFound) as caught:
         parse_conf(CONF, conf_text("Adress = fc00::2\nPostUp = x"))
     assert (
-        "/etc/wireguard/vpn.conf:4: the key Adress is unknown. Did you mean 'Address'.\n"
+        "/etc/wireguard/vpn.conf:4: the key Adress is unknown. Did you mean 'Address'?\n"
         "/etc/wireguard/vpn.conf:5: PostUp is refused, for a command of a .conf is never run. "
         "Remove the line: wgconfine itself is the kill switch."
     ) == str(caught.value)

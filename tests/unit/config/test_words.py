@@ -10,9 +10,9 @@ KNOWN = ["services", "address", "private-key-file", "mtu"]
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("adress", "Did you mean 'address'"),
-        ("Service", "Did you mean 'services'"),
-        ("private_key_file", "Did you mean 'private-key-file'"),
+        ("adress", "Did you mean 'address'?"),
+        ("Service", "Did you mean 'services'?"),
+        ("private_key_file", "Did you mean 'private-key-file'?"),
         ("MUT", ""),
         ("", ""),
         ("something", ""),

@@ -7,7 +7,7 @@ import pytest
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import UnitName
 from wgconfine.model.units import UnitFacts, UnitText
-from wgconfine.plan.unitcheck import check_unit, exec_condition_lines
+from wgconfine.plan.unitcheck import check_unit, own_commands
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import dropin_settings
 
@@ -170,7 +170,7 @@ def test_foreign_text_is_escaped() -> None:
     assert "\x1b" not in str(problem)
 
 
-def test_exec_condition_lines() -> None:
+def test_own_commands() -> None:
     """The unit's own conditions are those after the last reset, as they are written."""
     text = 'ExecCondition=/bin/a\nExecCondition=\nExecCondition=-/bin/b "c d"\n'
-    assert ('-/bin/b "c d"',) == exec_condition_lines(facts(text))
+    assert ('-/bin/b "c d"',) == own_commands(facts(text))["ExecCondition"]

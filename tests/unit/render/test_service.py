@@ -30,7 +30,9 @@ def settings(name: str = "vpn") -> Settings:
 
 
 def dropin(name: str = "vpn", conditions: tuple[str, ...] = ()) -> str:
-    return dropin_file(settings(name), UNIT, digest="d1g", conditions=conditions).text
+    return dropin_file(
+        settings(name), UNIT, digest="d1g", commands={"ExecCondition": conditions}
+    ).text
 
 
 def values(text: str, key: str) -> list[str]:
@@ -106,8 +108,8 @@ def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
 
 def test_another_digest_changes_a_comment_alone() -> None:
     """So a package upgrade restarts nothing."""
-    one = dropin_file(settings(), UNIT, digest="1", conditions=()).text
-    two = dropin_file(settings(), UNIT, digest="2", conditions=()).text
+    one = dropin_file(settings(), UNIT, digest="1", commands={}).text
+    two = dropin_file(settings(), UNIT, digest="2", commands={}).text
 
     assert {"# unit-digest: 1", "# unit-digest: 2"} == set(one.splitlines()) ^ set(two.splitlines())
 
@@ -141,7 +143,7 @@ def test_every_file_has_our_mark_where_it_is_looked_for() -> None:
     """In its first 200 bytes."""
     longest = settings("a" * 31)
     texts = [
-        dropin_file(longest, UNIT, digest="", conditions=()).text,
+        dropin_file(longest, UNIT, digest="", commands={}).text,
         closing_file(UNIT).text,
         slice_file(longest).text,
     ]

@@ -17,14 +17,14 @@ CORE = {
     "posixpath", "stat", "types", "wgconfine", "zipimport", "_weakrefset", "zlib", "_zlib",
 }  # fmt: skip
 """What a Python without site has imported anyway, and `types`."""
-JSON = {
-    "_json", "collections", "copyreg", "enum", "functools", "json", "keyword", "operator", "re",
-    "reprlib", "_operator", "_functools", "_sre",
-}  # fmt: skip
-"""NAME.json is read by json, which brings these: 5.7 ms, the largest single cost that is left."""
+JSON = {"_json"}
+"""NAME.json is read by the scanner of json alone: json itself brings re, 5.7 ms."""
 CTYPES = {"_ctypes", "ctypes", "struct", "_struct"}
 """setns(2): os.setns comes with Python 3.12 only."""
-SOCKET = {"socket", "selectors", "_socket", "select", "math", "errno", "array", "enum"}
+SOCKET = {
+    "socket", "selectors", "_socket", "select", "math", "errno", "array", "enum", "collections",
+    "functools", "keyword", "operator", "reprlib", "_operator", "_functools",
+}  # fmt: skip
 """getaddrinfo(3): the look-up of endpoints is not on the way of a start."""
 FLOCK = {"fcntl"}
 
