@@ -6,7 +6,7 @@ PYTEST := .venv/bin/python -m pytest
 # A file runs in one worker, since its tests share a machine.
 SPREAD := -n 2 --dist loadfile
 
-PACKAGES := python3-venv iproute2 nftables procps util-linux wireguard-tools wireguard-go tcpdump \
+PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \
 	dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
@@ -58,8 +58,11 @@ venv: .venv/.made ## a virtual environment with wgconfine and the tools
 	.venv/bin/pip install --quiet --editable '.[dev]'
 	@touch $@
 
-packages: $(if $(shell dpkg-query -W $(PACKAGES) 2>&1 >/dev/null),install-packages)
-vm-packages: $(if $(shell dpkg-query -W $(VM_PACKAGES) 2>&1 >/dev/null),install-vm-packages)
+# Says something for every package that is not installed; one that was never heard of is an error.
+missing = $(shell dpkg-query -W -f '$${db:Status-Status}\n' $(1) 2>&1 | grep -vx installed)
+
+packages: $(if $(call missing,$(PACKAGES)),install-packages)
+vm-packages: $(if $(call missing,$(VM_PACKAGES)),install-vm-packages)
 
 install-packages install-vm-packages:
 	apt-get update --quiet=2

@@ -43,7 +43,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
     Machines of the lab outlive a test on purpose, and end by their own fixtures.
     """
-    if any(request.node.get_closest_marker(mark) for mark in ("container", "vm", "netns")):
+    if any(request.node.get_closest_marker(mark) for mark in ("container", "vm")):
         yield
         return
     before = children(), descriptors(), mounts()

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 import tempfile
 import traceback
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 from wgconfine import __version__
 from wgconfine.cli.dialogue import complain
-from wgconfine.model.errors import ExitCode, WgconfineError
+from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
 __all__ = ["build_parser", "main"]
 
@@ -37,10 +38,16 @@ class Parser(argparse.ArgumentParser):
 Add = Callable[..., Parser]
 """`add_parser` of argparse's subparsers."""
 
+
+def tree(text: str) -> Path:
+    """Read --root: whatever leads to / is this machine, and no tree that no systemd runs from."""
+    return Path("/") if os.path.realpath(text) == "/" else Path(text)
+
+
 SHARED: dict[str, dict[str, Any]] = {
     "--root": {
         "metavar": "DIR",
-        "type": Path,
+        "type": tree,
         "default": Path("/"),
         "help": "work on the tree below DIR",
     },
@@ -118,6 +125,16 @@ def add_views(add: Add) -> None:
     status.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def refuse_interpreter(arguments: argparse.Namespace) -> None:
+    """Raise Refused where --python is given for this machine; `render` is for another always."""
+    given = getattr(arguments, "python", None) is not None and arguments.command != "render"
+    if given and arguments.root == Path("/"):
+        raise Refused(
+            "--python is for trees (--root, render): "
+            "the units of this machine run the interpreter that runs this command."
+        )
+
+
 def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for each command
     """Do what the command line says; each command's modules are imported when it is used."""
     # ruff: noqa: PLC0415
@@ -168,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     try:
+        refuse_interpreter(arguments)
         return run(arguments)
     except WgconfineError as error:
         complain(str(error))

@@ -1,7 +1,7 @@
 """`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless released too."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -34,8 +34,11 @@ def run_remove(
     with apply_lock(root):
         tunnels = load_all(root)
         settings = next((each for each in tunnels if each.name == name), None)
-        services = tunnel_services(root, name, tunnels) if settings is None else settings.services
-        services = frozenset(services if release else ())
+        if settings is None:
+            record = installed_record(root, name)
+            services = still_closed(root, record, tunnels) if release else set()
+        else:
+            services = set(settings.services) if release else set()
         confirm_release(services, yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
         edits = [replace(without(settings, services), enable=False)] if settings else []
@@ -52,25 +55,27 @@ def run_remove(
     return done
 
 
-def tunnel_services(root: Path, name: str, tunnels: Sequence[Settings]) -> Collection[UnitName]:
-    """Give the services of a tunnel without settings: those of its record that are still closed.
-
-    One that another tunnel has now is that tunnel's. Raises OperationFailed without a record.
-    """
-    installed = read_installed(root, PATTERNS)
-    record = installed.get(record_path(TunnelName(name)))
+def installed_record(root: Path, name: str) -> File:
+    """Give NAME.json, all that is left of a tunnel without settings. Raises OperationFailed."""
+    record = read_installed(root, PATTERNS).get(record_path(TunnelName(name)))
     if not isinstance(record, File):
-        hint = "A service of a tunnel that is gone is let out by wgconfine release UNIT"
+        hint = "A service of a tunnel that is gone is let out by: wgconfine release UNIT"
         raise OperationFailed(name, "there is no tunnel of that name in /etc/wgconfine", hint)
+    return record
+
+
+def still_closed(root: Path, record: File, tunnels: Iterable[Settings]) -> set[UnitName]:
+    """Give the services that a record lists and nobody has released since.
+
+    One that another tunnel has by now is that tunnel's. Raises OperationFailed.
+    """
     try:
         listed = set(json.loads(record.text)["services"])
     except (ValueError, KeyError, TypeError) as error:
-        raise OperationFailed(
-            str(record.path), "is damaged", "Name its services to wgconfine release"
-        ) from error
-    return closed_services(installed) & listed - {
-        unit for settings in tunnels for unit in settings.services
-    }
+        hint = "Name its services instead: wgconfine release UNIT"
+        raise OperationFailed(str(record.path), "is damaged", hint) from error
+    elsewhere = {unit for settings in tunnels for unit in settings.services}
+    return closed_services(read_installed(root, PATTERNS)) & listed - elsewhere
 
 
 def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
-from wgconfine.model.errors import ProblemsFound, Refused
+from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.tree import Tree
 from wgconfine.plan.desired import Machine, check_services, desired_tree
@@ -61,11 +61,11 @@ def survey(
     """Find out what `apply` would do below `root`, and change nothing.
 
     `released` are services that somebody releases with this very command, `edits` tunnels as they
-    are going to be. Raises ProblemsFound with everything that is wrong, and Refused for a `python`
-    that is given for this machine.
+    are going to be. `python` is for a tree alone: this machine's units run our own interpreter.
+    Raises ProblemsFound with everything that is wrong.
     """
     installed = read_installed(root, PATTERNS)
-    interpreter = choose_interpreter(root, installed, python)
+    interpreter = None if root == LIVE else interpreter_of_tree(installed, python)
     edited = {settings.name: settings for settings in edits}
     tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
     enabled = [settings for settings in tunnels if settings.enable]
@@ -94,18 +94,9 @@ def survey(
     return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
 
 
-def choose_interpreter(
-    root: Path, installed: Tree, python: PurePosixPath | None
-) -> PurePosixPath | None:
-    """Give what `--python` says, else for a tree what it said before; None for our own."""
-    if root == LIVE:
-        if python is not None:
-            raise Refused(
-                "--python is for trees (--root, render). "
-                "The units of this machine run the interpreter that runs this command."
-            )
-        return None
-    return fit_for_units(python) if python is not None else interpreter_of(installed)
+def interpreter_of_tree(installed: Tree, python: PurePosixPath | None) -> PurePosixPath | None:
+    """Give what `--python` says, else what it said when the tree was last applied."""
+    return interpreter_of(installed) if python is None else fit_for_units(python)
 
 
 def closed_services(installed: Tree) -> set[UnitName]:

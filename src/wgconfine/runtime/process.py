@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wgconfine.config.escape import HIDDEN, holds_key
 from wgconfine.runtime.failure import Failure
 
 # NixOS has its system's programs in the last of these.
@@ -64,12 +65,20 @@ class Running:
         return status, read_all(self.stdout), read_all(self.stderr)
 
     def succeed(self) -> str:
-        """Give stdout; raises Failure where it failed. Never quotes stdin: that may be secret."""
+        """Give stdout; raises Failure where it failed. Never quotes stdin: that may be secret.
+
+        Nor what a program says of its stdin: wg(8) repeats a line that it does not understand.
+        """
         status, output, complaint = self.wait()
         if status != 0:
-            said = "; ".join(complaint.split("\n")).strip("; ") or "it said nothing"
+            lines = [" ".join(map(hide_key, line.split(" "))) for line in complaint.split("\n")]
+            said = "; ".join(lines).strip("; ") or "it said nothing"
             raise Failure(f"{' '.join(self.argv)}: exit {status}: {said}")
         return output
+
+
+def hide_key(word: str) -> str:
+    return HIDDEN if holds_key(word) else word
 
 
 def run(*argv: str, text: str = "") -> str:

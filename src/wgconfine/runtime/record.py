@@ -67,7 +67,8 @@ def load(name: str) -> Record:
         if values["schema"] != SCHEMA:
             raise Failure(f"{path}: was written by another version. Run wgconfine apply.")
         return Record(name, values)
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    # SystemError: the scanner has no exception of its own to raise where json is not imported.
+    except (ValueError, KeyError, TypeError, StopIteration, SystemError) as error:
         raise Failure(f"{path}: is damaged. Run wgconfine apply.") from error
 
 

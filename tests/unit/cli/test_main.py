@@ -1,8 +1,10 @@
 """Every error is one clear message and its exit code."""
 
+import io
 import os
 import re
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +109,38 @@ def test_a_defect_is_70_one_line_and_a_report(
     )
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
     assert "Traceback" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("defect")
+def test_a_defect_without_a_place_for_the_report_is_still_70_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full or read-only disk must not make a traceback of it."""
+    monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path / "missing"))
+
+    assert main(["check"]) == ExitCode.INTERNAL
+    said = capsys.readouterr().err
+    assert said.startswith("Internal error: KeyError. This is a defect of wgconfine; no report")
+    assert said.count("\n") == 1
+
+
+def test_a_locale_that_lacks_a_letter_is_no_error(
+    machine: Machine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can't be written is written as an escape, on both streams."""
+    machine.write("/etc/wgconfine/vpn.toml", '"gr\u00fc\u00dfe" = 1\n')
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+
+    assert run("check") == ExitCode.SETTINGS
+    print("…")  # noqa: T201 — as `status` does
+    said = []
+    for stream in streams:
+        stream.seek(0)
+        said.append(stream.read())
+    assert said[0] == "\\u2026\n"
+    assert "gr\\xfc\\xdfe" in said[1]
 
 
 @pytest.mark.usefixtures("defect")

@@ -1,11 +1,13 @@
 """apply, remove and release on a tree of files (`--root`), where no systemd is asked."""
 
 import io
+import os
 import sys
 
 import pytest
 
 from tests.unit.cli.conftest import SETTINGS, Machine, Run, closing, dropin
+from wgconfine.cli.main import main
 from wgconfine.model.errors import ExitCode
 
 A, B = "a.service", "b.service"
@@ -290,6 +292,150 @@ def test_purge_deletes_settings_and_keys_beside_them(machine: Machine, run: Run)
         machine.has(path)
         for path in ("/etc/wgconfine/vpn.toml", "/etc/wgconfine/wg.key", "/srv/psk", closing(A))
     ]
+
+
+def test_purge_says_what_it_deletes(
+    applied: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each file, and the directory of fragments that is then empty."""
+    applied.write("/etc/wgconfine/vpn.d/a.toml", "services = []\n")
+    capsys.readouterr()
+
+    assert run("remove", "vpn", "--purge") == ExitCode.OK
+    assert capsys.readouterr().out == (
+        "deleted /etc/wgconfine/vpn.toml\n"
+        "deleted /etc/wgconfine/vpn.d/a.toml\n"
+        "deleted /etc/wgconfine/vpn.d\n"
+    )
+    assert not applied.has("/etc/wgconfine/vpn.d")
+
+
+def test_purge_leaves_a_directory_with_something_else_in_it(machine: Machine, run: Run) -> None:
+    """Only fragments are the tunnel's."""
+    machine.write("/etc/wgconfine/vpn.d/README", "Mine.\n")
+
+    assert run("remove", "vpn", "--purge") == ExitCode.OK
+    assert machine.read("/etc/wgconfine/vpn.d/README") == "Mine.\n"
+
+
+@pytest.mark.usefixtures("applied")
+def test_remove_with_release_says_what_it_released(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard output: it is the result."""
+    capsys.readouterr()
+
+    assert run("remove", "vpn", "--release", "--yes") == ExitCode.OK
+    assert capsys.readouterr().out == f"released {A}\nreleased {B}\n"
+
+
+def test_remove_with_release_finds_the_services_of_a_tunnel_without_settings(
+    applied: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that its record lists, but for one that another tunnel has now."""
+    applied.path("/etc/wgconfine/vpn.toml").unlink()
+    applied.write(
+        "/etc/wgconfine/two.toml",
+        'config = "/etc/wireguard/two.conf"\nservices = ["b.service"]\n',
+    )
+    capsys.readouterr()
+
+    assert run("remove", "vpn", "--release", "--yes") == ExitCode.OK
+    assert capsys.readouterr().out == f"released {A}\n"
+    assert [False, False] == [applied.has(file(A)) for file in (dropin, closing)]
+    assert [True, True] == [applied.has(file(B)) for file in (dropin, closing)]
+
+
+def test_a_damaged_record_releases_nothing(
+    applied: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It could name anything; what is to be released can be said by name."""
+    applied.path("/etc/wgconfine/vpn.toml").unlink()
+    record = applied.read("/etc/wgconfine/vpn.json")
+    applied.write("/etc/wgconfine/vpn.json", record.replace('"services"', '"servicez"'))
+
+    assert run("remove", "vpn", "--release", "--yes") == ExitCode.FAILED
+    assert "vpn.json: is damaged" in capsys.readouterr().err
+    assert applied.has(closing(A))
+    assert run("remove", "vpn") == ExitCode.OK
+    assert [True, True] == [still_closed(applied, unit) for unit in (A, B)]
+
+
+def interpreter(machine: Machine) -> str:
+    unit = machine.read("/etc/systemd/system/wgconfine-netns@.service")
+    line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    return line.removeprefix("ExecStart=").removesuffix(" -I -m wgconfine.runtime netns-up %i")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan"],
+        ["apply"],
+        ["release", "--yes", A],
+        ["remove", "two"],
+    ],
+    ids=" ".join,
+)
+def test_the_interpreter_of_a_tree_is_chosen_once(machine: Machine, words: list[str]) -> None:
+    """What an earlier --python said holds until another one does."""
+    machine.write("/etc/wgconfine/two.toml", 'config = "/etc/wireguard/two.conf"\n')
+    root = ["--root", os.fspath(machine.root)]
+    main(["apply", *root, "--python", "/opt/100%/bin/python3"])
+
+    assert main([words[0], *root, *words[1:]]) == ExitCode.OK
+    assert interpreter(machine) == "/opt/100%%/bin/python3"
+    assert main(["apply", *root, "--python", "/usr/bin/python3"]) == ExitCode.OK
+    assert interpreter(machine) == "/usr/bin/python3"
+
+
+@pytest.mark.parametrize(
+    "words", [["plan"], ["apply"], ["release", "--yes", A], ["remove", "--yes", "vpn"]]
+)
+def test_this_machines_interpreter_is_not_chosen(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its units run the one that runs the command: 2, before anything is looked at."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    for root in ([], ["--root", "/"], ["--root", "//"], ["--root", "/etc/.."]):
+        assert main([*words, *root, "--python", "/usr/bin/python3"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("--python is for trees (--root, render): ")
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/opt/my dir/python3", "'/opt/my dir/python3' has characters that can't stand in a"),
+        ("bin/python3", "bin/python3 is not an absolute path"),
+    ],
+)
+@pytest.mark.parametrize("command", ["apply", "plan", "render"])
+def test_an_interpreter_that_no_unit_can_name_is_refused(
+    machine: Machine, command: str, path: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words, before anything is written."""
+    before = machine.files()
+    output = ["--output", os.fspath(machine.root / "out")] if command == "render" else []
+    words = [command, "--root", os.fspath(machine.root), "--python", path, *output]
+
+    assert main(words) == ExitCode.FAILED
+    assert f"the interpreter for units: {what}" in capsys.readouterr().err
+    assert before == machine.files()
+
+
+def test_rendering_again_opens_no_service(
+    machine: Machine, run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Invariant 12: an image's service that left the settings stays closed."""
+    output = tmp_path_factory.mktemp("output")
+    run("render", "--output", os.fspath(output))
+    machine.write("/etc/wgconfine/vpn.toml", SETTINGS.replace('  "b.service",\n', ""))
+
+    assert run("render", "--output", os.fspath(output)) == ExitCode.OK
+    rendered = Machine(output)
+    assert still_closed(rendered, B)
+    assert rendered.has(dropin(A))
 
 
 def test_removing_what_is_not_there_fails(

@@ -253,7 +253,22 @@ def test_wrong_paths(value: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ['""', '"."', '".."', '"a/b"', '"a:b"', '"ä"', '"a\\n"', "5", f'"{"x" * 256}"']
+    "value",
+    [
+        '""',
+        '"."',
+        '".."',
+        '"a/b"',
+        '"a:b"',
+        '"ä"',
+        '"a b"',
+        '"a$b"',
+        '"a;b"',
+        "'a\"b'",
+        '"a\\n"',
+        "5",
+        f'"{"x" * 256}"',
+    ],
 )
 def test_wrong_credentials(value: str) -> None:
     """The name of a credential is that of a file and of a descriptor: systemd.exec(5)."""

@@ -8,6 +8,7 @@ import pytest
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import MARK
 from wgconfine.render.service import (
+    GUARDED,
     closing_file,
     closing_path,
     dropin_file,
@@ -93,11 +94,22 @@ def test_what_binds_is_also_waited_for() -> None:
     assert values(text, "BindsTo") == values(text, "After")
 
 
+def test_the_guard_comes_before_every_list_that_the_unit_has() -> None:
+    """ExecStopPost= runs after a refused start: the guard stands first in it."""
+    text = dropin_file(settings(), UNIT, digest="", commands={"ExecStopPost": ("-/bin/a b",)}).text
+
+    reset, guard, own = values(text, "ExecStopPost")
+    assert ("", "-/bin/a b") == (reset, own)
+    assert [guard] == values(text, "ExecCondition")[1:]
+    assert [] == values(text, "ExecReload")
+
+
 def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
     """`check` refuses a later drop-in by them."""
     found: dict[str, set[str]] = {}
     section = ""
-    for line in dropin(conditions=("/bin/true",)).splitlines():
+    every = dict.fromkeys(GUARDED, ("/bin/true",))
+    for line in dropin_file(settings(), UNIT, digest="", commands=every).text.splitlines():
         if line.startswith("["):
             section = line[1:-1]
         elif line and not line.startswith("#"):
@@ -136,7 +148,9 @@ def test_the_closing_file_depends_on_nothing() -> None:
     """A dependency on a unit that was uninstalled is skipped in silence at boot."""
     lines = [line for line in closing_file(UNIT).text.splitlines() if not line.startswith("#")]
 
-    assert {"[Service]", "ExecCondition"} == {line.partition("=")[0] for line in lines}
+    assert {"[Service]", "ExecCondition", "ExecStopPost"} == {
+        line.partition("=")[0] for line in lines
+    }
 
 
 def test_every_file_has_our_mark_where_it_is_looked_for() -> None:

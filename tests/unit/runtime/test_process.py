@@ -40,6 +40,15 @@ def test_a_failure_never_quotes_standard_input() -> None:
     assert str(caught.value).endswith("exit 1: it said nothing")
 
 
+def test_a_failure_never_quotes_what_a_program_repeats_of_it() -> None:
+    """wg(8) names the line that it does not understand."""
+    script = "read line; echo \"Line unrecognized: '$line'\" >&2; exit 1"
+    with pytest.raises(Failure) as caught:
+        process.run("sh", "-c", script, text=f"PresharedKex={SECRET}\n")
+
+    assert str(caught.value).endswith("exit 1: Line unrecognized: (hidden)")
+
+
 def test_a_signal_is_told_from_an_exit_status() -> None:
     """As a negative number."""
     status, _, _ = process.Running("sh", "-c", "kill -9 $$").wait()

@@ -1,0 +1,166 @@
+"""wgconfine@NAME.service: up, reload and down on a real link, by wireguard-go."""
+
+import socket
+
+import pytest
+
+from tests.netns.machine import CONF, KEY, LINK, PEER, SETTINGS, SHARED_KEY, Machine
+
+pytestmark = pytest.mark.netns
+
+NEW_PEER = "5IIO3yeDDVvZcLJ1+MDV+TnnkGbCkVDuxSwq2aEIBEU="
+
+
+def identity_of_link(machine: Machine) -> tuple[str, str]:
+    """Index of the link and source port of its socket: both change where it is made anew."""
+    return (
+        machine.sh(
+            "cat /sys/class/net/wg0/ifindex 2>/dev/null || ip -o link show wg0 | cut -d: -f1",
+            inside="vpn",
+        ),
+        machine.sh(f"wg show {LINK} listen-port"),
+    )
+
+
+def test_up_makes_what_the_settings_say(tunnel: Machine) -> None:
+    """Keys, peer, addresses, routes, resolver, and the private /run of each service."""
+    state = tunnel.state()
+
+    assert state["wg"] == [
+        "[Interface]",
+        f"PrivateKey = {KEY}",
+        "",
+        "[Peer]",
+        f"PublicKey = {PEER}",
+        f"PresharedKey = {SHARED_KEY}",
+        "AllowedIPs = 0.0.0.0/0, ::/0",
+        "Endpoint = 192.0.2.2:51820",
+    ]
+    assert [
+        "lo 127.0.0.1/8 mtu 65536",
+        "lo ::1/128 mtu 65536",
+        "wg0 10.66.0.2/32 mtu 1420",
+        "wg0 fc00:66::2/128 mtu 1420",
+    ] == tunnel.addresses()
+    assert ["default dev wg0", "fc00:66::2 dev wg0", "default dev wg0"] == tunnel.routes()
+    assert "nameserver 10.66.0.1" in str(state["files"])
+    assert "./run/a/lock 1777 0" in str(state["files"])
+    assert "wg0" not in str(state["host"])
+
+
+def test_its_packets_leave_by_the_hosts_network(tunnel: Machine) -> None:
+    """The link is inside and its socket outside: a handshake arrives in the world."""
+    with (
+        tunnel.socket("world", socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        tunnel.socket("vpn", socket.AF_INET, socket.SOCK_DGRAM) as service,
+    ):
+        peer.bind(("192.0.2.2", 51820))
+        service.sendto(b"a", ("203.0.113.1", 9))
+        packet, sender = peer.recvfrom(2000)
+
+    assert (148, b"\1\0\0\0") == (len(packet), packet[:4])  # a handshake's first message
+    assert sender[0] == "192.0.2.1"
+    port = tunnel.sh(f"wg show {LINK} listen-port")
+    assert f":{port} " in tunnel.sh("ss -Hlun")
+    assert f":{port} " not in tunnel.sh("ss -Hlun", inside="vpn")
+
+
+@pytest.mark.parametrize("verb", ["up", "reload"])
+def test_twice_is_once(tunnel: Machine, verb: str) -> None:
+    """Invariant 7: the same link, the same source port, no route or address a second time."""
+    link, state = identity_of_link(tunnel), tunnel.state()
+
+    tunnel.succeed(verb)
+
+    assert state == tunnel.state()
+    assert link == identity_of_link(tunnel)
+
+
+def test_a_reload_takes_away_what_is_no_longer_wanted(closed: Machine) -> None:
+    """And keeps the rest, the link and its port."""
+    networks = "10.0.0.0/8, 192.0.2.64/26, 198.51.100.7/32, 2001:db8::/32, fc00:66::/64"
+    closed.configure(conf=CONF.replace("0.0.0.0/0, ::/0", networks))
+    closed.succeed("up")
+    link = identity_of_link(closed)
+    assert "198.51.100.7 dev wg0" in closed.routes()
+
+    conf = CONF.replace("10.66.0.2/32, fc00:66::2/128", "10.66.0.3/32, fc00:66::2/128")
+    conf = conf.replace("0.0.0.0/0, ::/0", "10.0.0.0/8, fc00:66::/64").replace(PEER, NEW_PEER)
+    closed.configure(conf=conf, settings=f"{SETTINGS}mtu = 1300\n")
+    closed.succeed("reload")
+
+    assert ["wg0 10.66.0.3/32 mtu 1300", "wg0 fc00:66::2/128 mtu 1300"] == [
+        each for each in closed.addresses() if each.startswith("wg0")
+    ]
+    assert ["10.0.0.0/8 dev wg0", "fc00:66::2 dev wg0", "fc00:66::/64 dev wg0"] == closed.routes()
+    assert NEW_PEER == closed.sh(f"wg show {LINK} peers")
+    assert link == identity_of_link(closed)
+
+
+def test_a_reload_keeps_what_a_service_has_in_its_run(tunnel: Machine) -> None:
+    """It goes at the next start of the tunnel."""
+    tunnel.write("/run/wgconfine/run/a/pid", "1")
+
+    tunnel.succeed("reload")
+    assert tunnel.path("/run/wgconfine/run/a/pid").exists()
+    tunnel.succeed("up")
+    assert not tunnel.path("/run/wgconfine/run/a/pid").exists()
+
+
+def test_resolver_files_keep_their_inode(tunnel: Machine) -> None:
+    """A running service has the file bound, and sees the new resolver."""
+    inode = tunnel.path("/run/wgconfine/tunnel/vpn/resolv.conf").stat().st_ino
+
+    tunnel.configure(settings=f'{SETTINGS}dns = ["10.66.0.9"]\n')
+    tunnel.succeed("reload")
+
+    place = tunnel.path("/run/wgconfine/tunnel/vpn/resolv.conf")
+    assert inode == place.stat().st_ino
+    assert "nameserver 10.66.0.9\n" in place.read_text()
+    assert "10.66.0.1" not in place.read_text()
+
+
+def test_a_link_that_wireguard_go_made_anew_is_set_up_again(tunnel: Machine) -> None:
+    """After a crash: its link went with it, and the namespace stayed."""
+    state = tunnel.state()
+    tunnel.sh("pkill -KILL wireguard-go; rm /run/wireguard/*.sock")
+    tunnel.wait_for(lambda: "wg0" not in tunnel.sh("ip -br link", inside="vpn"))
+
+    tunnel.start_wireguard()
+    tunnel.succeed("reload")
+
+    assert state == tunnel.state()
+
+
+def test_down_twice_is_once(tunnel: Machine) -> None:
+    """No link, no resolver; the namespace stays, closed."""
+    tunnel.succeed("down")
+    tunnel.wireguard_ended()
+    state = tunnel.state()
+    tunnel.succeed("down")
+
+    assert state == tunnel.state()
+    assert "lo" == state["up"]
+    assert [] == tunnel.routes()
+    assert "resolv.conf" not in str(state["files"])
+
+
+def test_down_without_a_namespace_is_fine(tunnel: Machine) -> None:
+    """systemd stops the tunnel after its namespace died, too."""
+    tunnel.succeed("netns-down")
+
+    for _ in range(2):
+        tunnel.succeed("down")
+    assert "resolv.conf" not in str(tunnel.state()["files"])
+
+
+def test_up_comes_back_after_down(tunnel: Machine) -> None:
+    """With a new wireguard-go, all is as it was."""
+    state = tunnel.state()
+    tunnel.succeed("down")
+    tunnel.wireguard_ended()
+    tunnel.start_wireguard()
+
+    tunnel.succeed("up")
+
+    assert state == tunnel.state()

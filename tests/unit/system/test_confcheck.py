@@ -1,0 +1,119 @@
+"""The .conf and the key files of the settings, where they are there already."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from wgconfine.config.settings import parse_settings
+from wgconfine.model.settings import Settings
+from wgconfine.system.confcheck import Findings, check_sources
+
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+CONF = f"""\
+[Interface]
+PrivateKey = {KEY}
+Address = 10.66.0.2
+DNS = 10.64.0.1
+[Peer]
+PublicKey = {KEY}
+AllowedIPs = 0.0.0.0/0
+"""
+
+
+def settings(text: str) -> Settings:
+    return parse_settings("vpn", [(PurePosixPath("/etc/wgconfine/vpn.toml"), text)])
+
+
+def found(text: str) -> Findings:
+    return check_sources([settings(text)])
+
+
+def written(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def inline(private: Path, shared: Path) -> str:
+    return (
+        f'address = ["10.0.0.2"]\ndns = []\nprivate-key-file = "{private}"\n'
+        f'[[peer]]\npublic-key = "{KEY}"\npreshared-key-file = "{shared}"\n'
+    )
+
+
+def test_a_conf_that_is_right(rooted: Path) -> None:
+    """Nothing to say."""
+    path = written(rooted / "vpn.conf", CONF)
+
+    assert Findings() == found(f'config = "{path}"')
+
+
+def test_a_conf_that_is_not_there_yet(rooted: Path) -> None:
+    """sops or agenix may bring it: it is judged when the tunnel starts."""
+    assert Findings() == found(f'config = "{rooted}/vpn.conf"')
+
+
+def test_every_problem_and_warning_of_a_conf(rooted: Path) -> None:
+    """With its line, and what holds only together with the settings."""
+    text = CONF.replace("DNS = 10.64.0.1", "ListenPort = 1\nPostUp = x\nMTU = y")
+    path = written(rooted / "vpn.conf", text)
+
+    wrong = found(f'config = "{path}"')
+    assert [f"{path}:5", f"{path}:6"] == sorted(each.where for each in wrong.problems)
+
+    written(path, CONF.replace("DNS = 10.64.0.1", "ListenPort = 1"))
+    odd = found(f'config = "{path}"')
+    assert ["/etc/wgconfine/vpn.toml: dns"] == [each.where for each in odd.problems]
+    assert [f"{path}:4"] == [each.where for each in odd.warnings]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o602])
+def test_secrets_that_others_can_read_or_write(rooted: Path, mode: int) -> None:
+    """Each file of the settings, and nothing of its content in the words (invariant 8)."""
+    conf = written(rooted / "vpn.conf", CONF, mode)
+    private, shared = (written(rooted / name, KEY, mode) for name in ("private", "shared"))
+
+    problems = found(f'config = "{conf}"').problems + found(inline(private, shared)).problems
+
+    assert [os.fspath(path) for path in (conf, private, shared)] == [
+        each.where for each in problems
+    ]
+    assert KEY not in str(problems)
+
+
+def test_key_files(rooted: Path) -> None:
+    """One that holds no key is a problem; its content is not shown."""
+    private = written(rooted / "private", KEY + "\n")
+    shared = written(rooted / "shared", f"{KEY}{KEY}")
+
+    (problem,) = found(inline(private, shared)).problems
+
+    assert f"{shared}: holds no WireGuard key" in str(problem)
+    assert KEY not in str(problem)
+
+
+@pytest.mark.parametrize("place", ["/home/me", "/root", "/run/user/1", "/tmp", "/var/tmp"])  # noqa: S108 — refused
+def test_places_that_the_unit_does_not_see(place: str) -> None:
+    """ProtectHome= and PrivateTmp=: there or not, it is said now, with the key's own place."""
+    path = Path(place) / "secret"
+
+    assert ["/etc/wgconfine/vpn.toml: config"] == [
+        each.where for each in found(f'config = "{path}"').problems
+    ]
+    assert [
+        "/etc/wgconfine/vpn.toml: private-key-file",
+        "/etc/wgconfine/vpn.toml: peer[0].preshared-key-file",
+    ] == [each.where for each in found(inline(path, path)).problems]
+
+
+def test_what_cannot_be_seen_is_said(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without root /etc/wireguard is closed: 6, could not check everything."""
+
+    def denied(path: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    path = written(rooted / "vpn.conf", "nonsense")
+    monkeypatch.setattr(os, "lstat", denied)
+
+    assert Findings(unseen=[PurePosixPath(path)]) == found(f'config = "{path}"')
