@@ -50,7 +50,7 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
         raise OperationFailed(
             "apply",
             f"{len(failures)} of {len(found.steps)} steps did not work; "
-            "the services concerned do not run, and none runs in the open",
+            "what could not start stays closed",
             "Look at wgconfine status; run wgconfine apply again once it is mended.",
         )
     return ExitCode.OK

@@ -1,21 +1,24 @@
 """Look at settings, units and files, and find what is to be done: the first half of `apply`."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
 from wgconfine.model.errors import ProblemsFound
-from wgconfine.model.settings import Settings, UnitName
-from wgconfine.model.tree import Tree
+from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.tree import File, Tree
 from wgconfine.plan.desired import Machine, check_services, desired_tree
 from wgconfine.plan.difference import Change, compare
-from wgconfine.plan.steps import Step, file_steps, live_steps
+from wgconfine.plan.steps import Running, Step, file_steps, live_steps
 from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path
 from wgconfine.render.templates import interpreter_of
+from wgconfine.runtime.namespace import identity
+from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
-from wgconfine.system.sources import load_all
+from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts, unit_states
@@ -38,6 +41,7 @@ PATTERNS = (
 DEFAULT_PYTHON = PurePosixPath("/usr/bin/python3")
 
 LIVE = Path("/")
+ACTIVE = {"active", "activating", "reloading", "refreshing", "deactivating"}
 """The running machine; any other root is a tree of files that no systemd runs from."""
 
 
@@ -90,7 +94,7 @@ def survey(
     if systemctl is None:
         steps = file_steps(changes)
     else:
-        steps = live_steps(changes, running_units(systemctl, tunnels, installed), free)
+        steps = live_steps(changes, look(systemctl, tunnels, installed), free)
     return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
 
 
@@ -107,16 +111,52 @@ def closed_services(installed: Tree) -> set[UnitName]:
     }
 
 
-def running_units(
-    systemctl: Systemctl, tunnels: Iterable[Settings], installed: Tree
-) -> frozenset[str]:
-    """Give those of our services and tunnels that run, or are about to."""
-    names = {path.stem for path in installed if path.parent == PurePosixPath("/etc/wgconfine")}
-    names |= {settings.name for settings in tunnels}
-    units: set[str] = {unit for settings in tunnels for unit in settings.services}
-    units |= closed_services(installed)
-    for name in names:
+def look(systemctl: Systemctl, tunnels: Iterable[Settings], installed: Tree) -> Running:
+    """Give what runs now of our services and tunnels, and whether it is what the files say."""
+    tunnels = list(tunnels)
+    digests = installed_digests(installed)
+    homes = {unit: each.name for each in tunnels if each.enable for unit in each.services}
+    units: set[str] = {*homes, *closed_services(installed)}
+    for name in {*digests, *(settings.name for settings in tunnels)}:
         units |= {f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service"}
     states = unit_states(systemctl, sorted(units)) if units else {}
-    active = {"active", "activating", "reloading", "refreshing"}
-    return frozenset(unit for unit, state in states.items() if state.active in active)
+    active = frozenset(unit for unit, state in states.items() if state.active in ACTIVE)
+    return Running(
+        units=active,
+        outside=frozenset(
+            unit
+            for unit, name in homes.items()
+            if unit in active and runs_outside(name, states[unit].main_pid)
+        ),
+        not_in_force=frozenset(
+            name
+            for name, digest in digests.items()
+            if f"wgconfine@{name}.service" in active and digest_in_force(name) != digest
+        ),
+        stale_units=any(state.need_daemon_reload for state in states.values()),
+    )
+
+
+def installed_digests(installed: Tree) -> dict[TunnelName, str]:
+    """Give what each installed NAME.json calls its own digest; empty where it is damaged."""
+    found: dict[TunnelName, str] = {}
+    for path, file in installed.items():
+        if path.parent == PLACE and isinstance(file, File):
+            try:
+                found[TunnelName(path.stem)] = str(json.loads(file.text)["digest"])
+            except (ValueError, KeyError, TypeError):
+                found[TunnelName(path.stem)] = ""
+    return found
+
+
+def digest_in_force(name: TunnelName) -> str:
+    try:
+        return Path(tunnel_state(name), IN_FORCE).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def runs_outside(name: TunnelName, main_pid: int) -> bool:
+    """Tell whether a main process is seen to be in another namespace than the tunnel's."""
+    inside = identity(f"/proc/{main_pid}/ns/net") if main_pid else None
+    return inside is not None and inside != identity(record_of_namespace(name))

@@ -8,9 +8,15 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
-from wgconfine.plan.unitcheck import check_unit, own_commands
+from wgconfine.plan.unitcheck import check_unit
 from wgconfine.render.record import record_file
-from wgconfine.render.service import closing_file, dropin_file, dropin_settings, slice_file
+from wgconfine.render.service import (
+    KEPT,
+    closing_file,
+    dropin_file,
+    dropin_settings,
+    slice_file,
+)
 from wgconfine.render.templates import templates
 from wgconfine.render.tunnel import boot_link, instance_dropins, unmanaged_link_files
 
@@ -82,6 +88,11 @@ def desired_tree(
     return {each.path: each for each in files}
 
 
+def own_lines(facts: UnitFacts) -> dict[str, tuple[str, ...]]:
+    """Give the unit's own lines that its drop-in repeats, by key."""
+    return {key: facts.values("Service", key) for key in KEPT}
+
+
 def tunnel_files(
     settings: Settings, facts: Mapping[UnitName, UnitFacts], machine: Machine
 ) -> list[File | Link]:
@@ -96,7 +107,7 @@ def tunnel_files(
                 settings,
                 unit,
                 digest=facts[unit].digest,
-                commands=own_commands(facts[unit]),
+                own=own_lines(facts[unit]),
             )
             for unit in settings.services
         ),

@@ -1,8 +1,8 @@
 """What is to be done, in order, to bring a running machine from its files to others. Pure.
 
-The order is the safety: closing files first, then services stop, then everything else is written,
-then tunnels, and only then services start. Killed anywhere in between, a service is closed or
-confined.
+The order is the safety: what runs stops, closing files come first, then everything else is written
+and read by systemd; then whatever was started meanwhile stops once more, and only then tunnels and
+services start. Killed anywhere in between, a service is as it was, closed or confined.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,24 @@ from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.render.service import closing_path, dropin_path
 
-__all__ = ["Action", "FileStep", "Step", "UnitStep", "confined_unit", "file_steps", "live_steps"]
+__all__ = [
+    "Action",
+    "FileStep",
+    "Running",
+    "Step",
+    "UnitStep",
+    "confined_unit",
+    "file_steps",
+    "live_steps",
+]
 
 
 class Action(StrEnum):
-    """What systemd is asked to do; the value is systemctl's own verb."""
+    """What systemd is asked to do; the value is systemctl's own verb, but for ENSURE_STOPPED."""
 
     DAEMON_RELOAD = "daemon-reload"
     STOP = "stop"
+    ENSURE_STOPPED = "ensure stopped"
     START = "start"
     RESTART = "restart"
     RELOAD = "reload"
@@ -53,6 +63,22 @@ class UnitStep:
 Step = FileStep | UnitStep
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What runs at the moment.
+
+    `units` are our services and tunnels that run or are about to; `outside` the confined services
+    with a main process in another namespace than their tunnel's; `not_in_force` the running tunnels
+    that were configured by another NAME.json than the one that lies there. `stale_units` says that
+    systemd has not read some unit of ours since it changed on disk.
+    """
+
+    units: frozenset[str] = frozenset()
+    outside: frozenset[UnitName] = frozenset()
+    not_in_force: frozenset[TunnelName] = frozenset()
+    stale_units: bool = False
+
+
 def confined_unit(change: Change) -> UnitName | None:
     """Give the service whose drop-in this change is about."""
     unit = UnitName(change.path.parent.name.removesuffix(".d"))
@@ -80,35 +106,34 @@ def same_settings(change: Change) -> bool:
 
 
 def live_steps(
-    changes: Sequence[Change], running: frozenset[str], released: frozenset[UnitName]
+    changes: Sequence[Change], machine: Running, released: frozenset[UnitName]
 ) -> list[Step]:
-    """Give every step for this machine, `running` being the services and tunnels that run now.
-
-    `released` are the services that somebody has just released by name.
-    """
-    if not changes:
-        return []
+    """Give every step for this machine. `released` are the services just released by name."""
     closing = [change for change in changes if is_closing(change) and change.after is not None]
     others = [change for change in changes if change not in closing]
-    services = [unit for change in changes if (unit := restarts(change)) and unit in running]
-    starting = [unit for unit in services if unit in released or enters(changes, unit)]
-    steps = file_steps(closing)
-    if closing:
-        steps.append(UnitStep(action=Action.DAEMON_RELOAD))
-    steps += [
+    concerned = [unit for change in changes if (unit := restarts(change))]
+    concerned += sorted(machine.outside - {*concerned, *released})
+    running = [unit for unit in concerned if unit in machine.units]
+    starting = [unit for unit in running if unit in released or not leaves(changes, unit)]
+    steps: list[Step] = [
         UnitStep(action=Action.STOP, units=(unit,), why=reason(changes, unit, released))
-        for unit in services
+        for unit in running
     ]
-    steps += stop_tunnels(others, running)
-    steps += file_steps(others)
-    if others:
-        steps.append(UnitStep(action=Action.DAEMON_RELOAD))
-    steps += start_tunnels(others, running)
+    steps += [*file_steps(closing), *reload_if(closing)]
+    steps += stop_tunnels(others, machine.units)
+    steps += [*file_steps(others), *reload_if(others or machine.stale_units)]
+    # Only now does systemd know the new files: whoever started one of them since is stopped again.
+    steps += [UnitStep(action=Action.ENSURE_STOPPED, units=(unit,)) for unit in concerned]
+    steps += start_tunnels(others, machine)
     steps += [
         UnitStep(action=Action.START, units=(unit,), why=f"{where(unit, released)}; it ran before")
         for unit in starting
     ]
     return steps
+
+
+def reload_if(reason: object) -> list[Step]:
+    return [UnitStep(action=Action.DAEMON_RELOAD)] if reason else []
 
 
 def where(unit: UnitName, released: frozenset[UnitName]) -> str:
@@ -121,16 +146,18 @@ def restarts(change: Change) -> UnitName | None:
     return None if unit is None or same_settings(change) else unit
 
 
-def enters(changes: Sequence[Change], unit: UnitName) -> bool:
-    return any(change.path == dropin_path(unit) and change.after is not None for change in changes)
+def leaves(changes: Sequence[Change], unit: UnitName) -> bool:
+    return any(change.path == dropin_path(unit) and change.after is None for change in changes)
 
 
 def reason(changes: Sequence[Change], unit: UnitName, released: frozenset[UnitName]) -> str:
     if unit in released:
         return "it is released"
-    if enters(changes, unit):
+    if leaves(changes, unit):
+        return "it is confined no longer and not released: it will refuse to start"
+    if any(restarts(change) == unit for change in changes):
         return "it may not run while its confinement changes"
-    return "it is confined no longer and not released: it will refuse to start"
+    return "it runs outside of its tunnel"
 
 
 def tunnel_of(change: Change) -> TunnelName | None:
@@ -152,19 +179,21 @@ def stop_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Ste
     ]
 
 
-def start_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Step]:
+def start_tunnels(changes: Sequence[Change], machine: Running) -> list[Step]:
     """Start new tunnels; bring changes into running ones, by a restart if their units changed."""
     steps: list[Step] = []
-    for change in changes:
-        name = tunnel_of(change)
-        if name is None or change.after is None:
-            continue
+    changed = {
+        name: change
+        for change in changes
+        if (name := tunnel_of(change)) and change.after is not None
+    }
+    for name in sorted(changed.keys() | machine.not_in_force):
         tunnel = units_of(name)[0]
         own_dropins = {f"{tunnel}.d", f"wgconfine-wireguard@{name}.service.d"}
-        if change.kind is ChangeKind.CREATE and tunnel not in running:
-            steps.append(UnitStep(action=Action.START, units=(tunnel,)))
-        elif tunnel not in running:
-            continue  # its owner stopped it, and starts it again with the new settings
+        if tunnel not in machine.units:
+            # One that its owner stopped starts again with the new settings when he says so.
+            if name in changed and changed[name].kind is ChangeKind.CREATE:
+                steps.append(UnitStep(action=Action.START, units=(tunnel,)))
         elif any(each.path.parent.name in own_dropins for each in changes):
             steps.append(UnitStep(action=Action.RESTART, units=(tunnel,), why="its units changed"))
         else:

@@ -50,6 +50,8 @@ def record_file(settings: Settings, backend: Backend) -> File:
             for peer in source.peers
             if peer.preshared_key_file is not None
         }
+    # The runtime leaves this where `apply` sees it: what is in force, and not merely on the disk.
+    values["digest"] = hashlib.sha256(json.dumps(values).encode()).hexdigest()
     return File(path=record_path(settings.name), text=json.dumps(values, indent=2) + "\n")
 
 

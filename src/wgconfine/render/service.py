@@ -28,8 +28,9 @@ CLOSING = "zz-wgconfine-closed.conf"
 
 # It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$`
 # is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
+# `-p`: with root's rights a shell takes no functions out of the environment (bash(1)).
 GUARD = (
-    '+/bin/sh -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
+    '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
     " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
     " || {{ echo 'wgconfine: this is not the namespace of tunnel {name}: refused' >&2;"
     ' kill -USR1 $$$$; }}"'
@@ -52,8 +53,11 @@ AssertPathExists=/run/wgconfine/run/%N
 [Service]
 PrivateNetwork=no
 NetworkNamespacePath=/run/netns/{name}
-# The guard: before every other command of the unit, and none of them runs unless it passes.
+# The guard: before every other command of the unit, and none of them runs unless it passes. It has
+# root's rights, and nobody who may write an EnvironmentFile= of the unit shall use them.
+UnsetEnvironment={loader}
 {commands}\
+{kept}\
 # A /run of its own, without the host's resolver, buses and name service daemons.
 BindPaths=/run/wgconfine/run/%N:/run
 TemporaryFileSystem=/run/systemd/system:ro
@@ -63,12 +67,24 @@ BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/nsswitch.conf:/etc/nsswitch.conf
 BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/resolv.conf:/etc/resolv.conf
 # Families that take no notice of network namespaces, or reach below them.
 RestrictAddressFamilies=~{families}
+# That list knows the native system calls alone; lists merge, hence the reset.
+SystemCallArchitectures=
+SystemCallArchitectures=native
 Slice={slice}
 """
 
 # What systemd runs apart from a start, and joins the namespace anew for. ExecStopPost= most of all:
 # it runs after a start that the guard refused, and the first command that fails ends its list.
 GUARDED = ("ExecCondition", "ExecReload", "ExecStop", "ExecStopPost")
+
+KEPT = (*GUARDED, "SuccessExitStatus", "PIDFile")
+"""The unit's own lines that the drop-in resets and repeats, or rewrites."""
+
+LOADER_VARIABLES = (
+    *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE"),
+    *("LD_PROFILE_OUTPUT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV"),
+)
+"""What would run somebody's code in the guard, as root, from a service's EnvironmentFile=."""
 
 FAMILIES = (
     "AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
@@ -80,9 +96,12 @@ CLOSED = """\
 # until somebody says so. To release it: wgconfine release {unit}
 # (without wgconfine: remove this file, then systemctl daemon-reload).
 [Service]
+SuccessExitStatus=
+UnsetEnvironment={loader}
+# systemd runs these after a start that was refused, too.
 ExecStopPost=
 ExecCondition=
-ExecCondition=+/bin/sh -c "echo 'wgconfine: %n is not confined and not released. \
+ExecCondition=+/bin/sh -p -c "echo 'wgconfine: %n is not confined and not released. \
 Run wgconfine apply, or wgconfine release %n; \
 without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload' >&2; \
 kill -USR1 $$$$"
@@ -117,23 +136,37 @@ def slice_file(settings: Settings) -> File:
 
 
 def dropin_file(
-    settings: Settings, unit: UnitName, *, digest: str, commands: Mapping[str, tuple[str, ...]]
+    settings: Settings, unit: UnitName, *, digest: str, own: Mapping[str, tuple[str, ...]]
 ) -> File:
     """Give the drop-in that confines `unit`.
 
-    `digest` tells later whether the unit has changed; `commands` are the unit's own lines of each
-    guarded list as they are written there, which the drop-in resets and repeats after its guard.
+    `digest` tells later whether the unit has changed; `own` are the unit's own lines of each key in
+    KEPT, as they are written there.
     """
     text = TEXT.format(
         mark=MARK,
         settings=settings.path,
         digest=digest,
         name=value(settings.name),
-        commands=guarded(GUARD.format(name=value(settings.name)), commands),
+        commands=guarded(GUARD.format(name=value(settings.name)), own),
+        loader=" ".join(LOADER_VARIABLES),
+        kept=kept(own),
         families=FAMILIES,
         slice=value(slice_name(settings.name)),
     )
     return File(path=dropin_path(unit), text=text)
+
+
+def kept(own: Mapping[str, tuple[str, ...]]) -> str:
+    """Give what else must be as it was judged: a package upgrade that calls USR1 a success would
+    disarm the guard. PID 1 looks for PIDFile= in its own /run, where the unit's is a directory.
+    """
+    lines = [f"SuccessExitStatus={each}" for each in ("", *own.get("SuccessExitStatus", ()))]
+    for path in own.get("PIDFile", ())[-1:]:
+        below = path.removeprefix("/var").removeprefix("/run/")
+        if path.removeprefix("/var").startswith("/run/") or not path.startswith("/"):
+            lines.append(f"PIDFile=/run/wgconfine/run/%N/{below}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def guarded(guard: str, commands: Mapping[str, tuple[str, ...]]) -> str:
@@ -148,13 +181,19 @@ def guarded(guard: str, commands: Mapping[str, tuple[str, ...]]) -> str:
 
 def closing_file(unit: UnitName) -> File:
     """Give the file that refuses to start `unit` wherever the drop-in is gone."""
-    text = CLOSED.format(mark=MARK, unit=unit, place=CLOSING_UNITS, file=CLOSING)
+    text = CLOSED.format(
+        mark=MARK,
+        unit=unit,
+        place=CLOSING_UNITS,
+        file=CLOSING,
+        loader=" ".join(LOADER_VARIABLES),
+    )
     return File(path=closing_path(unit), text=text)
 
 
 def dropin_settings() -> dict[str, frozenset[str]]:
     """Give, by section, the keys that the drop-in sets and that no later file may set."""
-    keys: dict[str, set[str]] = {"Service": set(GUARDED)}
+    keys: dict[str, set[str]] = {"Service": set(KEPT)}
     section = ""
     for line in TEXT.splitlines():
         if line.startswith("["):

@@ -68,7 +68,6 @@ ProtectControlGroups=yes
 
 CONFIGURE = """\
 UMask=0022
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=net mnt
 SystemCallFilter=@system-service setns
@@ -94,6 +93,8 @@ ExecStartPost=-{runtime} resume %i
 # A credential would be an old copy, or none, in a reload of this unit: that one loads it anew.
 ExecReload=systemctl start wgconfine-reload@%i.service
 ExecStopPost={runtime} down %i
+# DAC_OVERRIDE and FOWNER: to clear what users of services left in their private /run.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_DAC_OVERRIDE CAP_FOWNER
 """
 
 RELOAD = """\
@@ -107,6 +108,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=oneshot
 ExecStart={runtime} reload %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 """
 
 ENDPOINT = """\
@@ -125,6 +127,7 @@ Type=exec
 Restart=on-failure
 RestartSec=5s
 ExecStart={runtime} endpoint %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 """
 
 WIREGUARD = """\

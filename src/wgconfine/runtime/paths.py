@@ -9,6 +9,10 @@ LINK = "wg0"
 """The tunnel's link inside its namespace, whatever the tunnel is called."""
 
 
+IN_FORCE = "in-force"
+"""The digest of the NAME.json that the running tunnel was configured by."""
+
+
 def named_namespace(name: str) -> str:
     """The name that systemd and iproute2 join the namespace by (ip-netns(8))."""
     return f"/run/netns/{name}"

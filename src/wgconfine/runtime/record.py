@@ -34,6 +34,7 @@ class Record:
 
     def __init__(self, name: str, values: dict[str, Any]) -> None:
         self.name = name
+        self.digest: str = values["digest"]
         self.backend: str = values["backend"]
         self.link: str = values["link"]
         self.config_file: str | None = values["config-file"]

@@ -96,7 +96,7 @@ def remove_below(top: str) -> None:
 
 
 def remove_files(name: str) -> None:
-    for file in ("resolv.conf", "nsswitch.conf", "endpoints"):
+    for file in ("resolv.conf", "nsswitch.conf", "endpoints", paths.IN_FORCE):
         try:
             os.unlink(f"{paths.tunnel_state(name)}/{file}")
         except FileNotFoundError:

@@ -61,6 +61,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
         bring_up(conf, mtu, live)
+    resolver.write_in_place(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}", record.digest)
 
 
 def inspect(record: Record) -> link.Live | None:

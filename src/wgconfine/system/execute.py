@@ -1,6 +1,8 @@
 """Carry steps out, one after the other, each said before it is done."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
@@ -8,6 +10,9 @@ from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
 __all__ = ["execute"]
+
+PATIENCE = 5.0
+HIERARCHY = Path("/sys/fs/cgroup")
 
 
 def execute(
@@ -34,7 +39,7 @@ def execute(
             try:
                 ask(step, systemctl)
             except OperationFailed as failure:
-                if step.action in {Action.STOP, Action.DAEMON_RELOAD}:
+                if step.action in {Action.STOP, Action.ENSURE_STOPPED, Action.DAEMON_RELOAD}:
                     raise
                 failures.append(failure)
     return failures
@@ -67,12 +72,39 @@ def write(
         say(f"[!] closing file not available: {place}")
 
 
+def ensure_stopped(units: Sequence[str], systemctl: Systemctl) -> None:
+    """Stop units and what they leave behind: KillMode=process keeps children of the open run alive.
+
+    Raises OperationFailed where a process can't be killed.
+    """
+    systemctl.stop(units)
+    for unit in units:
+        group = systemctl.show([unit], ["ControlGroup"])[unit]["ControlGroup"]
+        end = time.monotonic() + PATIENCE
+        while group and has_processes(group):
+            if time.monotonic() > end:
+                raise OperationFailed(f"stop {unit}", f"processes are left in {group}")
+            systemctl.kill_all([unit])
+            time.sleep(0.1)
+
+
+def has_processes(group: str) -> bool:
+    """Tell whether a control group, or one below it, holds a process: cgroups(7), all versions."""
+    places = [HIERARCHY / part / group.lstrip("/") for part in ("", "unified", "systemd")]
+    try:
+        return any(file.read_text() for place in places for file in place.rglob("cgroup.procs"))
+    except OSError:
+        return True  # it changed while we looked: look again
+
+
 def ask(step: UnitStep, systemctl: Systemctl) -> None:
     match step.action:
         case Action.DAEMON_RELOAD:
             systemctl.daemon_reload()
         case Action.STOP:
             systemctl.stop(step.units)
+        case Action.ENSURE_STOPPED:
+            ensure_stopped(step.units, systemctl)
         case Action.START:
             systemctl.start(step.units)
         case Action.RESTART:

@@ -51,6 +51,9 @@ class Systemctl(Protocol):
     def stop(self, units: Sequence[str]) -> None:
         """Stop, and wait for it."""
 
+    def kill_all(self, units: Sequence[str]) -> None:
+        """Send SIGKILL to every process of the units' control groups."""
+
     def restart(self, units: Sequence[str]) -> None:
         """Stop and start, or only start, and wait for it."""
 
@@ -90,6 +93,9 @@ class RealSystemctl:
 
     def stop(self, units: Sequence[str]) -> None:
         _job("stop", units)
+
+    def kill_all(self, units: Sequence[str]) -> None:
+        _job("kill", units, "--kill-whom=all", "--signal=KILL")
 
     def restart(self, units: Sequence[str]) -> None:
         _job("restart", units)

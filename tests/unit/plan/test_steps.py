@@ -11,7 +11,7 @@ from wgconfine.model.tree import Tree
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.difference import Change, ChangeKind, compare
-from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, file_steps, live_steps
+from wgconfine.plan.steps import Action, FileStep, Running, Step, UnitStep, file_steps, live_steps
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import closing_path, dropin_path
 
@@ -53,7 +53,8 @@ def tree(
 def steps(
     desired: Tree, installed: Tree, *running: str, released: Sequence[UnitName] = ()
 ) -> list[Step]:
-    return live_steps(compare(desired, installed), frozenset(running), frozenset(released))
+    machine = Running(units=frozenset(running))
+    return live_steps(compare(desired, installed), machine, frozenset(released))
 
 
 def units(found: Sequence[Step], action: Action) -> list[str]:
@@ -80,12 +81,44 @@ def test_without_a_change_there_is_no_step() -> None:
 
 def test_closing_files_are_written_and_read_before_anything_else() -> None:
     """From then on the service starts confined or not at all."""
-    found = steps(tree({"vpn": [A, B]}), {}, A)
+    found = steps(tree({"vpn": [A, B]}), {})
 
     assert [closing_path(A), closing_path(B)] == [
         step.change.path for step in found[:2] if isinstance(step, FileStep)
     ]
     assert found[2] == UnitStep(action=Action.DAEMON_RELOAD)
+
+
+def test_whatever_was_started_meanwhile_stops_once_systemd_knows_the_files() -> None:
+    """Also a service that did not run when we looked: a timer may have started it since."""
+    found = steps(tree({"vpn": [A]}), {})
+    last_reload = max(
+        index
+        for index, step in enumerate(found)
+        if isinstance(step, UnitStep) and step.action is Action.DAEMON_RELOAD
+    )
+    assert place(found, Action.ENSURE_STOPPED, A) > last_reload
+    assert place(found, Action.ENSURE_STOPPED, A) < place(found, Action.START, TUNNEL)
+
+
+def test_a_service_that_runs_outside_is_brought_in_without_a_change_of_files() -> None:
+    """`apply` looks at the machine and not only at its own files."""
+    machine = Running(units=frozenset({A, TUNNEL}), outside=frozenset({A}))
+    found = live_steps([], machine, frozenset())
+    assert [Action.STOP, Action.ENSURE_STOPPED, Action.START] == [
+        step.action for step in found if isinstance(step, UnitStep)
+    ]
+
+
+def test_a_tunnel_that_runs_by_an_older_record_is_reloaded() -> None:
+    """A killed `apply` wrote the record and did not come to the reload: the next one does."""
+    machine = Running(
+        units=frozenset({TUNNEL}), not_in_force=frozenset({TunnelName("vpn")}), stale_units=True
+    )
+    assert [
+        UnitStep(action=Action.DAEMON_RELOAD),
+        UnitStep(action=Action.RELOAD, units=(TUNNEL,)),
+    ] == live_steps([], machine, frozenset())
 
 
 def test_a_running_service_stops_before_its_drop_in_is_written() -> None:
@@ -160,7 +193,7 @@ def test_a_service_that_leaves_unreleased_stops_and_stays_so() -> None:
     found = steps(tree({"vpn": [B]}, unreleased=[A]), tree({"vpn": [A, B]}), A, B, TUNNEL)
 
     asked = [step for step in found if isinstance(step, UnitStep) and A in step.units]
-    assert [Action.STOP] == [step.action for step in asked]
+    assert [Action.STOP, Action.ENSURE_STOPPED] == [step.action for step in asked]
     assert asked[0].why.endswith("it will refuse to start")
     assert place(found, closing_path(A)) == -1
 

@@ -31,9 +31,7 @@ def settings(name: str = "vpn") -> Settings:
 
 
 def dropin(name: str = "vpn", conditions: tuple[str, ...] = ()) -> str:
-    return dropin_file(
-        settings(name), UNIT, digest="d1g", commands={"ExecCondition": conditions}
-    ).text
+    return dropin_file(settings(name), UNIT, digest="d1g", own={"ExecCondition": conditions}).text
 
 
 def values(text: str, key: str) -> list[str]:
@@ -63,14 +61,14 @@ def test_the_guard_comes_first() -> None:
     conditions = values(dropin(conditions=own), "ExecCondition")
 
     assert conditions[0] == ""
-    assert conditions[1].startswith('+/bin/sh -c "[ /proc/self/ns/net -ef /proc/1/root/run/')
+    assert conditions[1].startswith('+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/')
     assert list(own) == conditions[2:]
 
 
 def test_the_guard_compares_with_our_own_record() -> None:
     """Not with /run/netns, where anybody may put another namespace; and never with PID 1's."""
     assert values(dropin("my-lab"), "ExecCondition")[1] == (
-        '+/bin/sh -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/my-lab ]'
+        '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/my-lab ]'
         " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
         " || { echo 'wgconfine: this is not the namespace of tunnel my-lab: refused' >&2;"
         ' kill -USR1 $$$$; }"'
@@ -96,7 +94,7 @@ def test_what_binds_is_also_waited_for() -> None:
 
 def test_the_guard_comes_before_every_list_that_the_unit_has() -> None:
     """ExecStopPost= runs after a refused start: the guard stands first in it."""
-    text = dropin_file(settings(), UNIT, digest="", commands={"ExecStopPost": ("-/bin/a b",)}).text
+    text = dropin_file(settings(), UNIT, digest="", own={"ExecStopPost": ("-/bin/a b",)}).text
 
     reset, guard, own = values(text, "ExecStopPost")
     assert ("", "-/bin/a b") == (reset, own)
@@ -108,8 +106,8 @@ def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
     """`check` refuses a later drop-in by them."""
     found: dict[str, set[str]] = {}
     section = ""
-    every = dict.fromkeys(GUARDED, ("/bin/true",))
-    for line in dropin_file(settings(), UNIT, digest="", commands=every).text.splitlines():
+    every = {**dict.fromkeys(GUARDED, ("/bin/true",)), "PIDFile": ("/run/x.pid",)}
+    for line in dropin_file(settings(), UNIT, digest="", own=every).text.splitlines():
         if line.startswith("["):
             section = line[1:-1]
         elif line and not line.startswith("#"):
@@ -120,8 +118,8 @@ def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
 
 def test_another_digest_changes_a_comment_alone() -> None:
     """So a package upgrade restarts nothing."""
-    one = dropin_file(settings(), UNIT, digest="1", commands={}).text
-    two = dropin_file(settings(), UNIT, digest="2", commands={}).text
+    one = dropin_file(settings(), UNIT, digest="1", own={}).text
+    two = dropin_file(settings(), UNIT, digest="2", own={}).text
 
     assert {"# unit-digest: 1", "# unit-digest: 2"} == set(one.splitlines()) ^ set(two.splitlines())
 
@@ -131,7 +129,9 @@ def test_the_closing_file_always_refuses_and_says_why() -> None:
     reset, line = values(closing_file(UNIT).text, "ExecCondition")
 
     assert reset == ""
-    assert line.startswith("+/bin/sh -c \"echo 'wgconfine: %n is not confined and not released. ")
+    assert line.startswith(
+        "+/bin/sh -p -c \"echo 'wgconfine: %n is not confined and not released. "
+    )
     assert line.endswith(' >&2; kill -USR1 $$$$"')
 
 
@@ -148,16 +148,20 @@ def test_the_closing_file_depends_on_nothing() -> None:
     """A dependency on a unit that was uninstalled is skipped in silence at boot."""
     lines = [line for line in closing_file(UNIT).text.splitlines() if not line.startswith("#")]
 
-    assert {"[Service]", "ExecCondition", "ExecStopPost"} == {
-        line.partition("=")[0] for line in lines
-    }
+    assert {
+        "[Service]",
+        "ExecCondition",
+        "ExecStopPost",
+        "SuccessExitStatus",
+        "UnsetEnvironment",
+    } == {line.partition("=")[0] for line in lines}
 
 
 def test_every_file_has_our_mark_where_it_is_looked_for() -> None:
     """In its first 200 bytes."""
     longest = settings("a" * 31)
     texts = [
-        dropin_file(longest, UNIT, digest="", commands={}).text,
+        dropin_file(longest, UNIT, digest="", own={}).text,
         closing_file(UNIT).text,
         slice_file(longest).text,
     ]

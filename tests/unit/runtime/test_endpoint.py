@@ -105,6 +105,7 @@ def record() -> Record:
     return Record(
         "vpn",
         {
+            "digest": "d1g",
             "backend": "kernel",
             "link": "wgc-00000000",
             "config-file": None,

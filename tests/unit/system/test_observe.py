@@ -41,7 +41,7 @@ class FakeSystemctl:
     def start(self, units: Sequence[str]) -> None:
         raise NotImplementedError(units)
 
-    start_no_block = stop = restart = reload = start
+    kill_all = start_no_block = stop = restart = reload = start
 
 
 @pytest.fixture(autouse=True)
