@@ -7,7 +7,16 @@ from wgconfine.config.escape import escape
 from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
 
-__all__ = ["all_lines", "expand_path", "is_below", "last_line", "list_lines", "problem_at"]
+__all__ = [
+    "all_lines",
+    "expand",
+    "expand_path",
+    "is_below",
+    "is_yes",
+    "last_line",
+    "list_lines",
+    "problem_at",
+]
 
 _SPECIFIER = re.compile("%(.)", re.DOTALL)
 
@@ -46,25 +55,34 @@ def problem_at(facts: UnitFacts, line: Assignment | None, what: str, hint: str =
     return Problem(where=f"{escape(facts.name)}{place}", what=what, hint=hint)
 
 
-def expand_path(facts: UnitFacts, path: str) -> str:
-    """A path as systemd will see it: specifiers of the name and of /run put in, /var/run made /run.
+def is_yes(value: str) -> bool:
+    """Whether systemd takes a value for true: parse_boolean()."""
+    return value.lower() in {"1", "yes", "y", "true", "t", "on"}
 
-    Specifiers that cannot lead below /run stay as they are.
-    """
-    stem = facts.name.rpartition(".")[0]
+
+def expand(name: str, text: str) -> str:
+    """A text of unit `name` with the specifiers of its name and of /run put in, no others."""
+    stem = name.rpartition(".")[0]
     prefix, _, instance = stem.partition("@")
     known = {
         "%": "%",
-        "n": facts.name,
+        "n": name,
         "N": stem,
         "p": prefix,
         "i": instance,
         "j": prefix.rpartition("-")[2],
         "t": "/run",
-        "d": f"/run/credentials/{facts.name}",
+        "d": f"/run/credentials/{name}",
     }
-    expanded = _SPECIFIER.sub(lambda match: known.get(match[1], match[0]), path)
-    normal = "/" + posixpath.normpath("/" + expanded).lstrip("/")
+    return _SPECIFIER.sub(lambda match: known.get(match[1], match[0]), text)
+
+
+def expand_path(facts: UnitFacts, path: str) -> str:
+    """A path as systemd will see it: specifiers of the name and of /run put in, /var/run made /run.
+
+    Specifiers that cannot lead below /run stay as they are.
+    """
+    normal = "/" + posixpath.normpath("/" + expand(facts.name, path)).lstrip("/")
     if is_below(normal, "/var/run"):
         return normal.removeprefix("/var")
     return normal

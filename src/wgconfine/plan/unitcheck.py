@@ -11,12 +11,13 @@ from wgconfine.config.escape import escape, quote
 from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
-from wgconfine.plan.settled import all_lines, last_line, list_lines, problem_at
+from wgconfine.plan.settled import all_lines, expand, is_yes, last_line, list_lines, problem_at
 from wgconfine.plan.unitcommands import COMMAND_RULES
 from wgconfine.plan.unitmounts import MOUNT_RULES
-from wgconfine.render.service import CLOSING, DROPIN, GUARDED
+from wgconfine.plan.unitrights import RIGHT_RULES
+from wgconfine.render.service import CLOSING, DROPIN
 
-__all__ = ["RULES", "Rule", "check_unit", "own_commands"]
+__all__ = ["RULES", "Rule", "check_unit"]
 
 Rule = Callable[[UnitFacts], Iterator[Problem]]
 
@@ -47,11 +48,6 @@ def check_unit(facts: UnitFacts, ours: Mapping[str, frozenset[str]]) -> list[Pro
         return [unusable]
     found = chain.from_iterable(rule(facts) for rule in RULES)
     return sorted(set(chain(found, _read_after_ours(facts, ours))))
-
-
-def own_commands(facts: UnitFacts) -> dict[str, tuple[str, ...]]:
-    """The unit's own values of each guarded list, which our drop-in repeats after the guard."""
-    return {key: facts.values("Service", key) for key in GUARDED}
 
 
 def _unusable(facts: UnitFacts) -> Problem | None:
@@ -114,14 +110,25 @@ def _survives_the_guard(facts: UnitFacts) -> Iterator[Problem]:
 
 
 def _joins_another(facts: UnitFacts) -> Iterator[Problem]:
-    """Evidence 4. Dependencies cannot be reset, so every line counts."""
+    """Evidence 4. Dependencies cannot be reset, so every line counts, and another unit's as well."""
+    named: set[str] = set()
     for line in all_lines(facts, "Unit", "JoinsNamespaceOf"):
+        named.update(expand(facts.name, word) for word in split_words(line.value))
         yield problem_at(
             facts,
             line,
             f"JoinsNamespaceOf={quote(line.value)} wins over the tunnel's namespace",
             "Remove this line; no drop-in can reset it",
         )
+    for other in facts.joined:
+        if other not in named:
+            yield problem_at(
+                facts,
+                None,
+                f"{escape(other)} has JoinsNamespaceOf={escape(facts.name)}, which joins the two in"
+                " both directions and wins over the tunnel's namespace",
+                f"Remove that line from {escape(other)}, then run systemctl daemon-reload",
+            )
 
 
 def _needs_the_bus(facts: UnitFacts) -> Iterator[Problem]:
@@ -142,7 +149,7 @@ def _refuses_hands(facts: UnitFacts) -> Iterator[Problem]:
     """It is stopped before it is confined, and started by name when its tunnel comes back."""
     for key in ("RefuseManualStart", "RefuseManualStop"):
         line = last_line(facts, "Unit", key)
-        if line and line.value.lower() in {"1", "yes", "y", "true", "t", "on"}:
+        if line and is_yes(line.value):
             yield problem_at(
                 facts,
                 line,
@@ -205,4 +212,5 @@ RULES: tuple[Rule, ...] = (
     _starts_early,
     _hides_ours,
     *MOUNT_RULES,
+    *RIGHT_RULES,
 )

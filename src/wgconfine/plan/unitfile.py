@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from wgconfine.model.settings import UnitName
 from wgconfine.model.tree import MARK
 from wgconfine.model.units import Assignment, UnitFacts, UnitText
+from wgconfine.render.service import closing_path, dropin_path
 
 __all__ = [
     "MARK_WITHIN",
@@ -128,17 +129,24 @@ def build_facts(
     names: Iterable[str] = (),
     texts: Sequence[UnitText] = (),
     triggered_by: Iterable[str] = (),
+    joined: Iterable[str] = (),
     user_unit: bool = False,
 ) -> UnitFacts:
-    """The unit out of its files: main one first, drop-ins in systemd's order, ours left out."""
-    foreign = tuple(text for text in texts if not is_ours(text.text))
+    """The unit out of its files: main one first, drop-ins in systemd's order, ours left out.
+
+    Ours are the two drop-ins of this unit at their places: anybody can write our mark elsewhere.
+    """
+    own = {name, *names}
+    places = {dropin_path(name), closing_path(name)}
+    foreign = tuple(text for text in texts if not (text.path in places and is_ours(text.text)))
     return UnitFacts(
         name=name,
         load_state=load_state,
-        names=tuple(sorted({name, *names})),
+        names=tuple(sorted(own)),
         texts=foreign,
         assignments=tuple(a for text in foreign for a in parse_unit(text)),
         triggered_by=tuple(sorted(set(triggered_by))),
+        joined=tuple(sorted(set(joined) - own)),
         user_unit=user_unit,
         digest=_digest(foreign),
     )

@@ -38,6 +38,7 @@ _OURS = (
 # Mounts apply to commands with `+` too: without these the guard cannot run, and setting up an
 # ExecCondition= that fails is a skip that nobody hears of.
 _GUARD_NEEDS = ("/", "/bin", "/lib", "/lib64", "/proc", "/usr", "/usr/bin", "/usr/lib")
+_TOPS = (*_GUARD_NEEDS, "/etc", _RUN)
 _ACCESS = ("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths")
 _UNESCAPED_COLON = re.compile(r"(?<!\\):")
 
@@ -49,6 +50,15 @@ def _access_lists(facts: UnitFacts) -> Iterator[Problem]:
         for line in list_lines(facts, "Service", key):
             for word in split_words(line.value):
                 path = expand_path(facts, word.removeprefix("-").removeprefix("+"))
+                if key == "InaccessiblePaths" and path in _TOPS:
+                    yield problem_at(
+                        facts,
+                        line,
+                        f"{key}={quote(word)} takes away what the guard needs, or the service's"
+                        " own /run",
+                        f"Leave it out in a drop-in, after an empty {key}=",
+                    )
+                    continue
                 if word.startswith("-") or path == _RUN or not is_below(path, _RUN):
                     continue
                 if not any(is_below(path, made) for made in (*_MADE_IN_RUN, *runtime)):
@@ -130,7 +140,7 @@ def _split(word: str) -> tuple[str, str]:
 def _takes_away(destination: str) -> bool:
     """Whether a mount there hides a mount of ours, or what the guard needs to run."""
     return (
-        destination in (*_GUARD_NEEDS, "/etc", _RUN)
+        destination in _TOPS
         or any(is_below(destination, ours) for ours in _OURS)
         or (is_below(destination, _RUN) and any(is_below(ours, destination) for ours in _OURS))
     )
