@@ -34,9 +34,9 @@ class UnitFacts:
     `texts` are the main file first and then the drop-ins in the order in which systemd reads them
     (systemd.unit(5): sorted by file name across all directories). `digest` is the SHA-256 (hex)
     over them: another digest means that the unit changed since it was rendered. `triggered_by` are
-    the sockets, timers and paths that start it; `joined` are units that share a namespace with it by
-    `JoinsNamespaceOf=`, which counts in both directions. `load_state` is systemd's (`loaded`, `not-found`,
-    `masked`, …); `user_unit` says that the name exists only among *user* units.
+    the sockets, timers and paths that start it; `joined` are the units that share its namespace by
+    `JoinsNamespaceOf=`, which counts in both directions. `load_state` is systemd's (`loaded`,
+    `not-found`, `masked`, …); `user_unit` says that the name exists only among *user* units.
     """
 
     name: UnitName

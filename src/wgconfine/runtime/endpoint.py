@@ -10,7 +10,7 @@ from wgconfine.runtime import link, paths
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import Visit
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.record import load
 from wgconfine.runtime.tunnel import Lock
 
 LONGEST_PAUSE = 60.0  # seconds
@@ -47,7 +47,7 @@ def resolve(name: str, public_key: str, host: str, port: int) -> bool:
         warn(f"{host}: no answer that can be an endpoint; trying again")
         return False
     try:
-        set_endpoint(load(name), public_key, usable[0], port)
+        set_endpoint(name, (public_key, host, port), usable[0])
     except Failure as failure:
         warn(f"{host}: {failure}; trying again")
         return False
@@ -63,9 +63,14 @@ def is_usable(address: str) -> bool:
     return bool(raw.strip(b"\0")) and raw != bytes(15) + b"\1" and raw[0] < 0xFE and not mapped  # noqa: PLR2004
 
 
-def set_endpoint(record: Record, public_key: str, address: str, port: int) -> None:
+def set_endpoint(name: str, peer: tuple[str, str, int], address: str) -> None:
+    """Set a peer's endpoint, unless a reload has taken the peer away: wg(8) would make it anew."""
+    public_key, _, port = peer
     text = link.endpoint_text(address, port)
-    with Lock(record.name):
+    with Lock(name):
+        if peer not in read_endpoints(name):
+            return
+        record = load(name)
         mtu = path_mtu(address) if record.mtu is None else None
         with Visit(record.name):
             step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
+from itertools import count
 
 from wgconfine.runtime import paths
-from wgconfine.runtime.failure import step
+from wgconfine.runtime.failure import step, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def resolv_conf(servers: list[str], search: list[str]) -> str:
@@ -67,32 +69,137 @@ def write_files(name: str, servers: list[str], search: list[str]) -> None:
 
 
 def prepare_private_runs(services: Iterable[str]) -> None:
-    """Make the directory that each service sees as /run, with what programs expect there."""
-    for unit in services:
-        directory = paths.private_run(unit)
-        os.makedirs(f"{directory}/user", mode=0o755, exist_ok=True)
-        os.makedirs(f"{directory}/lock", exist_ok=True)
-        os.chmod(f"{directory}/lock", 0o1777)  # noqa: S103 — sticky and for all, as /run/lock is
-        if not os.path.islink(f"{directory}/shm"):
-            os.symlink("/dev/shm", f"{directory}/shm")  # noqa: S108 — what /run/shm is on Debian
+    """Make the directory that each service sees as /run, with what programs expect there.
+
+    One that is there is left alone, since a service can plant anything in it: a new one is made
+    aside, where no service can reach, and then given its name.
+    """
+    os.makedirs(directory_of_all(), exist_ok=True)
+    parent = open_private_runs()
+    try:
+        # Root's alone: a lock directory in there may be written by all.
+        os.fchmod(parent, 0o700)
+        for unit in services:
+            name = os.path.basename(paths.private_run(unit))
+            if exists(name, parent):
+                continue
+            made = f"=={name}"
+            if exists(made, parent):  # we were killed here
+                aside = free_name(name, parent, count())
+                os.rename(made, aside, src_dir_fd=parent, dst_dir_fd=parent)
+            os.mkdir(made, dir_fd=parent)
+            fill_private_run(open_directory(made, parent))
+            os.rename(made, name, src_dir_fd=parent, dst_dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def fill_private_run(directory: int) -> None:
+    try:
+        os.fchmod(directory, 0o755)
+        for name, mode in (("user", 0o755), ("lock", 0o1777)):  # sticky and for all, as /run/lock
+            os.mkdir(name, dir_fd=directory)
+            below = open_directory(name, directory)
+            try:
+                os.fchmod(below, mode)
+            finally:
+                os.close(below)
+        os.symlink("/dev/shm", "shm", dir_fd=directory)  # noqa: S108 — what /run/shm is on Debian
+    finally:
+        os.close(directory)
 
 
 def clear_private_runs(services: Iterable[str]) -> None:
-    """Take away what the last run of each service left there. Never follows a symbolic link."""
+    """Take away what the last run of each service left there. Never fails the tunnel.
+
+    It is moved aside first, under a name that no unit can have, and deleted as far as that goes:
+    names that begin with `=` are leftovers. Never follows a symbolic link.
+    """
+    if not os.path.isdir(directory_of_all()):
+        return
     for unit in services:
-        if os.path.isdir(paths.private_run(unit)):
-            remove_below(paths.private_run(unit))
-
-
-def remove_below(top: str) -> None:
-    for _, directories, files, descriptor in os.fwalk(top, topdown=False):
-        for name in files:
-            os.unlink(name, dir_fd=descriptor)
-        for name in directories:
+        name = os.path.basename(paths.private_run(unit))
+        try:
+            parent = open_private_runs()
             try:
-                os.rmdir(name, dir_fd=descriptor)
-            except NotADirectoryError:
-                os.unlink(name, dir_fd=descriptor)  # a link to a directory
+                if exists(name, parent):
+                    aside = free_name(name, parent, count())
+                    os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
+                remove_leftovers(name, parent)
+            finally:
+                os.close(parent)
+        except OSError as error:
+            warn(f"what the last run of {unit} left in its /run stays: {error}")
+
+
+def remove_leftovers(name: str, parent: int) -> None:
+    """Delete whatever bears a leftover's name of this unit, and raise the first error, at the end.
+
+    A service can nest directories deeper than any recursion goes: each is moved up to `parent`
+    before it is emptied.
+    """
+    numbers = count()
+    failed: dict[str, OSError] = {}
+    while True:
+        left = [each for each in os.listdir(parent) if is_leftover(each, name)]
+        if not set(left) - failed.keys():
+            break
+        for each in left:
+            if each not in failed:
+                try:
+                    remove_leftover(each, name, parent, numbers)
+                except OSError as error:
+                    failed[each] = error
+    if failed:
+        raise next(iter(failed.values()))
+
+
+def remove_leftover(leftover: str, name: str, parent: int, numbers: Iterator[int]) -> None:
+    try:
+        directory = open_directory(leftover, parent)
+    except NotADirectoryError:
+        os.unlink(leftover, dir_fd=parent)
+        return
+    try:
+        for each in os.listdir(directory):
+            if stat.S_ISDIR(os.stat(each, dir_fd=directory, follow_symlinks=False).st_mode):
+                aside = free_name(name, parent, numbers)
+                os.rename(each, aside, src_dir_fd=directory, dst_dir_fd=parent)
+            else:
+                os.unlink(each, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(leftover, dir_fd=parent)
+
+
+def is_leftover(entry: str, name: str) -> bool:
+    return entry.startswith("=") and entry.split("=", 2)[2:] == [name]
+
+
+def free_name(name: str, parent: int, numbers: Iterator[int]) -> str:
+    return next(each for n in numbers if not exists(each := f"={n}={name}", parent))
+
+
+def exists(name: str, parent: int) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def directory_of_all() -> str:
+    return os.path.dirname(paths.private_run(""))
+
+
+def open_private_runs() -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(directory_of_all(), flags)
+
+
+def open_directory(name: str, parent: int) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=parent)
 
 
 def remove_files(name: str) -> None:

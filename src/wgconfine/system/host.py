@@ -1,6 +1,7 @@
 """What this machine can do, and whether the interpreter that units shall run may be trusted."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from wgconfine.model.errors import OperationFailed
 from wgconfine.render.quote import is_safe
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import ENVIRONMENT
-from wgconfine.runtime.trusted import open_trusted
+from wgconfine.runtime.trusted import WRITABLE, judge, open_trusted
 
 __all__ = ["fit_for_units", "kernel_has_wireguard", "trusted_interpreter"]
 
@@ -42,11 +43,22 @@ def trusted_interpreter() -> PurePosixPath:
     for path in (interpreter, os.path.abspath(wgconfine.__file__)):  # noqa: PTH100
         if path.startswith(("/home/", "/root/", "/tmp/", "/run/user/")):  # noqa: S108 — refused
             raise OperationFailed(path, "units can't run what lies there", HINT)
-        try:
-            os.close(open_trusted(path, secret=False))
-        except Failure as failure:
-            raise OperationFailed("the interpreter for units", str(failure), HINT) from failure
+    try:
+        os.close(open_trusted(interpreter, secret=False))
+        judge_package(Path(wgconfine.__file__).absolute().parent)
+    except Failure as failure:
+        raise OperationFailed("the interpreter for units", str(failure), HINT) from failure
     return fit_for_units(PurePosixPath(interpreter))
+
+
+def judge_package(package: Path) -> None:
+    """Raise Failure unless root alone can change each module, and what is compiled of it."""
+    for path in sorted(package.rglob("*")):
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            judge(status, os.fspath(path), WRITABLE)
+        else:
+            os.close(open_trusted(os.fspath(path), secret=False))
 
 
 def kernel_has_wireguard() -> bool:

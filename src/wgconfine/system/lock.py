@@ -24,7 +24,9 @@ def apply_lock(root: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         raise NeedsRoot("This changes the machine: run it as root.")
     directory = Path(STATE) / "lock"
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for each in (directory.parent, directory):
+        each.mkdir(parents=True, exist_ok=True)
+        each.chmod(0o755)  # whatever the umask: services' files are reached through it
     # `=` is in no tunnel's name, each of which has a lock here that the runtime takes.
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(directory / "=apply", flags, 0o600)

@@ -22,6 +22,7 @@ _FACTS = (
     "FragmentPath",
     "DropInPaths",
     "TriggeredBy",
+    "JoinsNamespaceOf",
     "NeedDaemonReload",
 )
 _STATE = (
@@ -48,7 +49,8 @@ def read_facts(
 
     systemd says which files a unit is made of, and the files what is in them: `systemctl show`
     drops quotes. Where systemd says that the files have changed since it read them, they are
-    searched as it will after a reload. Raises OperationFailed.
+    searched as it will after a reload. Of units that would start or join this one, it knows those
+    that are loaded: files are searched for the others. Raises OperationFailed.
     """
     search = UnitSearch(RootedFiles(root))
     shown = systemctl.show(names, _FACTS)
@@ -57,6 +59,7 @@ def read_facts(
 
 def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFacts:
     triggered_by = _words(shown["TriggeredBy"])
+    joined = _words(shown["JoinsNamespaceOf"])
     load_state = shown["LoadState"] or "error"
     if shown["NeedDaemonReload"] == "yes":
         fresh = search.facts(name)
@@ -65,17 +68,20 @@ def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFac
             load_state=fresh.load_state,
             names=fresh.names,
             texts=fresh.texts,
-            triggered_by=triggered_by,
+            triggered_by=(*triggered_by, *fresh.triggered_by),
+            joined=(*joined, *fresh.joined),
             user_unit=fresh.user_unit,
         )
     paths = [*_words(shown["FragmentPath"]), *_words(shown["DropInPaths"])]
+    names = (name, *_words(shown["Names"]))
     there = load_state not in {"not-found", "masked"}
     return build_facts(
         name=UnitName(shown["Id"] or name),
         load_state=load_state,
-        names=(name, *_words(shown["Names"])),
+        names=names,
         texts=tuple(search.read(map(PurePosixPath, paths))) if there else (),
-        triggered_by=triggered_by,
+        triggered_by=(*triggered_by, *search.triggers_of(names)),
+        joined=(*joined, *search.joiners_of(names)),
         user_unit=load_state == "not-found" and search.is_user_unit(name),
     )
 

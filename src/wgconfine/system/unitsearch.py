@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import UnitName
-from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.model.units import Assignment, UnitFacts, UnitText
+from wgconfine.plan.commandline import split_words
+from wgconfine.plan.settled import expand
 from wgconfine.plan.unitfile import (
     SEARCH_PATH,
     build_facts,
@@ -35,6 +37,7 @@ _USER_PATH = tuple(
 )
 _NULL = PurePosixPath("/dev/null")
 _TRIGGERS = {"socket": ("Socket", "Service"), "timer": ("Timer", "Unit"), "path": ("Path", "Unit")}
+_WITH_NAMESPACES = (".service", ".socket", ".mount", ".swap")
 _MOST_ALIASES = 8
 
 
@@ -67,7 +70,8 @@ class UnitSearch:
             load_state=load_state,
             names=names,
             texts=texts,
-            triggered_by=self._triggers_of(frozenset(names)),
+            triggered_by=self.triggers_of(names),
+            joined=self.joiners_of(names),
             user_unit=load_state == "not-found" and self.is_user_unit(name),
         )
 
@@ -90,11 +94,16 @@ class UnitSearch:
                 yield UnitText(path=path, text=text)
 
     @cached_property
+    def _listed(self) -> dict[PurePosixPath, dict[str, None]]:
+        """The names in each directory of the search path, sorted."""
+        return {each: dict.fromkeys(self._files.listed(each)) for each in SEARCH_PATH}
+
+    @cached_property
     def _found(self) -> dict[str, PurePosixPath]:
         """Of each name in the search path the first."""
         found: dict[str, PurePosixPath] = {}
         for directory in SEARCH_PATH:
-            for name in self._files.listed(directory):
+            for name in self._listed[directory]:
                 if not name.endswith((".d", ".wants", ".requires", ".upholds")):
                     found.setdefault(name, directory / name)
         return found
@@ -158,8 +167,13 @@ class UnitSearch:
             for name in names
             for directory in SEARCH_PATH
             for candidate in dropin_names(name)
+            if f"{candidate}.d" in self._listed[directory]
         ]
-        directories += [directory / f"{suffix}.d" for directory in SEARCH_PATH]
+        directories += [
+            directory / f"{suffix}.d"
+            for directory in SEARCH_PATH
+            if f"{suffix}.d" in self._listed[directory]
+        ]
         for directory in directories:
             for name in self._files.listed(directory):
                 if name.endswith(".conf") and not name.startswith("."):
@@ -180,11 +194,13 @@ class UnitSearch:
             for text in self._texts(main, name, names):
                 for line in parse_unit(text):
                     if (line.section, line.key) == (section, key) and line.value:
-                        started = line.value
+                        started = line.value if _is_template(name) else expand(name, line.value)
             triggers.append((name, started))
         return tuple(triggers)
 
-    def _triggers_of(self, names: frozenset[str]) -> Iterator[str]:
+    def triggers_of(self, names: Iterable[str]) -> Iterator[str]:
+        """The sockets, timers and paths that start a unit of these names."""
+        names = frozenset(names)
         for trigger, started in self._triggers:
             if started in names:
                 yield trigger
@@ -192,9 +208,52 @@ class UnitSearch:
                 if template_of(name) == started and _is_template(trigger):
                     yield _instance_of(trigger, name)
 
+    @cached_property
+    def _joins(self) -> tuple[tuple[str, str], ...]:
+        """Each unit that is not masked with each that its JoinsNamespaceOf= names, as written."""
+        instances = {
+            name.removesuffix(".d")
+            for listed in self._listed.values()
+            for name in listed
+            if name.endswith(".d") and template_of(name.removesuffix(".d")) in self._found
+        }
+        return tuple(
+            (name, word)
+            for name in sorted(instances | self._found.keys() - self._links.keys())
+            if name.endswith(_WITH_NAMESPACES)
+            for line in self._lines(name)
+            if (line.section, line.key) == ("Unit", "JoinsNamespaceOf")
+            for word in split_words(line.value)
+        )
+
+    def _lines(self, name: str) -> Iterator[Assignment]:
+        _, names, main = self._fragment(name)
+        for text in self._texts(main, name, names) if main is not None else ():
+            if "JoinsNamespaceOf" in text.text:  # few have it, and all units are looked at
+                yield from parse_unit(text)
+
+    def joiners_of(self, names: Iterable[str]) -> Iterator[str]:
+        """The other units whose JoinsNamespaceOf= names one of these."""
+        names = frozenset(names)
+        for joiner, word in self._joins:
+            for unit in _instances_for(joiner, names):
+                if expand(unit, word) in names - {unit}:
+                    yield unit
+
 
 def _is_template(name: str) -> bool:
     return "@." in name
+
+
+def _instances_for(name: str, others: Iterable[str]) -> Iterator[str]:
+    """A unit; of a template also the instances that can name one of `others` by a specifier."""
+    yield name
+    if _is_template(name):
+        for other in sorted(others):
+            stem = other.rpartition(".")[0]
+            for instance in (stem, stem.partition("@")[2]):
+                if instance:
+                    yield name.replace("@.", f"@{instance}.", 1)
 
 
 def _instance_of(target: str, name: str) -> str:

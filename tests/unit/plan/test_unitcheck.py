@@ -6,8 +6,9 @@ import pytest
 
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import UnitName
+from wgconfine.model.tree import MARK
 from wgconfine.model.units import UnitFacts, UnitText
-from wgconfine.plan.unitcheck import check_unit, own_commands
+from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import dropin_settings
 
@@ -17,14 +18,19 @@ OURS = dropin_settings()
 
 
 def facts(
-    text: str = "", *dropins: tuple[str, str], triggered_by: tuple[str, ...] = ()
+    text: str = "",
+    *dropins: tuple[str, str],
+    triggered_by: tuple[str, ...] = (),
+    joined: tuple[str, ...] = (),
 ) -> UnitFacts:
     texts = [UnitText(path=MAIN, text="[Service]\nExecStart=/usr/bin/x\n" + text)]
     texts += [
         UnitText(path=PurePosixPath(f"/etc/systemd/system/x-y.service.d/{name}"), text=t)
         for name, t in dropins
     ]
-    return build_facts(name=NAME, load_state="loaded", texts=texts, triggered_by=triggered_by)
+    return build_facts(
+        name=NAME, load_state="loaded", texts=texts, triggered_by=triggered_by, joined=joined
+    )
 
 
 def check(text: str) -> list[Problem]:
@@ -72,6 +78,20 @@ def check(text: str) -> list[Problem]:
         ("MountImages=/a.img:/etc/nsswitch.conf", "lie over"),
         ("MountFlags=shared", "mounts for the host"),
         ("OpenFile=/run/x.sock:name", "the host's /run"),
+        ("InaccessiblePaths=/run", "own /run"),
+        ("InaccessiblePaths=-/var/run/", "own /run"),
+        ("InaccessiblePaths=-/proc", "what the guard needs"),
+        ("FileDescriptorStorePreserve=YES", "while it ran in the open"),
+        ("AmbientCapabilities=CAP_KILL cap_net_admin", "CAP_NET_ADMIN, "),
+        ("AmbientCapabilities=21", "CAP_SYS_ADMIN, "),
+        ("AmbientCapabilities=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_KILL", "SYS_PTRACE, "),
+        ("AmbientCapabilities=CAP_BPF\nAmbientCapabilities=~CAP_KILL", "CAP_BPF, "),
+        ("AmbientCapabilities=CAP_SYS_MODULE CAP_BPF", "CAP_SYS_MODULE CAP_BPF, "),
+        ("AmbientCapabilities=~CAP_SYS_ADMIN", "NET_ADMIN CAP_SYS_MODULE CAP_SYS_PTRACE CAP_BPF"),
+        ("AmbientCapabilities=~", "gives it CAP_NET_ADMIN"),
+        ("AmbientCapabilities=CAP_KILL\nAmbientCapabilities=\nAmbientCapabilities=~5", "ADMIN"),
+        ('Environment=A=b "LD_PRELOAD=/x y"', "Environment= sets LD_PRELOAD"),
+        ("PassEnvironment=A LD_LIBRARY_PATH", "PassEnvironment= sets LD_LIBRARY_PATH"),
     ],
 )
 def test_refused(text: str, words: str) -> None:
@@ -108,6 +128,16 @@ def test_refused(text: str, words: str) -> None:
         "[Unit]\nRefuseManualStop=no",
         "[Unit]\nBefore=network.target",
         "[Install]\nJoinsNamespaceOf=a.service",
+        "ReadOnlyPaths=/run\nInaccessiblePaths=/home -/run/dbus",
+        "InaccessiblePaths=/run\nInaccessiblePaths=",
+        "FileDescriptorStorePreserve=restart\nFileDescriptorStoreMax=5",
+        "FileDescriptorStorePreserve=yes\nFileDescriptorStorePreserve=no",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_WHATEVER",
+        "AmbientCapabilities=CAP_NET_ADMIN\nAmbientCapabilities=",
+        "AmbientCapabilities=CAP_KILL CAP_NET_ADMIN\nAmbientCapabilities=~CAP_NET_ADMIN",
+        "CapabilityBoundingSet=~CAP_KILL",
+        "Environment=A=LD_PRELOAD=x LD_X=y",
+        "Environment=LD_PRELOAD=x\nEnvironment=\nPassEnvironment=LANG",
     ],
 )
 def test_accepted(text: str) -> None:
@@ -144,11 +174,27 @@ def test_started_by_a_socket() -> None:
     assert "x-y.socket" in problem.what
 
 
+def test_joined_by_another() -> None:
+    """Systemd takes JoinsNamespaceOf= of another unit for one in both; it is named once."""
+    (problem,) = check_unit(facts(joined=("a.service", NAME)), OURS)
+    assert problem.what.startswith("a.service has JoinsNamespaceOf=x-y.service")
+    own = facts("[Unit]\nJoinsNamespaceOf=%p.socket a.service", joined=("a.service", "x-y.socket"))
+    (problem,) = check_unit(own, OURS)
+    assert f"x-y.service ({MAIN}:4)" == problem.where
+
+
 def test_read_after_ours() -> None:
     """A drop-in that sorts after ours and sets a setting of ours is named."""
     later = ("zz-z.conf", "[Service]\nNice=5\nNetworkNamespacePath=/run/netns/other\n")
     (problem,) = check_unit(facts("", later), OURS)
     assert "x-y.service (/etc/systemd/system/x-y.service.d/zz-z.conf:3)" == problem.where
+
+
+def test_our_mark_hides_nothing() -> None:
+    """A drop-in of somebody's that begins with our mark is judged as any other."""
+    later = ("zzz.conf", f"# {MARK}\n[Service]\nNetworkNamespacePath=\n")
+    (problem,) = check_unit(facts("", later), OURS)
+    assert "x-y.service (/etc/systemd/system/x-y.service.d/zzz.conf:3)" == problem.where
 
 
 def test_read_before_ours() -> None:
@@ -168,9 +214,3 @@ def test_foreign_text_is_escaped() -> None:
     """Control characters of a unit do not reach the message."""
     (problem,) = check("BindPaths=/run/\x1b[31m")
     assert "\x1b" not in str(problem)
-
-
-def test_own_commands() -> None:
-    """The unit's own conditions are those after the last reset, as they are written."""
-    text = 'ExecCondition=/bin/a\nExecCondition=\nExecCondition=-/bin/b "c d"\n'
-    assert ('-/bin/b "c d"',) == own_commands(facts(text))["ExecCondition"]

@@ -16,8 +16,12 @@ from wgconfine.plan.unitfile import (
     sort_dropins,
     template_of,
 )
+from wgconfine.render.service import closing_path, dropin_path
 
 PATH = PurePosixPath("/etc/systemd/system/x.service")
+X = UnitName("x.service")
+THEIRS = UnitText(path=PATH, text="[Service]\nA=1\n")
+OURS = f"# {MARK}\n[Service]\nA=\nA=2\n"
 
 
 def pairs(text: str) -> list[tuple[str, str, int]]:
@@ -90,16 +94,29 @@ def test_continuation_keeps_lines_apart(parts: list[str]) -> None:
 
 
 def test_facts_without_ours() -> None:
-    """Files with our mark are no part of the facts, nor of their digest."""
-    theirs, ours = "[Service]\nA=1\n", f"# {MARK}\n[Service]\nA=\nA=2\n"
-    assert ("1",) == facts(theirs, ours).values("Service", "A")
-    assert facts(theirs).digest == facts(theirs, ours).digest
+    """Our two drop-ins are no part of the facts, nor of their digest."""
+    alone = build_facts(name=X, load_state="loaded", texts=[THEIRS])
+    for path in (dropin_path(X), closing_path(X)):
+        found = build_facts(
+            name=X, load_state="loaded", texts=[THEIRS, UnitText(path=path, text=OURS)]
+        )
+        assert ("1",) == found.values("Service", "A")
+        assert alone == found
 
 
-def test_mark_out_of_place() -> None:
-    """A mark after the first 200 bytes makes no file ours."""
-    text = "#" * 200 + f"\n# {MARK}\n[Service]\nA=1\n"
-    assert ("1",) == facts(text).values("Service", "A")
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (dropin_path(X), "#" * 200 + f"\n{OURS}"),
+        (dropin_path(UnitName("y.service")), OURS),
+        (dropin_path(X).with_name("zzz.conf"), OURS),
+        (PurePosixPath("/run") / closing_path(X).relative_to("/usr/local/lib"), OURS),
+    ],
+)
+def test_not_ours(path: PurePosixPath, text: str) -> None:
+    """A mark after the first 200 bytes, or in a file at another place, makes no file ours."""
+    found = build_facts(name=X, load_state="loaded", texts=[THEIRS, UnitText(path=path, text=text)])
+    assert ("2",) == found.values("Service", "A")
 
 
 def test_digest() -> None:

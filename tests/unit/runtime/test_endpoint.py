@@ -1,6 +1,7 @@
 """Endpoints that are host names: which answers may be used, and which names are looked up."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,26 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
 
     assert not file.exists()
     assert [] == endpoint.read_endpoints("vpn")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_peer_that_a_reload_took_away_is_not_made_anew(
+    state: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """Its name may be answered late: looked at again under the lock, then wg(8) or nothing."""
+    answered = (KEY, "vpn.example.net", 51820)
+    port = 51820 if there else 51821
+    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port}\n", "ascii")
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(endpoint, "load", lambda _: record())
+    monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
+    monkeypatch.setattr(endpoint, "path_mtu", lambda _: None)
+    monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
+
+    endpoint.set_endpoint("vpn", answered, "192.0.2.1")
+
+    expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
+    assert (expected if there else []) == commands
 
 
 def record() -> Record:

@@ -1,5 +1,6 @@
 """The files that confined services see as resolv.conf, nsswitch.conf and /run."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -96,14 +97,70 @@ def test_a_private_run_has_what_programs_expect(state: Path) -> None:
     assert Path("/dev/shm") == (run / "shm").readlink()  # noqa: S108 — what /run/shm is
 
 
-def test_clearing_keeps_the_directory_itself(state: Path) -> None:
-    """A bind mount of it may be in use; what the last run left in it goes."""
+@pytest.mark.usefixtures("state")
+def test_private_runs_are_for_root_alone() -> None:
+    """Other users of the host must not come to the lock directories, which all may write."""
+    before = os.umask(0)
+    try:
+        resolver.prepare_private_runs(["x.service"])
+        parent = Path(paths.private_run("x.service")).parent
+        assert stat.S_IMODE(parent.stat().st_mode) == 0o700
+        parent.chmod(0o755)
+        resolver.prepare_private_runs(["x.service"])
+        assert stat.S_IMODE(parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE((parent / "x").stat().st_mode) == 0o755
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("planted", ["link", "file", "directory", "nothing"])
+def test_what_a_service_planted_is_left_alone(state: Path, planted: str) -> None:
+    """A reload changes no mode in there, follows nothing, and does not fail."""
+    victim = state / "victim"
+    victim.mkdir(mode=0o700)
+    run = state / "run" / "x"
     resolver.prepare_private_runs(["x.service"])
-    (state / "run" / "x" / "user" / "socket").touch()
+    for name in ("lock", "user"):
+        (run / name).rmdir()
+        if planted == "link":
+            (run / name).symlink_to(victim)
+        elif planted == "file":
+            (run / name).touch(mode=0o600)
+        elif planted == "directory":
+            (run / name).mkdir(mode=0o700)
+    (run / "shm").unlink()
+    (run / "shm").mkdir()
+    before = {each.name: each.lstat() for each in run.iterdir()}
 
-    resolver.clear_private_runs(["x.service", "never-prepared.service"])
+    resolver.prepare_private_runs(["x.service"])
 
-    assert [] == list((state / "run" / "x").iterdir())
+    assert before == {each.name: each.lstat() for each in run.iterdir()}
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o700
+    assert [] == list(victim.iterdir())
+
+
+def test_one_half_made_is_made_anew(state: Path) -> None:
+    """Where we were killed; what is left of it goes when the tunnel starts."""
+    (state / "run" / "==x").mkdir(parents=True)
+
+    resolver.prepare_private_runs(["x.service"])
+    assert ["=0=x", "x"] == sorted(each.name for each in (state / "run").iterdir())
+
+    resolver.clear_private_runs(["x.service"])
+    assert [] == list((state / "run").iterdir())
+
+
+def test_clearing_takes_all_of_it(state: Path) -> None:
+    """With leftovers from before, of this unit alone."""
+    unit = r"x@a\x2db"
+    resolver.prepare_private_runs([f"{unit}.service", "x.service"])
+    (state / "run" / unit / "user" / "socket").touch()
+    for name in (f"=0={unit}", "=0=x", f"=7={unit}"):
+        (state / "run" / name / "deep").mkdir(parents=True)
+
+    resolver.clear_private_runs([f"{unit}.service", "never-prepared.service"])
+
+    assert ["=0=x", "x"] == sorted(each.name for each in (state / "run").iterdir())
 
 
 def test_clearing_never_follows_a_link(state: Path) -> None:
@@ -119,7 +176,47 @@ def test_clearing_never_follows_a_link(state: Path) -> None:
     resolver.clear_private_runs(["x.service"])
 
     assert [victim / "file"] == list(victim.iterdir())
-    assert [] == list(run.iterdir())
+    assert [] == list((state / "run").iterdir())
+
+
+def test_clearing_goes_as_deep_as_a_service_can(state: Path) -> None:
+    """Deeper than Python's recursion, a path's length and the number of open files."""
+    run = state / "run" / "x"
+    run.mkdir(parents=True)
+    directory = os.open(run, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+
+    resolver.clear_private_runs(["x.service"])
+
+    assert [] == list((state / "run").iterdir())
+
+
+def test_what_cannot_be_deleted_is_a_warning(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next run starts with an empty /run all the same, and the next clearing tries again."""
+    resolver.prepare_private_runs(["x.service"])
+    (state / "run" / "x" / "user" / "socket").touch()
+
+    def denied(path: str, **_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", denied)
+        resolver.clear_private_runs(["x.service"])
+    resolver.prepare_private_runs(["x.service"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("[!] what the last run of x.service left in its /run stays: ")
+    assert [] == list((state / "run" / "x" / "user").iterdir())
+
+    resolver.clear_private_runs(["x.service"])
+    assert [] == list((state / "run").iterdir())
 
 
 def test_removing_files_twice_is_once(state: Path) -> None:

@@ -43,6 +43,20 @@ def test_what_others_can_change_is_refused(installed: Path, name: str) -> None:
     assert "Install wgconfine where only root can write" in refusal()
 
 
+@pytest.mark.parametrize("name", ["runtime/tunnel.py", "runtime/__pycache__/tunnel.pyc", "runtime"])
+def test_every_file_of_the_package_is_judged(installed: Path, name: str) -> None:
+    """What is compiled too, and the directories, where others could put a module."""
+    path = installed.parent / name
+    (installed.parent / "runtime/__pycache__").mkdir(parents=True)
+    if not path.exists():
+        path.touch()
+    assert PurePosixPath(installed) == host.trusted_interpreter()
+    path.chmod(0o666)
+
+    assert "others than root may write there" in refusal()
+    assert name.rpartition("/")[2] in refusal()
+
+
 @pytest.mark.parametrize("place", ["/home/me", "/root", "/tmp", "/run/user/0"])  # noqa: S108 — refused
 def test_where_units_cannot_look_is_refused(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """ProtectHome= and PrivateTmp= hide it from them."""

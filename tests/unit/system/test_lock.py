@@ -42,6 +42,20 @@ def test_it_is_held_for_the_block_and_free_after_it(state: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_its_directories_are_open_to_all(state: Path) -> None:
+    """Whatever the umask, and also where an earlier one shut them."""
+    before = os.umask(0o077)
+    try:
+        for _ in range(2):
+            with apply_lock(HERE):
+                pass
+            modes = [stat.S_IMODE(each.stat().st_mode) for each in (state, state / "lock")]
+            assert [0o755, 0o755] == modes
+            state.chmod(0o700)
+    finally:
+        os.umask(before)
+
+
 def test_an_error_frees_it(state: Path) -> None:
     """The next `apply` must not wait for ever."""
     with pytest.raises(KeyError), apply_lock(HERE):

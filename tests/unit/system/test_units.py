@@ -86,6 +86,25 @@ def test_changed_on_disk(tmp_path: Path) -> None:
     assert ("2", ("x.socket",)) == (facts.value("Service", "Nice"), facts.triggered_by)
 
 
+@pytest.mark.parametrize("reload", ["no", "yes"])
+def test_not_loaded_but_on_disk(tmp_path: Path, reload: str) -> None:
+    """Systemd does not name a socket that it has not loaded, nor a unit that joins: files do."""
+    put(tmp_path, "etc/systemd/system/x.service", "[Service]\nNice=1\n")
+    put(tmp_path, "lib/systemd/system/x.socket", "[Socket]\nListenStream=80\n")
+    put(tmp_path, "lib/systemd/system/b.service", "[Unit]\nJoinsNamespaceOf=x.service\n")
+    facts = read(
+        tmp_path,
+        Id="x.service",
+        LoadState="loaded",
+        FragmentPath="/etc/systemd/system/x.service",
+        TriggeredBy="x.timer",
+        JoinsNamespaceOf="a.service x.service",
+        NeedDaemonReload=reload,
+    )
+    assert ("x.socket", "x.timer") == facts.triggered_by
+    assert ("a.service", "b.service") == facts.joined
+
+
 def test_masked(tmp_path: Path) -> None:
     """A masked unit has no texts."""
     facts = read(tmp_path, Id="x.service", LoadState="masked", FragmentPath="/dev/null")

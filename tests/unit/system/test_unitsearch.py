@@ -181,6 +181,38 @@ def test_socket_template(tmp_path: Path) -> None:
     assert ("x@a.socket",) == find(tmp_path, "x@a.service").triggered_by
 
 
+def test_socket_by_specifier(tmp_path: Path) -> None:
+    """What a socket starts may be written with a specifier of its name."""
+    put(tmp_path, f"{LIB}/x.service")
+    put(tmp_path, f"{LIB}/x-y@x.socket", "[Socket]\nService=%i.service\n")
+    assert ("x-y@x.socket",) == find(tmp_path, "x.service").triggered_by
+
+
+def test_joiners(tmp_path: Path) -> None:
+    """Units that name one in JoinsNamespaceOf= are found, in drop-ins too; masked ones are not."""
+    put(tmp_path, f"{LIB}/x.service", "[Unit]\nJoinsNamespaceOf=x.service own.service\n")
+    put(tmp_path, f"{LIB}/a.service", "[Unit]\nJoinsNamespaceOf=z.service x.service\n")
+    put(tmp_path, f"{LIB}/b.service")
+    put(tmp_path, f"{ETC}/b.service.d/j.conf", "[Unit]\nJoinsNamespaceOf=alias.service\n")
+    put(tmp_path, f"{LIB}/c@.service")
+    put(tmp_path, f"{ETC}/c@i.service.d/j.conf", "[Unit]\nJoinsNamespaceOf=x.service\n")
+    put(tmp_path, f"{LIB}/d@.service", "[Unit]\nJoinsNamespaceOf=%i.service\n")
+    put(tmp_path, f"{LIB}/e.service", "[Unit]\nJoinsNamespaceOf=x.service\n")
+    link(tmp_path, f"{ETC}/e.service", "/dev/null")
+    put(tmp_path, f"{LIB}/f.service", "[Unit]\nAfter=x.service # JoinsNamespaceOf=x.service\n")
+    link(tmp_path, f"{ETC}/alias.service", f"/{LIB}/x.service")
+    assert ("a.service", "b.service", "c@i.service", "d@alias.service", "d@x.service") == (
+        find(tmp_path, "x.service").joined
+    )
+
+
+def test_joiner_of_an_instance(tmp_path: Path) -> None:
+    """A template that names the same instance of another joins each one."""
+    put(tmp_path, f"{LIB}/x@.service")
+    put(tmp_path, f"{LIB}/y@.service", "[Unit]\nJoinsNamespaceOf=x@%i.service\n")
+    assert ("y@a.service",) == find(tmp_path, "x@a.service").joined
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     """A file that is not UTF-8 is read up to the line that is not."""
     put(tmp_path, f"{LIB}/x.service")
