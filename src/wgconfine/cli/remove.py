@@ -16,7 +16,7 @@ from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.render.record import record_path
 from wgconfine.system.lock import apply_lock
-from wgconfine.system.sources import PLACE, below, fragments_of, load_all, write_settings
+from wgconfine.system.sources import PLACE, fragments_of, inside, load_all, write_settings
 from wgconfine.system.tree import read_installed
 
 __all__ = ["run_remove"]
@@ -93,9 +93,9 @@ def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:
     for path in paths:
         if path.is_relative_to(PLACE):
             with suppress(FileNotFoundError):
-                below(root, path).unlink()
+                inside(root, path).unlink()
                 yield path
     fragments = settings.path.with_suffix(".d")
     with suppress(OSError):  # it is not there, or not empty
-        below(root, fragments).rmdir()
+        inside(root, fragments).rmdir()
         yield fragments

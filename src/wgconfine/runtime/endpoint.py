@@ -13,6 +13,11 @@ from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
 from wgconfine.runtime.tunnel import Lock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Named = tuple[str, str, int, str]
+    """Public key, host name and port of a peer, and `auto` or `fixed` for the link's MTU."""
+
 LONGEST_PAUSE = 60.0  # seconds
 
 
@@ -20,22 +25,23 @@ def resolve_all(name: str) -> None:
     """Set every named endpoint of a tunnel; tries again after 1, 2, 4 … 60 seconds, for ever."""
     pause = 1.0
     # A list: one name without an answer must not keep the others waiting.
-    while not all([resolve(name, *each) for each in read_endpoints(name)]):  # noqa: C419 — see above
+    while not all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def read_endpoints(name: str) -> list[tuple[str, str, int]]:
-    """Give public key, host name and port of each; read anew each time: a reload may change it."""
+def read_endpoints(name: str) -> list[Named]:
+    """Give the endpoints to look up; read anew each time, for a reload may change them."""
     try:
         with open(f"{paths.tunnel_state(name)}/endpoints", encoding="ascii") as file:
-            return [(key, host, int(port)) for key, host, port in map(str.split, file)]
+            return [(key, host, int(port), mtu) for key, host, port, mtu in map(str.split, file)]
     except FileNotFoundError:
         return []
 
 
-def resolve(name: str, public_key: str, host: str, port: int) -> bool:
+def resolve(name: str, peer: Named) -> bool:
     """Look one name up and set the peer's endpoint; False where that must be tried again."""
+    _, host, port, _ = peer
     try:
         # getaddrinfo(3) puts the families that have a route first: RFC 6724.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
@@ -47,7 +53,7 @@ def resolve(name: str, public_key: str, host: str, port: int) -> bool:
         warn(f"{host}: no answer that can be an endpoint; trying again")
         return False
     try:
-        set_endpoint(name, (public_key, host, port), usable[0])
+        set_endpoint(name, peer, usable[0])
     except Failure as failure:
         warn(f"{host}: {failure}; trying again")
         return False
@@ -63,15 +69,15 @@ def is_usable(address: str) -> bool:
     return bool(raw.strip(b"\0")) and raw != bytes(15) + b"\1" and raw[0] < 0xFE and not mapped  # noqa: PLR2004
 
 
-def set_endpoint(name: str, peer: tuple[str, str, int], address: str) -> None:
+def set_endpoint(name: str, peer: Named, address: str) -> None:
     """Set a peer's endpoint, unless a reload has taken the peer away: wg(8) would make it anew."""
-    public_key, _, port = peer
+    public_key, _, port, declared = peer
     text = link.endpoint_text(address, port)
     with Lock(name):
         if peer not in read_endpoints(name):
             return
         record = load(name)
-        mtu = path_mtu(address) if record.mtu is None else None
+        mtu = path_mtu(address) if declared == "auto" else None
         with Visit(record.name):
             step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
             run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)

@@ -129,10 +129,14 @@ def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
 
 
 def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
-    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
+    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service.
+
+    With them whether the MTU is declared (`fixed`) or follows from the way to them (`auto`).
+    """
+    mtu = "auto" if conf.mtu is None else "fixed"
     path = f"{paths.tunnel_state(record.name)}/endpoints"
     named = [
-        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]}\n"
+        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]} {mtu}\n"
         for peer in conf.peers
         if peer.endpoint and not wgquick.parse_ip(peer.endpoint[0])
     ]

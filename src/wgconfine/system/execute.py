@@ -67,7 +67,7 @@ def write(
         unit = change.path.parent.name.removesuffix(".d")
         if unit in opened:
             why = "its closing file can't be written: without the drop-in it would run in the open"
-            hint = f"Nothing was changed. If it may: wgconfine release {unit}"
+            hint = f"It stays confined. If it may run in the open: wgconfine release {unit}"
             raise OperationFailed(unit, why, hint) from place
         say(f"[!] closing file not available: {place}")
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.config.check import check_all
 from wgconfine.config.settings import parse_settings
-from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.errors import OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings
 from wgconfine.runtime.failure import Failure
@@ -17,6 +17,7 @@ __all__ = [
     "PLACE",
     "below",
     "fragments_of",
+    "inside",
     "load_all",
     "load_file",
     "problem_of",
@@ -90,6 +91,14 @@ def read_text(root: Path, path: PurePosixPath) -> str:
         raise ProblemsFound([problem]) from None
 
 
+def inside(root: Path, path: PurePosixPath) -> Path:
+    """Give where `path` lies, to be changed. Raises OperationFailed if links lead out of `root`."""
+    real = below(root, path)
+    if not real.parent.resolve().is_relative_to(root.resolve()):
+        raise OperationFailed(f"change {path}", f"a symbolic link leads out of {root}")
+    return real
+
+
 def problem_of(failure: Failure) -> Problem:
     """Give a failure of the runtime path, `where: what. hint`, as the problem that it is here."""
     where, _, rest = str(failure).partition(": ")
@@ -103,7 +112,7 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
     after = edit(before)
     if after == before:
         return
-    real = below(root, path)
+    real = inside(root, path)
     mode = real.stat().st_mode
     descriptor, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
     try:

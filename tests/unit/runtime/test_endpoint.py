@@ -88,7 +88,7 @@ def test_the_names_are_read_as_they_were_written() -> None:
     )
     tunnel.write_endpoints(record(), conf)
 
-    assert [(KEY, "vpn.example.net", 51820)] == endpoint.read_endpoints("vpn")
+    assert [(KEY, "vpn.example.net", 51820, "auto")] == endpoint.read_endpoints("vpn")
 
 
 def test_without_a_name_there_is_no_file(state: Path) -> None:
@@ -107,9 +107,9 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     state: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
     """Its name may be answered late: looked at again under the lock, then wg(8) or nothing."""
-    answered = (KEY, "vpn.example.net", 51820)
+    answered = (KEY, "vpn.example.net", 51820, "fixed")
     port = 51820 if there else 51821
-    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port}\n", "ascii")
+    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.errors import OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.runtime.failure import Failure
 from wgconfine.system import sources
@@ -139,3 +139,20 @@ def test_an_edit_that_fails_leaves_the_settings(
         sources.write_settings(tmp_path, VPN, lambda text: text + "b = 2\n")
     assert place.read_text() == "a = 1\n"
     assert ["vpn.toml"] == [each.name for each in place.parent.iterdir()]
+
+
+def test_settings_behind_a_link_out_of_the_tree_are_not_written(tmp_path: Path) -> None:
+    """Below `--root` no symbolic link is followed out: that file is another machine's."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "vpn.toml").write_text("enable = true\n", encoding="utf-8")
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/wgconfine").symlink_to(outside)
+
+    with pytest.raises(OperationFailed, match="a symbolic link leads out"):
+        sources.write_settings(
+            root, PurePosixPath("/etc/wgconfine/vpn.toml"), lambda _: "enable = false\n"
+        )
+
+    assert (outside / "vpn.toml").read_text(encoding="utf-8") == "enable = true\n"
