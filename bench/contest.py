@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PYTHON = "/opt/wgconfine/bin/python3"
-RUNTIME = (PYTHON, "-I", "-m", "wgconfine.runtime")
+# As the units have it.
+RUNTIME = (PYTHON, "-I", "-c", "from wgconfine.runtime.__main__ import run; run()")
 QUICK = ("nsenter", "--net=/run/netns/quick")
 
 # Each: its name, what is timed, and what takes it down again.

@@ -163,7 +163,7 @@ Description=%i.service was started and nobody has stopped it
 """
 
 
-RUNTIME = " -I -m wgconfine.runtime"
+RUNTIME = ' -I -c "from wgconfine.runtime.__main__ import run; run()"'
 
 
 def interpreter_of(installed: Tree) -> PurePosixPath | None:

@@ -6,7 +6,7 @@ from wgconfine.model.settings import Backend, Inline, Settings
 from wgconfine.model.tree import MARK, File, Link
 from wgconfine.render.quote import value
 from wgconfine.render.record import host_link
-from wgconfine.render.templates import HEADER, UNITS
+from wgconfine.render.templates import HEADER, RUNTIME, UNITS
 
 __all__ = ["boot_link", "instance_dropins", "unmanaged_link_files"]
 
@@ -31,7 +31,7 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
     if isinstance(source, Inline) and source.private_key_credential is not None:
         # PID 1 loads credentials for each start of a unit, and would do so for its ExecStopPost
         # too: with the source gone the tunnel could not be stopped. So one short unit alone has it.
-        runtime = f"{value(str(python))} -I -m wgconfine.runtime"
+        runtime = f"{value(str(python))}{RUNTIME}"
         service = (
             "ExecStart=\n"
             f"ExecStart={runtime} clear %i\n"

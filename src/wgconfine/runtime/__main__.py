@@ -1,4 +1,4 @@
-"""`python -I -m wgconfine.runtime VERB NAME`, as the units call it."""
+"""`python -I -m wgconfine.runtime VERB NAME`; the units call `run` here."""
 
 from __future__ import annotations
 
@@ -53,5 +53,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """What the units call: the same without `-m`, which imports a tenth of a start's time more."""
     sys.exit(main(sys.argv))
+
+
+if __name__ == "__main__":
+    run()

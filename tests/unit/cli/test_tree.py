@@ -9,6 +9,7 @@ import pytest
 from tests.unit.cli.conftest import SETTINGS, Machine, Run, closing, dropin
 from wgconfine.cli.main import main
 from wgconfine.model.errors import ExitCode
+from wgconfine.render.templates import RUNTIME
 
 A, B = "a.service", "b.service"
 
@@ -364,7 +365,7 @@ def test_a_damaged_record_releases_nothing(
 def interpreter(machine: Machine) -> str:
     unit = machine.read("/etc/systemd/system/wgconfine-netns@.service")
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
-    return line.removeprefix("ExecStart=").removesuffix(" -I -m wgconfine.runtime netns-up %i")
+    return line.removeprefix("ExecStart=").removesuffix(f"{RUNTIME} netns-up %i")
 
 
 @pytest.mark.parametrize(
