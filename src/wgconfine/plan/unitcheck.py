@@ -110,7 +110,7 @@ def _survives_the_guard(facts: UnitFacts) -> Iterator[Problem]:
 
 
 def _joins_another(facts: UnitFacts) -> Iterator[Problem]:
-    """Evidence 4. Dependencies cannot be reset, so every line counts, another unit's too."""
+    """It wins over the path. Dependencies cannot be reset, so every line counts, another unit's too."""
     named: set[str] = set()
     for line in all_lines(facts, "Unit", "JoinsNamespaceOf"):
         named.update(expand(facts.name, word) for word in split_words(line.value))

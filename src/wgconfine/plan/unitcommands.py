@@ -33,7 +33,7 @@ _STARTS_UNITS = frozenset(
 
 
 def _works_elsewhere(facts: UnitFacts) -> Iterator[Problem]:
-    """Evidence 26: confining a client confines nothing."""
+    """Confining a client confines nothing: the work is done by its daemon."""
     for key in _RUNS:
         for line in list_lines(facts, "Service", key):
             for command in commands_of(line.value):
