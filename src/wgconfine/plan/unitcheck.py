@@ -110,7 +110,7 @@ def _survives_the_guard(facts: UnitFacts) -> Iterator[Problem]:
 
 
 def _joins_another(facts: UnitFacts) -> Iterator[Problem]:
-    """It wins over the path. Dependencies cannot be reset, so every line counts, another unit's too."""
+    """It wins over the path, cannot be reset, and another unit's line counts, too."""
     named: set[str] = set()
     for line in all_lines(facts, "Unit", "JoinsNamespaceOf"):
         named.update(expand(facts.name, word) for word in split_words(line.value))
