@@ -14,10 +14,10 @@ from wgconfine.plan.difference import Change, compare
 from wgconfine.plan.steps import Running, Step, file_steps, live_steps
 from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path
 from wgconfine.render.templates import interpreter_of
-from wgconfine.runtime.namespace import identity
-from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
+from wgconfine.runtime.paths import IN_FORCE, tunnel_state
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
+from wgconfine.system.observe import runs_outside
 from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl
 from wgconfine.system.tree import read_installed
@@ -126,7 +126,7 @@ def look(systemctl: Systemctl, tunnels: Iterable[Settings], installed: Tree) -> 
         outside=frozenset(
             unit
             for unit, name in homes.items()
-            if unit in active and runs_outside(name, states[unit].main_pid)
+            if unit in active and (pid := states[unit].main_pid) and runs_outside(name, pid)
         ),
         not_in_force=frozenset(
             name
@@ -154,9 +154,3 @@ def digest_in_force(name: TunnelName) -> str:
         return Path(tunnel_state(name), IN_FORCE).read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-def runs_outside(name: TunnelName, main_pid: int) -> bool:
-    """Tell whether a main process is seen to be in another namespace than the tunnel's."""
-    inside = identity(f"/proc/{main_pid}/ns/net") if main_pid else None
-    return inside is not None and inside != identity(record_of_namespace(name))

@@ -18,7 +18,7 @@ from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.units import unit_states
 
-__all__ = ["observe"]
+__all__ = ["observe", "runs_outside"]
 
 States = Mapping[str, UnitState]
 
@@ -149,16 +149,22 @@ def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
     return {"stopped": "down", "not-found": "not applied"}.get(word, word)
 
 
+def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
+    """Tell whether a process is in another namespace than the tunnel's; None if unseen."""
+    own = identity(f"/proc/{main_pid}/ns/net")
+    return None if own is None else own != identity(record_of_namespace(name))
+
+
 def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
     """Judge one service; a running one by the namespace that its main process is really in."""
     unit, word = UnitName(state.name), judge(state)
     why = ""
     shown: str = word
     if word == "running" and state.main_pid:
-        inside = identity(f"/proc/{state.main_pid}/ns/net")
-        if inside is None:
+        outside = runs_outside(name, state.main_pid)
+        if outside is None:
             why = "its namespace can't be seen: run this as root"
-        elif inside != identity(record_of_namespace(name)):
+        elif outside:
             shown, why = "NOT CONFINED", "its process is in another namespace: systemctl stop it"
         else:
             shown = "confined"
