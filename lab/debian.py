@@ -14,11 +14,13 @@ from lab.cache import cached, digest
 from lab.requirements import require
 
 PACKAGES = (
+    "aria2",
     "bind9-dnsutils",
     "busybox-static",  # for the initrd of virtual machines
     "ca-certificates",
     "curl",
     "dbus",
+    "deluged",
     "iproute2",
     "iputils-ping",
     "kmod",
@@ -29,6 +31,8 @@ PACKAGES = (
     "procps",
     "python3",
     "python3-venv",
+    "qbittorrent-nox",
+    "strace",
     "sudo",
     "systemd",
     "systemd-sysv",
@@ -53,7 +57,7 @@ for package in *.deb; do
 done
 rm -r /tmp/kernel
 depmod "$(ls /usr/lib/modules)"
-systemctl disable nginx.service transmission-daemon.service
+systemctl disable deluged.service nginx.service transmission-daemon.service
 """
 
 
