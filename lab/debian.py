@@ -20,6 +20,7 @@ PACKAGES = (
     "ca-certificates",
     "curl",
     "dbus",
+    "deluge-console",
     "deluged",
     "iproute2",
     "iputils-ping",

@@ -30,10 +30,16 @@ COMMAND_LINE = "quiet console=ttyS0 net.ifnames=0 mitigations=off panic=-1 rando
 
 
 class VirtualMachine(Machine):
-    """Boot `root` with its uplink in `internet`. Its disk outlives a reboot, not close()."""
+    """Boot `root` with its uplink in `internet`. Its disk outlives a reboot, not close().
 
-    def __init__(self, root: Root, internet: Internet) -> None:
+    `kernel_arguments` go to the kernel's command line, such as ipv6.disable=1.
+    """
+
+    def __init__(
+        self, root: Root, internet: Internet, *, kernel_arguments: Sequence[str] = ()
+    ) -> None:
         require("qemu-system-x86_64")
+        self._command_line = " ".join((COMMAND_LINE, *kernel_arguments))
         self._folder = scratch_folder()
         self._internet = internet
         self._image = build_image(root)
@@ -58,7 +64,7 @@ class VirtualMachine(Machine):
             "-accel", fastest_accelerator(self._image), "-cpu", "max",
             "-smp", PROCESSORS, "-m", MEMORY,
             "-kernel", os.fspath(self._image.kernel), "-initrd", os.fspath(self._image.initrd),
-            "-append", COMMAND_LINE,
+            "-append", self._command_line,
             "-drive", f"file={self._folder / 'disk'},format=raw,if=virtio,cache=unsafe",
             "-netdev", f"tap,id=uplink,ifname={self._tap},script=no,downscript=no",
             "-device", "virtio-net-pci,netdev=uplink,romfile=",

@@ -88,10 +88,11 @@ def boot_vm(
     *,
     wheelhouse: Path | None = None,
     extra_packages: Sequence[str] = (),
+    kernel_arguments: Sequence[str] = (),
 ) -> World:
     """A virtual machine of `release`, with its own kernel, in a world of its own."""
     root = installed_root(release, wheelhouse, extra_packages)
-    return World(lambda internet: VirtualMachine(root, internet))
+    return World(lambda internet: VirtualMachine(root, internet, kernel_arguments=kernel_arguments))
 
 
 @atexit.register

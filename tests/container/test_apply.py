@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
+from tests.matrix import first
 from tests.scenario import (
     HOST,
     PROBE,
@@ -22,10 +23,10 @@ from tests.scenario import (
 pytestmark = pytest.mark.container
 
 
-@pytest.fixture
-def world(wheelhouse: Path) -> Iterator[World]:
+@pytest.fixture(params=first("trixie"))
+def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine of its own for each test."""
-    with boot_container("trixie", wheelhouse=wheelhouse) as world:
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
         yield world
 
 

@@ -1,6 +1,5 @@
 """Real services in a real tunnel: what the wire says while they run, and when the tunnel goes."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab import World, assert_confined, boot_container
+from tests import programs
+from tests.matrix import EVERYWHERE
 from tests.scenario import (
     HOST,
     ONESHOT,
@@ -15,6 +16,7 @@ from tests.scenario import (
     TUNNEL,
     WEB,
     confine,
+    refused,
     seen_by_web,
     wgconfine,
     write_service,
@@ -22,17 +24,15 @@ from tests.scenario import (
 
 pytestmark = pytest.mark.container
 
-TORRENT = "transmission-daemon.service"
-TRACKER = "tracker.example.net"
 
-
-@pytest.fixture(scope="module")
-def world(wheelhouse: Path) -> Iterator[World]:
-    """A machine with three confined services: Debian's own unit, a DynamicUser= one, a oneshot."""
-    with boot_container("trixie", wheelhouse=wheelhouse) as world:
+@pytest.fixture(scope="module", params=EVERYWHERE)
+def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
+    """A machine with five confined programs of Debian's, a DynamicUser= service and a oneshot."""
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        programs.set_up(world)
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
-        confine(world, TORRENT, "probe.service", "once.service")
+        confine(world, *programs.HOSTS, "probe.service", "once.service")
         yield world
 
 
@@ -55,46 +55,29 @@ def test_services_are_seen_with_the_tunnels_addresses_and_nothing_leaks(world: W
     """Confined services reach the web by the tunnel alone, over IPv4 and IPv6."""
     machine = world.machine
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
-        machine.systemctl("start", TORRENT, "probe.service", "once.service")
+        machine.systemctl("start", *programs.HOSTS, "probe.service", "once.service")
         machine.wait_for(
             lambda: set(TUNNEL.values()) == seen_by_web(world, "probe.service"),
             "the probe went out",
         )
-        add_torrent(world)
-        machine.wait_for(lambda: bool(announces(world)), "transmission asked its tracker", 60)
+        programs.have_each_ask(world)
         machine.wait_for(lambda: machine.show("once.service", "Result") == "success", "oneshot ran")
         time.sleep(3)
 
     assert_confined(uplink.traffic, tunnel.traffic)
     assert set(TUNNEL.values()) == seen_by_web(world, "probe.service")
     assert set(TUNNEL.values()) == seen_by_web(world, "once.service")
-    assert announces(world) <= set(TUNNEL.values())
-    queries = world.internet.dns_queries()
-    assert {"tunnel"} == {each.resolver for each in queries if each.name == TRACKER}
-
-
-def announces(world: World) -> set[str]:
-    """Give the addresses from which transmission asked its tracker."""
-    return {each.client for each in world.internet.web_requests() if each.host == TRACKER}
-
-
-def add_torrent(world: World) -> None:
-    """Give transmission something to ask a tracker for, by its own interface, inside."""
-    magnet = f"magnet:?xt=urn:btih:{'c0ffee' * 6}c0de&tr=http://{TRACKER}/announce"
-    request = json.dumps({"method": "torrent-add", "arguments": {"filename": magnet}})
-    world.machine.sh(f"""
-        ask() {{ nsenter --net=/run/netns/vpn curl -s -u transmission:transmission "$@" \
-            http://127.0.0.1:9091/transmission/rpc; }}
-        session=$(ask -D - -o /dev/null | tr -d '\\r' | grep -i '^x-transmission-session-id:')
-        ask -H "$session" -d '{request}' | grep -q '"success"'
-    """)
+    for unit in programs.HOSTS:
+        assert f"{unit}: confined" == refused(world, unit)
+        assert programs.clients(world, unit) <= set(TUNNEL.values()), unit
+        assert {"tunnel"} == programs.resolvers(world, unit), unit
 
 
 def test_the_service_keeps_its_own_user(world: World) -> None:
     """Debian's unit runs as debian-transmission, and users can still be looked up inside."""
     machine = world.machine
-    machine.systemctl("start", TORRENT)
-    pid = machine.show(TORRENT, "MainPID")
+    machine.systemctl("start", programs.TRANSMISSION)
+    pid = machine.show(programs.TRANSMISSION, "MainPID")
     assert "debian-transmission" == machine.sh(f"stat -c %U /proc/{pid}")
     inside = ("nsenter", "-t", pid, "-m", "-n", "getent", "passwd", "debian-transmission")
     assert machine.run(*inside).stdout.startswith("debian-transmission:")
@@ -173,24 +156,28 @@ def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
 
 
 def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
-    """Stopping the tunnel stops its services; `status` says that they wait for it."""
+    """Stopping the tunnel stops its services; from systemd 257 on they wait for it.
+
+    252 stops with a service whatever that propagates its stop to, so that nobody wants it any more.
+    """
     machine = world.machine
-    machine.systemctl("start", TORRENT, "probe.service")
+    old = machine.sh("systemctl --version").startswith("systemd 252")
+    machine.systemctl("start", programs.TRANSMISSION, "probe.service")
     with world.capture_uplink() as uplink:
         machine.systemctl("stop", "wgconfine@vpn.service")
         assert not machine.is_active("probe.service")
-        assert not machine.is_active(TORRENT)
+        assert not machine.is_active(programs.TRANSMISSION)
         status = wgconfine(world, "status").stdout
         time.sleep(1)
-    assert "probe.service: waiting" in status
+    assert f"probe.service: {'stopped' if old else 'waiting'}" in status
     assert () == uplink.traffic.foreign()
 
 
 def test_with_a_tunnel_that_cannot_start_services_do_not_run_and_come_back(world: World) -> None:
     """A broken .conf keeps them down; mended, they come back unasked, but not the stopped."""
     machine = world.machine
-    machine.systemctl("start", TORRENT, "probe.service")
-    machine.systemctl("stop", TORRENT)
+    machine.systemctl("start", programs.TRANSMISSION, "probe.service")
+    machine.systemctl("stop", programs.TRANSMISSION)
     good = machine.read("/etc/wireguard/vpn.conf")
     with world.capture_uplink() as uplink:
         machine.write("/etc/wireguard/vpn.conf", "[Interface]\nPrivateKey = rubbish\n", 0o600)
@@ -200,4 +187,4 @@ def test_with_a_tunnel_that_cannot_start_services_do_not_run_and_come_back(world
         machine.write("/etc/wireguard/vpn.conf", good, 0o600)
         machine.wait_for(lambda: machine.is_active("probe.service"), "the probe came back", 30)
     assert () == uplink.traffic.foreign()
-    assert not machine.is_active(TORRENT)
+    assert not machine.is_active(programs.TRANSMISSION)

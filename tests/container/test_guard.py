@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
+from lab.fixtures import BootContainer
+from tests.matrix import EVERYWHERE
 from tests.scenario import confine, refused, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -24,10 +26,10 @@ ExecStopPost=/bin/sh -c 'echo post >> {RAN}'
 RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
 
 
-@pytest.fixture(scope="module")
-def world(wheelhouse: Path) -> Iterator[World]:
+@pytest.fixture(scope="module", params=EVERYWHERE)
+def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one confined witness, stopped."""
-    with boot_container("trixie", wheelhouse=wheelhouse) as world:
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
         confine(world, "witness.service", "lenient.service")
@@ -85,6 +87,20 @@ def test_a_foreign_namespace_under_the_name_is_refused(world: World) -> None:
         world.machine.sh("umount /run/netns/vpn; ip netns del foreign")
 
 
+def test_the_first_ip_netns_add_of_somebody_else_hides_no_name(world: World) -> None:
+    """iproute2 then makes /run/netns a mount: ours lies there already, and stops without a rest."""
+    machine = world.machine
+    machine.sh("ip netns add theirs")
+    try:
+        inode = machine.sh("stat -Lc %i /run/netns/vpn")
+        machine.sh("systemctl stop wgconfine-netns@vpn.service")
+        assert "failed" != machine.show("wgconfine-netns@vpn.service", "ActiveState")
+        assert "theirs" == machine.sh("ls /run/netns")
+        assert f"net:[{inode}]" not in machine.read("/proc/self/mountinfo")
+    finally:
+        machine.sh("ip netns del theirs")
+
+
 def test_a_missing_namespace_file_is_refused(world: World) -> None:
     """Somebody deletes the namespace's name: the unit does not start, and `status` says why."""
     world.machine.run("ip", "netns", "del", "vpn")
@@ -129,14 +145,14 @@ def test_a_record_that_was_taken_away_is_refused(world: World) -> None:
         world.machine.sh("mount --bind /run/netns/vpn /run/wgconfine/netns/vpn")
 
 
+@pytest.mark.parametrize("release", EVERYWHERE)
 @pytest.mark.parametrize("denied", ["one", "both"])
 def test_systemd_that_may_not_join_runs_nothing(
-    wheelhouse: Path, boot_container: object, denied: str
+    wheelhouse: Path, boot_container: BootContainer, release: str, denied: str
 ) -> None:
     """setns(2) gives PID 1 EPERM, so that it would run the unit in the host's namespace, rc 0."""
     prefix = ("/usr/bin/python3", "/usr/lib/lab/deny-setns.py", denied)
-    assert callable(boot_container)
-    world: World = boot_container("trixie", wheelhouse=wheelhouse, init_prefix=prefix)
+    world = boot_container(release, wheelhouse=wheelhouse, init_prefix=prefix)
     write_service(world, "witness.service", WITNESS)
     write_service(
         world,
@@ -177,12 +193,12 @@ def stand_in_for_the_tunnel(world: World) -> None:
     world.machine.run(*RUNTIME, "up", "vpn")
 
 
+@pytest.mark.parametrize("release", EVERYWHERE)
 def test_systemd_without_the_capability_runs_nothing(
-    wheelhouse: Path, boot_container: object
+    wheelhouse: Path, boot_container: BootContainer, release: str
 ) -> None:
     """PID 1 lost CAP_SYS_ADMIN: an unguarded unit runs in the host's, a confined one not."""
-    assert callable(boot_container)
-    world: World = boot_container("trixie", wheelhouse=wheelhouse)
+    world = boot_container(release, wheelhouse=wheelhouse)
     machine = world.machine
     write_service(world, "witness.service", WITNESS)
     write_service(

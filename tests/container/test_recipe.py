@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, assert_confined, boot_container
+from tests.matrix import first
 from tests.scenario import TUNNEL, confine, seen_by_web, wgconfine, write_service
 
 pytestmark = pytest.mark.container
@@ -16,10 +17,10 @@ CURL = (
 )
 
 
-@pytest.fixture(scope="module")
-def world(wheelhouse: Path) -> Iterator[World]:
+@pytest.fixture(scope="module", params=first("trixie"))
+def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a tunnel `vpn` that confines one service of its owner."""
-    with boot_container("trixie", wheelhouse=wheelhouse) as world:
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "crawler.service", f"[Service]\nUser=games\nExecStart={CURL}\n")
         confine(world, "crawler.service")
         yield world

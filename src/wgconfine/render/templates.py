@@ -19,6 +19,7 @@ NETNS = """\
 [Unit]
 Description=Network namespace of WireGuard tunnel %i
 Before=network.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot

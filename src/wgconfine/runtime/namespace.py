@@ -28,10 +28,18 @@ def is_namespace(path: str) -> bool:
     return seen is not None and own is not None and seen[0] == own[0]
 
 
-def is_mounted(path: str) -> bool:
-    """Tell whether something is mounted on `path` (never itself reached through a symlink)."""
+def propagation(path: str) -> str | None:
+    """Give the propagation of the mount on `path`, such as `shared:9`; None where there is none.
+
+    A private one has the empty string: proc_pid_mountinfo(5), "optional fields".
+    """
+    found = None
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return any(line.split(" ", 5)[4] == path for line in file)
+        for line in file:
+            fields = line.split(" ")
+            if fields[4] == path:  # of several on one another the last one counts
+                found = " ".join(fields[6 : fields.index("-")])
+    return found
 
 
 class Visit:

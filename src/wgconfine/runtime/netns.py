@@ -6,7 +6,7 @@ import os
 
 from wgconfine.runtime import firewall, paths, sysctl
 from wgconfine.runtime.failure import Failure, step, warn
-from wgconfine.runtime.namespace import identity, is_mounted
+from wgconfine.runtime.namespace import identity, propagation
 from wgconfine.runtime.process import run
 
 OWN = "/proc/self/ns/net"
@@ -26,6 +26,7 @@ def up(name: str) -> None:
     run("ip", "link", "set", "lo", "up")
     step("nft -f - (the tunnel's table, without a resolver yet)")
     run("nft", "-f", "-", text=firewall.ruleset([]))
+    share_names()
     # Our record first: a name without a record is then somebody else's, whenever we are killed.
     for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
         bind(path)
@@ -47,12 +48,30 @@ def prove_own_namespace() -> None:
 def refuse_foreign(name: str) -> None:
     """Raise Failure where somebody else's namespace bears the name; a leftover of ours goes."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
-    if is_mounted(named) and (not is_mounted(record) or identity(named) != identity(record)):
+    if os.path.ismount(named) and (
+        not os.path.ismount(record) or identity(named) != identity(record)
+    ):
         raise Failure(f"{named}: is a namespace that wgconfine did not make. Remove or rename it.")
     for path in (named, record):
-        while is_mounted(path):
+        while os.path.ismount(path):
             step(f"umount -l {path} (left over)")
             run("umount", "-l", path)
+
+
+def share_names() -> None:
+    """Make /run/netns a mount point of its own, as the first `ip netns add` does.
+
+    Done only then, it would be made over our name: what is mounted below would be out of reach, and
+    with it the namespace kept for ever (seen with iproute2 7.2, which cuts it off from /run).
+    """
+    directory = os.path.dirname(paths.named_namespace(""))
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    now = propagation(directory)
+    if now is None:
+        step(f"mount --rbind {directory} {directory}")
+        run("mount", "--rbind", "--make-private", directory, directory)
+    if not now:
+        run("mount", "--make-shared", directory)
 
 
 def bind(path: str) -> None:
@@ -67,7 +86,7 @@ def down(name: str) -> None:
     """Take the names away; one that somebody else has put there since is left. Raises Failure."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
     report_processes_left(record)
-    if is_mounted(named) and identity(named) != identity(record):
+    if os.path.ismount(named) and identity(named) != identity(record):
         warn(f"{named}: another namespace has taken the name; it is left alone")
     elif os.path.lexists(named):
         unname(named)
@@ -77,7 +96,9 @@ def down(name: str) -> None:
 
 def unname(path: str) -> None:
     step(f"umount -l {path}")
-    while is_mounted(path):  # lazily: PID 1 itself may hold it open for a unit that joins by path
+    while os.path.ismount(
+        path
+    ):  # lazily: PID 1 itself may hold it open for a unit that joins by path
         run("umount", "-l", path)
     os.unlink(path)
 

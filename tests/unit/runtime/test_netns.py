@@ -7,7 +7,7 @@ import pytest
 
 from wgconfine.runtime import netns, paths
 from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.namespace import Visit, identity, is_mounted, is_namespace
+from wgconfine.runtime.namespace import Visit, identity, is_namespace, propagation
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_identity_of_what_is_missing_is_none(tmp_path: Path) -> None:
     assert identity(os.fspath(tmp_path / "missing")) is None
 
 
-def test_only_a_mount_point_is_mounted(tmp_path: Path) -> None:
-    """/proc is one; a directory is not."""
-    assert is_mounted("/proc")
-    assert not is_mounted(os.fspath(tmp_path))
+def test_only_a_mount_point_has_a_propagation(tmp_path: Path) -> None:
+    """/proc has one; a directory has none."""
+    assert propagation("/proc") is not None
+    assert propagation(os.fspath(tmp_path)) is None
 
 
 @pytest.mark.usefixtures("state")
