@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab import World, assert_confined, boot_vm
+from tests import programs
+from tests.matrix import EVERYWHERE
 from tests.scenario import (
     ONESHOT,
     PROBE,
@@ -20,8 +22,6 @@ from tests.scenario import (
 )
 
 pytestmark = pytest.mark.vm
-
-TORRENT = "transmission-daemon.service"
 
 SENDER = """\
 [Service]
@@ -38,13 +38,14 @@ WantedBy=multi-user.target
 """A service that sends datagrams with a word of its own as soon as it runs, enabled at boot."""
 
 
-@pytest.fixture(scope="module")
-def world(wheelhouse: Path) -> Iterator[World]:
-    """A virtual machine with three confined services: Debian's, a DynamicUser= one, a oneshot."""
-    with boot_vm("bookworm", wheelhouse=wheelhouse) as world:
+@pytest.fixture(scope="module", params=EVERYWHERE)
+def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
+    """A virtual machine with five confined programs of Debian's, and services of its owner's."""
+    with boot_vm(request.param, wheelhouse=wheelhouse) as world:
+        programs.set_up(world)
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
-        confine(world, TORRENT, "probe.service", "once.service")
+        confine(world, *programs.HOSTS, "probe.service", "once.service")
         yield world
 
 
@@ -52,17 +53,22 @@ def test_the_kernel_carries_the_tunnel_and_nothing_leaks(world: World) -> None:
     """Confined services reach the web by the tunnel alone, over IPv4 and IPv6."""
     machine = world.machine
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
-        machine.systemctl("start", TORRENT, "probe.service", "once.service")
+        machine.systemctl("start", *programs.HOSTS, "probe.service", "once.service")
         machine.wait_for(
             lambda: set(TUNNEL.values()) == seen_by_web(world, "probe.service"), "it goes out", 60
         )
-        time.sleep(8)
+        programs.have_each_ask(world)
+        time.sleep(3)
 
     assert_confined(uplink.traffic, tunnel.traffic)
     assert set(TUNNEL.values()) == seen_by_web(world, "once.service")
     assert "vpn: up, kernel" in wgconfine(world, "status").stdout
+    for unit in programs.HOSTS:
+        assert f"{unit}: confined" == refused(world, unit)
+        assert programs.clients(world, unit) <= set(TUNNEL.values()), unit
     clients = {each.client for each in world.internet.dns_queries() if each.resolver == "tunnel"}
     assert {TUNNEL["v4"]} == clients
+    machine.systemctl("stop", *programs.HOSTS)
 
 
 def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
@@ -133,7 +139,7 @@ def test_release_is_a_word_over_a_reboot(world: World) -> None:
         assert f"{way}.service: confined" == refused(world, f"{way}.service")
     end_each_confinement(world)
     machine.systemctl("enable", "control.service")
-    machine.systemctl("disable", TORRENT, "probe.service")
+    machine.systemctl("disable", "probe.service")
 
     with world.capture_uplink(beacons="world") as uplink:
         machine.reboot()
