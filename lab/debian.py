@@ -20,7 +20,6 @@ PACKAGES = (
     "ca-certificates",
     "curl",
     "dbus",
-    "deluge-console",
     "deluged",
     "iproute2",
     "iputils-ping",

@@ -8,7 +8,7 @@ import pytest
 
 from lab import World, assert_confined, boot_vm
 from tests import programs
-from tests.matrix import EVERYWHERE
+from tests.matrix import EVERYWHERE, first
 from tests.scenario import (
     ONESHOT,
     PROBE,
@@ -38,7 +38,11 @@ WantedBy=multi-user.target
 """A service that sends datagrams with a word of its own as soon as it runs, enabled at boot."""
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+everywhere = pytest.mark.parametrize("world", EVERYWHERE, indirect=True, scope="module")
+on_one = pytest.mark.parametrize("world", first("bookworm"), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A virtual machine with five confined programs of Debian's, and services of its owner's."""
     with boot_vm(request.param, wheelhouse=wheelhouse) as world:
@@ -49,6 +53,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         yield world
 
 
+@everywhere
 def test_the_kernel_carries_the_tunnel_and_nothing_leaks(world: World) -> None:
     """Confined services reach the web by the tunnel alone, over IPv4 and IPv6."""
     machine = world.machine
@@ -71,6 +76,7 @@ def test_the_kernel_carries_the_tunnel_and_nothing_leaks(world: World) -> None:
     machine.systemctl("stop", *programs.HOSTS)
 
 
+@everywhere
 def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
     """The kernel's UDP socket is in the host's namespace, and there is none inside."""
     machine = world.machine
@@ -80,6 +86,7 @@ def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
     assert "wireguard" in machine.sh("ip -n vpn -d link show wg0")
 
 
+@everywhere
 def test_a_reload_changes_no_process_and_no_port(world: World) -> None:
     """A changed .conf comes in without a restart, a new source port or a packet outside."""
     machine = world.machine
@@ -94,6 +101,7 @@ def test_a_reload_changes_no_process_and_no_port(world: World) -> None:
     assert "mtu 1300" in machine.sh("ip -n vpn link show wg0")
 
 
+@everywhere
 def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     """The link is deleted under a running service: it goes on running and no packet leaves."""
     machine = world.machine
@@ -108,6 +116,7 @@ def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     machine.systemctl("restart", "wgconfine@vpn.service")
 
 
+@everywhere
 def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
     """Stopping the tunnel stops its services, and no packet leaves."""
     machine = world.machine
@@ -122,6 +131,7 @@ def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
 WAYS = ("remove", "disable", "unlist", "delete", "broken", "revert", "uninstall")
 
 
+@on_one
 def test_release_is_a_word_over_a_reboot(world: World) -> None:
     """Whatever ends a confinement but the word for it: after a reboot none runs in the open.
 
