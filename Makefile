@@ -20,7 +20,7 @@ test: venv packages vm-packages ## all tests, every tier: at most 15 minutes
 	$(PYTEST) $(SPREAD) -m "not long" tests/vm tests/lab tests/container tests/netns tests/golden tests/unit
 
 test-long: venv packages vm-packages ## fault tables, soaks, scale: what takes longer
-	$(PYTEST) -m long tests
+	$(PYTEST) $(SPREAD) -m long tests
 
 unit: venv ## pure tests, golden files and linters
 	$(PYTEST) tests/unit tests/golden

@@ -71,6 +71,9 @@ for call in calls:
     assert kind == 1, value
 """
 
+PATIENCE = 300
+"""Seconds; deluged needs most of them where the processor is emulated and busy."""
+
 HASH = "c0ffee" * 6 + "c0de"
 
 
@@ -115,9 +118,9 @@ def order(unit: str) -> str:
 def have_each_ask(world: World) -> None:
     """Give each program its order inside the tunnel, and wait until its host was asked by it."""
     for unit in HOSTS:
-        world.machine.wait_for(partial(takes_order, world, unit), f"{unit} takes an order", 90)
+        world.machine.wait_for(partial(takes_order, world, unit), f"{unit} takes an order", PATIENCE)
     for unit in HOSTS:
-        world.machine.wait_for(partial(has_asked, world, unit), f"{unit} asks its host", 90)
+        world.machine.wait_for(partial(has_asked, world, unit), f"{unit} asks its host", PATIENCE)
 
 
 def takes_order(world: World, unit: str) -> bool:
