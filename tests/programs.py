@@ -118,7 +118,8 @@ def order(unit: str) -> str:
 def have_each_ask(world: World) -> None:
     """Give each program its order inside the tunnel, and wait until its host was asked by it."""
     for unit in HOSTS:
-        world.machine.wait_for(partial(takes_order, world, unit), f"{unit} takes an order", PATIENCE)
+        taken = partial(takes_order, world, unit)
+        world.machine.wait_for(taken, f"{unit} takes an order", PATIENCE)
     for unit in HOSTS:
         world.machine.wait_for(partial(has_asked, world, unit), f"{unit} asks its host", PATIENCE)
 
