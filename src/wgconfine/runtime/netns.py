@@ -26,6 +26,7 @@ def up(name: str) -> None:
     run("ip", "link", "set", "lo", "up")
     step("nft -f - (the tunnel's table, without a resolver yet)")
     run("nft", "-f", "-", text=firewall.ruleset([]))
+    os.makedirs(paths.empty_root(), mode=0o755, exist_ok=True)
     # Our record first: a name without a record is then somebody else's, whenever we are killed.
     for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
         bind(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from wgconfine.config import wgquick
 from wgconfine.runtime import firewall, link, paths, resolver
@@ -11,6 +12,8 @@ from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import Visit, is_namespace
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load, read_conf
+
+PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
 
 class Lock:
@@ -84,6 +87,8 @@ def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool
     is asked in the same run of ip(8); without a network that fails, and what counts is that the
     link is there afterwards.
     """
+    if record.userspace and not there:
+        wait_for_userspace_link(record)
     lines = [] if there else [make_link(record, visit.path)]
     for line in lines:
         step(f"ip {line}")
@@ -98,6 +103,16 @@ def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
     path_mtu = link.mtu_of_routes(output)
     return conf.mtu or (path_mtu - link.HEADERS if path_mtu else link.DEFAULT_MTU)
+
+
+def wait_for_userspace_link(record: Record) -> None:
+    """Wait until wireguard-go has made its link and listens for wg(8). Raises Failure."""
+    end = time.monotonic() + PATIENCE
+    socket = f"/run/wireguard/{record.link}.sock"
+    while not (os.path.exists(f"/sys/class/net/{record.link}") and os.path.exists(socket)):
+        if time.monotonic() > end:
+            raise Failure(f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s.")
+        time.sleep(0.01)
 
 
 def make_link(record: Record, namespace: str) -> str:
