@@ -76,7 +76,15 @@ RestrictNamespaces=net
 # ProtectSystem=strict leaves /run writable where a setting mounts API file systems.
 ReadOnlyPaths=/run
 InaccessiblePaths=-/run/dbus /dev/shm
-NoExecPaths=/run/wgconfine /tmp /var/tmp
+NoExecPaths=/tmp /var/tmp
+"""
+
+LINK = """\
+UMask=0077
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+ReadWritePaths=/run/wgconfine
+ReadOnlyPaths=/run/wgconfine/netns
+NoExecPaths=/run/wgconfine
 """
 
 TUNNEL = """\
@@ -92,7 +100,6 @@ Type=oneshot
 RemainAfterExit=yes
 Restart=on-failure
 RestartSec=5s
-UMask=0077
 ExecStart={runtime} up %i
 ExecStartPost=-{runtime} resume %i
 # A credential would be an old copy, or none, in a reload of this unit: that one loads it anew.
@@ -100,9 +107,6 @@ ExecReload=systemctl start wgconfine-reload@%i.service
 ExecStopPost={runtime} down %i
 # DAC_OVERRIDE and FOWNER: to clear what users of services left in their private /run.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_DAC_OVERRIDE CAP_FOWNER
-RestrictAddressFamilies=AF_UNIX AF_NETLINK
-ReadWritePaths=/run/wgconfine
-ReadOnlyPaths=/run/wgconfine/netns
 """
 
 RELOAD = """\
@@ -117,12 +121,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-UMask=0077
 ExecStart={runtime} reload %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
-RestrictAddressFamilies=AF_UNIX AF_NETLINK
-ReadWritePaths=/run/wgconfine
-ReadOnlyPaths=/run/wgconfine/netns
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
@@ -146,6 +146,7 @@ ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 ReadWritePaths=/run/wgconfine/lock
+NoExecPaths=/run/wgconfine/lock
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
@@ -208,8 +209,8 @@ def templates(*, python: PurePosixPath) -> list[File]:
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
-        "wgconfine@.service": TUNNEL + CONFIGURE + MOUNTS + SANDBOX + install,
-        "wgconfine-reload@.service": RELOAD + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
+        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
