@@ -109,7 +109,7 @@ def wait_for_userspace_link(record: Record) -> None:
     """Wait until wireguard-go has made its link and listens for wg(8). Raises Failure."""
     end = time.monotonic() + PATIENCE
     socket = f"/run/wireguard/{record.link}.sock"
-    while not (os.path.exists(f"/sys/class/net/{record.link}") and os.path.exists(socket)):
+    while not (record.link in link.names_in_this_namespace() and os.path.exists(socket)):
         if time.monotonic() > end:
             raise Failure(f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s.")
         time.sleep(0.01)
