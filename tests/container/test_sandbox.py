@@ -152,6 +152,16 @@ def test_after_a_crash_of_wireguard_go_the_tunnel_is_configured_again(world: Wor
     assert before == machine.show("messy.service", "MainPID")
 
 
+def test_a_stop_right_after_a_crash_does_not_wait(world: World) -> None:
+    """The reload that waits for the new link ends with its tunnel."""
+    machine = world.machine
+    machine.systemctl("kill", "--signal=KILL", "wgconfine-wireguard@cred.service")
+    machine.systemctl("stop", "wgconfine@cred.service", timeout=8)
+    machine.systemctl("start", "wgconfine@cred.service")
+
+    wait_until_carried(world, "cred")
+
+
 def test_a_restart_clears_what_users_of_services_left(world: World) -> None:
     """Sticky and locked directories of another user in the private /run."""
     machine = world.machine

@@ -115,6 +115,8 @@ Description=New settings for WireGuard tunnel %i
 # Not before the first start, when wgconfine-wireguard@ wants this as it does after a crash.
 ConditionPathExists=/run/wgconfine/tunnel/%i/in-force
 Requisite=wgconfine-netns@%i.service
+# A stop must not wait for a link that does not come back.
+PartOf=wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine-wireguard@%i.service
 Wants=wgconfine-endpoint@%i.service
 StartLimitIntervalSec=0
