@@ -17,8 +17,8 @@ from wgconfine.system.sources import problem_of
 
 __all__ = ["Findings", "check_sources"]
 
-# The tunnel's unit has ProtectHome= and PrivateTmp=.
-HIDDEN_PLACES = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
+# The tunnel's unit has PrivateDevices=, ProtectHome= and PrivateTmp=.
+HIDDEN_PLACES = ("/dev/", "/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,9 +93,12 @@ def test_key_files(rooted: Path) -> None:
     assert KEY not in str(problem)
 
 
-@pytest.mark.parametrize("place", ["/home/me", "/root", "/run/user/1", "/tmp", "/var/tmp"])  # noqa: S108 — refused
+@pytest.mark.parametrize(
+    "place",
+    ["/dev/shm", "/home/me", "/root", "/run/user/1", "/tmp", "/var/tmp"],  # noqa: S108 — refused
+)
 def test_places_that_the_unit_does_not_see(place: str) -> None:
-    """ProtectHome= and PrivateTmp=: there or not, it is said now, with the key's own place."""
+    """The unit has its own: there or not, it is said now, with the key's own place."""
     path = Path(place) / "secret"
 
     assert ["/etc/wgconfine/vpn.toml: config"] == [
