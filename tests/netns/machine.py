@@ -46,6 +46,7 @@ LINK = host_link(parse_settings("vpn", [(PurePosixPath("/vpn.toml"), SETTINGS)])
 START = r"""
 set -e
 mount -t proc proc /proc
+mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
 for place in etc usr/sbin; do
     own=/run/lab/$place

@@ -126,6 +126,27 @@ def test_a_foreign_link_in_the_way(closed: Machine) -> None:
     assert "other@wg0" in closed.sh("ip -br link", inside="vpn")
 
 
+def test_a_stop_leaves_a_foreign_link(closed: Machine) -> None:
+    """What a run did not make it does not tear down; without it the tunnel is closed, too."""
+    closed.sh("ip link add wg0 type veth peer name other", inside="vpn")
+
+    assert "wg0: a link of kind veth has taken the name; it stays" in closed.succeed("down")
+    assert "other@wg0" in closed.sh("ip -br link", inside="vpn")
+
+
+@VERBS
+def test_a_foreign_link_under_the_name_that_ours_has_in_the_host(
+    machine: Machine, verb: str
+) -> None:
+    """It is not moved into the tunnel's namespace, and nothing is changed."""
+    machine.configure()
+    machine.succeed("netns-up")
+    machine.sh(f"ip link add {LINK} type veth peer name other")
+
+    assert f"{LINK}: a link of another kind is in the way." in refusal(machine, verb)
+    assert f"other@{LINK}" in machine.sh("ip -br link")
+
+
 def test_no_link_to_move(machine: Machine) -> None:
     """wireguard-go does not run: what ip(8) says of it is said."""
     machine.configure()

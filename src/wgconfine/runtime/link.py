@@ -97,6 +97,19 @@ def inspect() -> Live:
     return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
 
 
+def kind_of_link() -> str:
+    """Give the kind of whatever link bears the name; empty for a physical one. Raises Failure."""
+    import json  # noqa: PLC0415 — a stop needs it, an ordinary start does not
+
+    found = json.loads(run("ip", "-j", "-d", "link", "show", "dev", paths.LINK))[0]
+    return str(found.get("linkinfo", {}).get("info_kind", ""))
+
+
+def is_tun(name: str) -> bool:
+    """Tell whether a link of the host is a tun device, as wireguard-go makes them."""
+    return os.path.exists(f"/sys/class/net/{name}/tun_flags")
+
+
 def full_prefix(destination: str, everything: str) -> str:
     """Write a route's destination with its prefix length, which ip(8) leaves out of two kinds."""
     if destination == "default":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from wgconfine.runtime import firewall, paths, sysctl
 from wgconfine.runtime.failure import Failure, step, warn
-from wgconfine.runtime.namespace import identity, is_mounted
+from wgconfine.runtime.lock import Lock
+from wgconfine.runtime.namespace import identity, is_mounted, is_namespace
 from wgconfine.runtime.process import run
 
 OWN = "/proc/self/ns/net"
@@ -20,15 +22,16 @@ def up(name: str) -> None:
     EPERM: so the namespace is proven first. It bears its name only when its firewall is in.
     """
     prove_own_namespace()
-    refuse_foreign(name)
-    sysctl.apply()
-    step("ip link set lo up")
-    run("ip", "link", "set", "lo", "up")
-    step("nft -f - (the tunnel's table, without a resolver yet)")
-    run("nft", "-f", "-", text=firewall.ruleset([]))
-    # Our record first: a name without a record is then somebody else's, whenever we are killed.
-    for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
-        bind(path)
+    with Lock(name):
+        refuse_foreign(name)
+        sysctl.apply()
+        step("ip link set lo up")
+        run("ip", "link", "set", "lo", "up")
+        step("nft -f - (the tunnel's table, without a resolver yet)")
+        run("nft", "-f", "-", text=firewall.ruleset([]))
+        # Our record first: a name without a record is then somebody else's, whenever we are killed.
+        for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
+            bind(path)
 
 
 def prove_own_namespace() -> None:
@@ -45,14 +48,33 @@ def prove_own_namespace() -> None:
 
 
 def refuse_foreign(name: str) -> None:
-    """Raise Failure where somebody else's namespace bears the name; a leftover of ours goes."""
-    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
-    if is_mounted(named) and (not is_mounted(record) or identity(named) != identity(record)):
-        raise Failure(f"{named}: is a namespace that wgconfine did not make. Remove or rename it.")
-    for path in (named, record):
+    """Raise Failure where something else bears the tunnel's name; a leftover of ours goes."""
+    if found := obstacle(name):
+        raise Failure(f"{found[0]}: {found[1]}. Remove or rename it.")
+    for path in (paths.named_namespace(name), paths.record_of_namespace(name)):
         while is_mounted(path):
             step(f"umount -l {path} (left over)")
             run("umount", "-l", path)
+
+
+def obstacle(name: str) -> tuple[str, str] | None:
+    """Give the path and the kind of what somebody else has put where a namespace is to be named."""
+    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
+    for path in (record, named):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if not is_namespace(path) and (not stat.S_ISREG(status.st_mode) or status.st_size):
+            return path, f"{kind_of(status.st_mode)} is in the way, which wgconfine did not make"
+    if is_mounted(named) and (not is_mounted(record) or identity(named) != identity(record)):
+        return named, "is a namespace that wgconfine did not make"
+    return None
+
+
+def kind_of(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link", stat.S_IFREG: "a file"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
 def bind(path: str) -> None:
@@ -66,20 +88,28 @@ def bind(path: str) -> None:
 def down(name: str) -> None:
     """Take the names away; one that somebody else has put there since is left. Raises Failure."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
-    report_processes_left(record)
-    if is_mounted(named) and identity(named) != identity(record):
-        warn(f"{named}: another namespace has taken the name; it is left alone")
-    elif os.path.lexists(named):
-        unname(named)
-    if os.path.lexists(record):
+    with Lock(name):
+        report_processes_left(record)
+        if is_mounted(named) and identity(named) != identity(record):
+            warn(f"{named}: another namespace has taken the name; it is left alone")
+        else:
+            unname(named)
         unname(record)
 
 
 def unname(path: str) -> None:
-    step(f"umount -l {path}")
+    """Unmount and remove a name of ours; what is no file is somebody else's, and is left alone."""
     while is_mounted(path):  # lazily: PID 1 itself may hold it open for a unit that joins by path
+        step(f"umount -l {path}")
         run("umount", "-l", path)
-    os.unlink(path)
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
+        os.unlink(path)
+    else:
+        warn(f"{path}: {kind_of(status.st_mode)} has taken the name; it is left alone")
 
 
 def report_processes_left(record: str) -> None:

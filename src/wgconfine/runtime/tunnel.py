@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from wgconfine.config import wgquick
 from wgconfine.runtime import firewall, link, paths, resolver
 from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load, read_conf
-
-
-class Lock:
-    """Hold the tunnel's lock: `up`, `reload`, `down` and the endpoint's update take turns."""
-
-    def __init__(self, name: str) -> None:
-        os.makedirs(os.path.dirname(paths.lock(name)), mode=0o755, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.descriptor = os.open(paths.lock(name), flags, 0o600)
-
-    def __enter__(self) -> None:
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
 
 
 def up(name: str) -> None:
@@ -48,6 +33,10 @@ def reload(name: str) -> None:
 def configure(record: Record, conf: wgquick.Conf) -> None:
     """Converge: firewall and link, then keys and peers, then addresses and routes."""
     visit = Visit(record.name)
+    with visit:
+        live = inspect(record)
+    if live is None and record.userspace:
+        refuse_foreign_link(record.link)
     resolver.write_files(record.name, conf.dns, conf.search)
     resolver.prepare_private_runs(record.services)
     write_endpoints(record, conf)
@@ -55,7 +44,6 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     with visit:
         step(f"nft -f - (resolvers: {', '.join(conf.dns) or 'none'})")
         rules = Running("nft", "-f", "-", text=firewall.ruleset(conf.dns))
-        live = inspect(record)
     mtu = ensure_link(record, conf, visit, there=live is not None)
     rules.succeed()
     with visit:
@@ -75,6 +63,14 @@ def inspect(record: Record) -> link.Live | None:
             f"of tunnel {record.name}. Delete it: ip -n {record.name} link del {paths.LINK}"
         )
     return live
+
+
+def refuse_foreign_link(name: str) -> None:
+    """Raise Failure where the link that wireguard-go should have made is of another kind."""
+    if name in link.names_in_this_namespace() and not link.is_tun(name):
+        raise Failure(
+            f"{name}: a link of another kind is in the way. Delete or rename it: ip link del {name}"
+        )
 
 
 def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
@@ -154,7 +150,16 @@ def down(name: str) -> None:
             return
         with Visit(name):
             if paths.LINK in link.names_in_this_namespace():
-                step(f"ip link del {paths.LINK}")
-                run("ip", "link", "del", paths.LINK)
+                remove_link()
             step("nft -f - (no resolver)")
             run("nft", "-f", "-", text=firewall.ruleset([]))
+
+
+def remove_link() -> None:
+    """Delete the link; one of a kind that we never make is somebody else's, and is left alone."""
+    kind = link.kind_of_link()
+    if kind not in {"wireguard", "tun"}:
+        warn(f"{paths.LINK}: a link of kind {kind or 'unknown'} has taken the name; it stays")
+        return
+    step(f"ip link del {paths.LINK}")
+    run("ip", "link", "del", paths.LINK)
