@@ -14,9 +14,12 @@ from wgconfine.config.unitnames import parse_service
 from wgconfine.config.values import WrongValueError
 from wgconfine.model.errors import ExitCode, OperationFailed, Refused
 from wgconfine.model.settings import Settings, UnitName
+from wgconfine.plan.unfinished import RELEASE
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import fragments_of, load_all, write_settings
 from wgconfine.system.tree import read_installed
+from wgconfine.system.unfinished import keep_unfinished, read_unfinished
+from wgconfine.system.unitsearch import find_facts
 
 __all__ = ["confirm_release", "remove_from_settings", "run_release", "without"]
 
@@ -26,24 +29,38 @@ def run_release(
 ) -> ExitCode:
     """Stop each service, take it out of `services` and of confinement, start it again if it ran.
 
-    Raises Refused without a terminal and `--yes` and for what is no service's name, and
-    OperationFailed for a service that was never confined.
+    The same again finishes what was cut off. Raises Refused without a terminal and `--yes` and for
+    what is no service's name, and OperationFailed for what is no service at all.
     """
     units = parse_units(names)
-    with apply_lock(root):
+    with apply_lock(root, complain):
         tunnels = load_all(root)
-        known = closed_services(read_installed(root, PATTERNS))
+        earlier = read_unfinished(root)
+        known = closed_services(read_installed(root, PATTERNS)) | earlier.services()
         known |= {unit for settings in tunnels for unit in settings.services}
-        strangers = sorted(units - known)
-        if strangers:
-            what = "wgconfine has not confined it, so there is nothing to release"
-            raise OperationFailed(", ".join(strangers), what)
+        strangers = refuse_unknown(root, units - known)
+        for unit in strangers:
+            print(f"Nothing to do: {unit} is not confined.")
+        units -= {*strangers}
+        if not units:
+            return ExitCode.OK
         confirm_release(units, yes=yes)
         # What is wrong elsewhere is found before the settings change.
-        edits = [without(each, units) for each in tunnels]
-        survey(root, python=python, released=units, edits=edits)
+        words = dict.fromkeys(units, RELEASE)
+        look = partial(survey, root, python=python, released=words, earlier=earlier)
+        keep_unfinished(root, look(edits=[without(each, units) for each in tunnels]).unfinished)
         remove_from_settings(root, tunnels, units)
-        return carry_out(survey(root, python=python, released=units), root, yes=True)
+        return carry_out(look(), root, yes=True)
+
+
+def refuse_unknown(root: Path, units: Collection[UnitName]) -> list[UnitName]:
+    """Give services that run in the open anyway. Raises OperationFailed for a name of none."""
+    facts = find_facts(root, sorted(units))
+    unknown = sorted(unit for unit in units if facts[unit].load_state == "not-found")
+    if unknown:
+        what = "there is no such service, and wgconfine has not confined it"
+        raise OperationFailed(", ".join(unknown), what)
+    return sorted(units)
 
 
 def parse_units(names: Iterable[str]) -> set[UnitName]:

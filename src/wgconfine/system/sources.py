@@ -1,7 +1,6 @@
 """The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,8 +11,10 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.trusted import read_trusted
+from wgconfine.system.replacing import replace_file
 
 __all__ = [
+    "PATTERNS",
     "PLACE",
     "below",
     "fragments_of",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 PLACE = PurePosixPath("/etc/wgconfine")
+
+PATTERNS = (f"{PLACE}/*.toml", f"{PLACE}/*.d/*.toml")
+"""Every place where settings lie."""
 
 
 def read_all(root: Path) -> tuple[list[Settings], list[Problem]]:
@@ -113,15 +117,8 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
     if after == before:
         return
     real = inside(root, path)
-    mode = real.stat().st_mode
-    descriptor, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+    directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
-            os.fchmod(file.fileno(), mode & 0o777)
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(real)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        replace_file(directory, real.name, after.encode(), real.stat().st_mode & 0o777)
+    finally:
+        os.close(directory)
