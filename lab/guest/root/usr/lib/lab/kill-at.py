@@ -18,6 +18,7 @@ import signal
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # What changes the machine, or asks somebody else to. Names and numbers are from asm/unistd_64.h
@@ -163,12 +164,15 @@ class Run:
     def kill(self) -> None:
         """Kill all of it. A call that was about to begin is not begun: ptrace(2), syscall-entry."""
         for pid in self._alive:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        for _ in stops():
-            pass
+            kill(pid)
+        for pid, status in stops():
+            if os.WIFSTOPPED(status):  # one that was born at the last moment
+                kill(pid)
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def main() -> int:
