@@ -28,7 +28,8 @@ def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
         lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
         if peer.preshared_key:
             lines.append(f"PresharedKey = {peer.preshared_key}")
-        lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
+        if peer.allowed_ips:  # wg(8) takes no empty list
+            lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
         if peer.endpoint and wgquick.parse_ip(peer.endpoint[0]):
             lines.append(f"Endpoint = {endpoint_text(*peer.endpoint)}")
         lines.append(f"PersistentKeepalive = {peer.persistent_keepalive or 0}")

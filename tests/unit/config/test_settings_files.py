@@ -327,6 +327,14 @@ def test_wrong_addresses(lines: str, problem: str) -> None:
         ('endpoint = "vpn"', "endpoint: 'vpn' has no port"),
         ('endpoint = "[::1]"', "endpoint: '[::1]' is not of the form [IPV6]:PORT"),
         ("endpoint = 51820", "endpoint: 51820 is not of the form 'HOST:PORT'"),
+        (
+            'endpoint = "2001:db8::1:51820"',
+            "endpoint: '2001:db8::1:51820' must have an IPv6 address, and only that, in brackets",
+        ),
+        (
+            'endpoint = "[192.0.2.1]:51820"',
+            "endpoint: '[192.0.2.1]:51820' must have an IPv6 address, and only that, in brackets",
+        ),
         ('allowed-ips = ["10.0.0.0/33"]', "allowed-ips[0]: '10.0.0.0/33' is not an IP network"),
         ('allowed-ips = "::/0"', "allowed-ips: '::/0' is not a list"),
         ("allowed-ips = [0]", "allowed-ips[0]: 0 is not an IP network"),
