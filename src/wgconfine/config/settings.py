@@ -50,18 +50,23 @@ def parse_tunnel_name(text: str) -> TunnelName:
     return TunnelName(text)
 
 
-def parse_settings(name: str, texts: Sequence[tuple[PurePosixPath, str]]) -> Settings:
+def parse_settings(
+    name: str, texts: Sequence[tuple[PurePosixPath, str | None]], unreadable: Iterable[Problem] = ()
+) -> Settings:
     """Read the settings of a tunnel: NAME.toml first, then the files of NAME.d in their order.
 
-    Raises ProblemsFound with every problem of every file.
+    The text is None of those files that `unreadable` is about. Raises ProblemsFound with every
+    problem of every file.
     """
-    problems: list[Problem] = []
+    problems = list(unreadable)
     files: list[_File] = []
     try:
         parse_tunnel_name(name)
     except ProblemsFound as error:
         problems.extend(error.problems)
     for position, (path, text) in enumerate(texts):
+        if text is None:
+            continue
         try:
             table = _load(path, text)
         except ProblemsFound as error:
@@ -79,7 +84,7 @@ def parse_settings(name: str, texts: Sequence[tuple[PurePosixPath, str]]) -> Set
     problems.extend(_check_reach(files))
     if problems:
         raise ProblemsFound(problems)
-    return _build(TunnelName(name), files, [text for _, text in texts])
+    return _build(TunnelName(name), files, [text or "" for _, text in texts])
 
 
 def _load(path: PurePosixPath, text: str) -> dict[str, object]:
