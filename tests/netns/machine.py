@@ -115,6 +115,17 @@ class Machine:
         assert done.returncode == 0, f"{script}: {done.stdout}"
         return done.stdout.strip()
 
+    def shell(self, script: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script in the host's namespace, whatever comes of it."""
+        return subprocess.run(
+            self._command(["sh", "-c", f"cd /; {script}"], ""),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
     def start(self, *argv: str, inside: str = "") -> None:
         """Start a program that runs on; it ends with the machine."""
         command = self._command(argv, inside)

@@ -90,11 +90,11 @@ Endpoint = nonsense
         (f"chmod 640 {CONF_PATH}", "holds a secret and others than root may read it"),
         (f"chmod 602 {CONF_PATH}", "others than root may write there"),
         (f"chown 65534 {CONF_PATH}", "belongs to user 65534, not to root"),
-        ("chmod 777 /etc/wireguard", "its directory wireguard: others than root may write there"),
+        ("chmod 777 /etc/wireguard", "/etc/wireguard: others than root may write there"),
         (f"rm {CONF_PATH}", "No such file or directory"),
         (
             f"mv {CONF_PATH} /run/x; ln -s /run/x {CONF_PATH}; chown -h 65534 {CONF_PATH}",
-            "is a symbolic link that is not root's",
+            "is a symbolic link of user 65534, not of root",
         ),
         ("chown 65534 /etc/wgconfine/vpn.json", "vpn.json: belongs to user 65534, not to root"),
         ("chmod 666 /etc/wgconfine/vpn.json", "vpn.json: others than root may write there"),

@@ -63,7 +63,11 @@ def parse_settings(
     try:
         parse_tunnel_name(name)
     except ProblemsFound as error:
-        problems.extend(error.problems)
+        where = place_of(texts[0][0])
+        problems.extend(
+            replace(each, where=where, what=f"{each.where} is {each.what}")
+            for each in error.problems
+        )
     for position, (path, text) in enumerate(texts):
         if text is None:
             continue

@@ -158,6 +158,8 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).rename(real)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)  # a full disk names none
         raise

@@ -136,13 +136,17 @@ def _run(arguments: Sequence[str], units: Sequence[str], seconds: float) -> str:
         raise OperationFailed(step, error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise OperationFailed(step, f"no answer within {seconds:g} s") from error
+    if b"not been booted with systemd" in done.stderr:
+        hint = "Use --root DIR or render for the files of another machine"
+        raise OperationFailed("systemctl", "systemd does not run here", hint)
     if done.returncode != 0:
         raise OperationFailed(step, _tail(done.stderr) or f"exit status {done.returncode}")
     return done.stdout.decode(errors="replace")
 
 
 def _step(arguments: Sequence[str], units: Sequence[str]) -> str:
-    return escape(" ".join(("systemctl", *arguments, *units)))
+    words = [each for each in arguments if not each.startswith("--")]
+    return escape(" ".join(("systemctl", *words, *units)))
 
 
 def _tail(stderr: bytes) -> str:

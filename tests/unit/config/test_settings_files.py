@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from wgconfine.config.escape import quote
 from wgconfine.config.settings import parse_settings, parse_tunnel_name
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Backend, ConfFile, Endpoint, Inline, Peer, Settings
@@ -175,8 +176,8 @@ def test_tunnel_names(name: str) -> None:
 def test_other_names(name: str) -> None:
     """What cannot be the name of a tunnel is a problem beside those of the file."""
     first, second = problems("mtu = 1\n" + CONFIG, name=name)
-    assert first.endswith(
-        ": not the name of a tunnel. "
+    assert first == (
+        f"vpn.toml: {quote(name)} is not the name of a tunnel. "
         "Use small letters, digits and '-', at most 31, and no '-' at the beginning."
     )
     assert "vpn.toml: mtu: 1 is not a whole number from 576 to 65535." == second
