@@ -12,8 +12,8 @@ HIDDEN = "(hidden)"
 
 _KEY_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _KEY_RUN = 40  # a WireGuard key is 43 such characters and '='; a few may be lost on the clipboard
-_SPLITTERS = frozenset("\"'`,;\\")
-"""What may have got into a key with white space: a line of quotes is no hiding place."""
+_SPLITTERS = frozenset(" \"'`,;\\")
+"""What may have got into a key, beside control characters: two halves in quotes are a key, too."""
 _QUOTED = 80
 
 
@@ -40,10 +40,10 @@ def quote(text: str) -> str:
 
 
 def holds_key(text: str) -> bool:
-    """Tell whether `text`, its white space and quotes left out, has as long a run as a key."""
+    """Tell whether `text`, less white space, quotes and the like, has as long a run as a key."""
     run = 0
     for character in text:
-        if character in _SPLITTERS or character.isspace():
+        if character in _SPLITTERS or not character.isprintable():
             continue
         run = run + 1 if character in _KEY_ALPHABET else 0
         if run >= _KEY_RUN:

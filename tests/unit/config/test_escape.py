@@ -47,6 +47,7 @@ def test_a_quote_is_short() -> None:
         KEY[:-3],
         f"{KEY[:20]} {KEY[20:]}",
         f"{KEY[:20]}', \"{KEY[20:30]}`;\\{KEY[30:]}",
+        f"{KEY[:20]}\0{KEY[20:30]}\u2028\xa0{KEY[30:]}",
         KEY * 9,
         KEY.encode().hex(),
     ],
