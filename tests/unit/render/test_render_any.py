@@ -92,7 +92,7 @@ def rendered(settings: Settings) -> dict[str, str]:
     tree = desired_tree([settings], {unit: facts}, machine)
     assert all(str(each).count("\n") == 0 for each in tree)
     return {
-        str(path).replace(unit, "UNIT"): file.text
+        str(path).replace(f"/{unit}.d/", "/UNIT.d/"): file.text
         for path, file in tree.items()
         if isinstance(file, File)
     }
@@ -163,15 +163,6 @@ PLACES = [(form, key) for form, (_, keys) in FORMS.items() for key in keys]
 @given(st.data())
 def test_no_value_adds_a_line_to_a_unit(form: str, key: str, data: st.DataObject) -> None:
     """Neither a line nor a directive, nor anything that systemd or the shell expands."""
-    check(form, key, data.draw(around(PLAIN[key])))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("form", "key"), PLACES)
-@settings(max_examples=3000)
-@given(st.data())
-def test_no_value_of_many_adds_a_line_to_a_unit(form: str, key: str, data: st.DataObject) -> None:
-    """The same, for long."""
     check(form, key, data.draw(around(PLAIN[key])))
 
 
