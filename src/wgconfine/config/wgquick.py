@@ -158,6 +158,7 @@ class _Reader:
             draft.hidden = holds_key(value)
             entry.read(draft, name, value)
         else:
+            self.seen.setdefault(name, draft.line)  # it is not missing, too
             draft.wrong(f"{name} has no value")
 
     def check_interface(self, *, need_private_key: bool) -> None:
