@@ -108,7 +108,9 @@ def _load(path: PurePosixPath, text: str) -> dict[str, object]:
     where = f"{place_of(path)}:{line}" if line else place_of(path)
     # Some messages name a key of the file, and a secret may have got into its place.
     what = "not TOML" if holds_key(what) else f"not TOML: {escape(what)}"
-    raise ProblemsFound([Problem(where=where, what=what)])
+    # As in the name of a unit that was pasted.
+    hint = "Put text with a backslash in single quotes" if "\\" in what else ""
+    raise ProblemsFound([Problem(where=where, what=what, hint=hint)])
 
 
 def _problem(path: PurePosixPath, finding: Finding) -> Problem:

@@ -360,6 +360,13 @@ def test_what_is_no_toml(text: str, place: str) -> None:
     assert "k" * 43 not in said
 
 
+def test_a_backslash_in_double_quotes() -> None:
+    """The name of a unit is pasted as systemd writes it, and TOML has escapes of its own."""
+    (said,) = problems(CONFIG + 'services = ["a\\-b.service"]')
+    assert said.startswith("vpn.toml:2: not TOML: ")
+    assert said.endswith(". Put text with a backslash in single quotes.")
+
+
 def test_a_broken_file_hides_no_problem_of_another() -> None:
     """All is told but what the unreadable file might mend."""
     assert [
