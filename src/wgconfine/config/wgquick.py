@@ -189,7 +189,7 @@ class _Reader:
             elif peer.public_key and keys.setdefault(peer.public_key, peer.line) != peer.line:
                 first = keys[peer.public_key]
                 draft.wrong(f"[Peer] has the PublicKey of the one on line {first}")
-            if "AllowedIPs" not in seen:
+            if not peer.allowed_ips:
                 draft.warn("[Peer] has no AllowedIPs, so nothing is ever sent to it")
             for network in peer.allowed_ips:
                 if network in owners:

@@ -254,7 +254,7 @@ def test_allowed_ips_are_warned_about() -> None:
     """Host bits, a network of two peers, and a peer that gets nothing are odd but not wrong."""
     conf = parse(
         f"{INTERFACE}{PEER}[Peer]\nPublicKey = {OTHER_KEY}\nAllowedIPs = 10.1.2.3/8, 0.0.0.0/0\n"
-        f"[Peer]\nPublicKey = {KEY}",
+        f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = fc00::/7, -fc00::/7",
         "vpn.conf",
     )
     assert [
