@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, ProblemsFound
+from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import check_services
 from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.sources import read_all, read_files
@@ -24,8 +25,8 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
         tunnels, problems = read_files(Path("/"), paths)
     else:
         tunnels, problems = read_all(root)
-    names = [unit for settings in tunnels if settings.enable for unit in settings.services]
-    problems += check_services(tunnels, find_facts(root, names))
+    resolved = resolve(tunnels, find_facts(root, enabled_services(tunnels)))
+    problems += [*resolved.problems, *check_services(resolved.tunnels, resolved.facts)]
     findings = check_sources(tunnels) if root == Path("/") else Findings()
     problems += findings.problems
     show_warnings(findings)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import carry_out
 from wgconfine.cli.dialogue import complain, confirm
-from wgconfine.cli.survey import PATTERNS, closed_services, survey
+from wgconfine.cli.survey import PATTERNS, closed_services, survey, unit_facts
 from wgconfine.config.edit import remove_service
 from wgconfine.config.unitnames import parse_service
 from wgconfine.config.values import WrongValueError
@@ -18,7 +18,7 @@ from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import fragments_of, load_all, write_settings
 from wgconfine.system.tree import read_installed
 
-__all__ = ["confirm_release", "remove_from_settings", "run_release", "without"]
+__all__ = ["confirm_release", "real_names", "remove_from_settings", "run_release", "without"]
 
 
 def run_release(
@@ -29,20 +29,24 @@ def run_release(
     Raises Refused without a terminal and `--yes` and for what is no service's name, and
     OperationFailed for a service that was never confined.
     """
-    units = parse_units(names)
+    asked = parse_units(names)
     with apply_lock(root):
         tunnels = load_all(root)
+        services = [unit for settings in tunnels for unit in settings.services]
+        real = real_names(root, {*asked, *services})
+        units = {real[name] for name in asked}
+        listed = {unit for unit in services if real[unit] in units}
         known = closed_services(read_installed(root, PATTERNS))
-        known |= {unit for settings in tunnels for unit in settings.services}
+        known |= {real[unit] for unit in services}
         strangers = sorted(units - known)
         if strangers:
             what = "wgconfine has not confined it, so there is nothing to release"
             raise OperationFailed(", ".join(strangers), what)
         confirm_release(units, yes=yes)
         # What is wrong elsewhere is found before the settings change.
-        edits = [without(each, units) for each in tunnels]
+        edits = [without(each, listed) for each in tunnels]
         survey(root, python=python, released=units, edits=edits)
-        remove_from_settings(root, tunnels, units)
+        remove_from_settings(root, tunnels, listed)
         return carry_out(survey(root, python=python, released=units), root, yes=True)
 
 
@@ -51,6 +55,11 @@ def parse_units(names: Iterable[str]) -> set[UnitName]:
         return {parse_service(name) for name in names}
     except WrongValueError as error:
         raise Refused(f"{error.what}." + (f" {error.hint}." if error.hint else "")) from None
+
+
+def real_names(root: Path, names: Iterable[UnitName]) -> dict[UnitName, UnitName]:
+    """Give the unit that each name stands for; files bear its name, settings maybe an alias."""
+    return {name: facts.name for name, facts in unit_facts(root, sorted(names)).items()}
 
 
 def without(settings: Settings, units: Collection[UnitName]) -> Settings:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import approve, carry_out
-from wgconfine.cli.release import confirm_release, remove_from_settings, without
+from wgconfine.cli.release import confirm_release, real_names, remove_from_settings, without
 from wgconfine.cli.survey import PATTERNS, closed_services, survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
@@ -34,16 +34,18 @@ def run_remove(
     with apply_lock(root):
         tunnels = load_all(root)
         settings = next((each for each in tunnels if each.name == name), None)
+        listed: set[UnitName] = set()
         if settings is None:
             record = installed_record(root, name)
             services = still_closed(root, record, tunnels) if release else set()
         else:
-            services = set(settings.services) if release else set()
+            listed = set(settings.services) if release else set()
+            services = set(real_names(root, listed).values())
         confirm_release(services, yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
-        edits = [replace(without(settings, services), enable=False)] if settings else []
+        edits = [replace(without(settings, listed), enable=False)] if settings else []
         approve(survey(root, python=python, released=services, edits=edits), yes=yes)
-        remove_from_settings(root, tunnels, services)
+        remove_from_settings(root, tunnels, listed)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
         done = carry_out(survey(root, python=python, released=services), root, yes=True)
@@ -74,7 +76,8 @@ def still_closed(root: Path, record: File, tunnels: Iterable[Settings]) -> set[U
     except (ValueError, KeyError, TypeError) as error:
         hint = "Name its services instead: wgconfine release UNIT"
         raise OperationFailed(str(record.path), "is damaged", hint) from error
-    elsewhere = {unit for settings in tunnels for unit in settings.services}
+    others = {unit for settings in tunnels for unit in settings.services}
+    elsewhere = set(real_names(root, others).values())
     return closed_services(read_installed(root, PATTERNS)) & listed - elsewhere
 
 

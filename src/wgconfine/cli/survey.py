@@ -1,7 +1,7 @@
 """Look at settings, units and files, and find what is to be done: the first half of `apply`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -9,22 +9,33 @@ from wgconfine.cli.check import show_warnings
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.tree import File, Tree
-from wgconfine.plan.desired import Machine, check_services, desired_tree
+from wgconfine.model.units import UnitFacts
+from wgconfine.plan.aliases import enabled_services, resolve
+from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.difference import Change, compare
 from wgconfine.plan.steps import Running, Step, file_steps, live_steps
-from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path
+from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
 from wgconfine.render.templates import interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, tunnel_state
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.observe import runs_outside
 from wgconfine.system.sources import PLACE, load_all
-from wgconfine.system.systemctl import RealSystemctl, Systemctl
+from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts, unit_states
 from wgconfine.system.unitsearch import find_facts
 
-__all__ = ["DEFAULT_PYTHON", "LIVE", "PATTERNS", "Survey", "closed_services", "survey"]
+__all__ = [
+    "DEFAULT_PYTHON",
+    "LIVE",
+    "PATTERNS",
+    "Survey",
+    "changed_units",
+    "closed_services",
+    "survey",
+    "unit_facts",
+]
 
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
@@ -71,15 +82,16 @@ def survey(
     installed = read_installed(root, PATTERNS)
     interpreter = None if root == LIVE else interpreter_of_tree(installed, python)
     edited = {settings.name: settings for settings in edits}
-    tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
-    enabled = [settings for settings in tunnels if settings.enable]
-    names = [unit for settings in enabled for unit in settings.services]
+    declared = tuple(edited.get(each.name, each) for each in load_all(root))
     systemctl = RealSystemctl() if root == LIVE else None
-    facts = find_facts(root, names) if systemctl is None else read_facts(systemctl, names)
-    problems = check_services(enabled, facts)
+    resolved = resolve(declared, unit_facts(root, enabled_services(declared)))
+    tunnels, facts = resolved.tunnels, resolved.facts
+    enabled = [settings for settings in tunnels if settings.enable]
+    problems = [*resolved.problems, *check_services(enabled, facts)]
     if root == LIVE:
         findings = check_sources(enabled)
         problems += findings.problems
+        findings.warnings.extend(replaced_slices(enabled, facts))
         show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
@@ -87,6 +99,7 @@ def survey(
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
+        systemd=systemd_version() if live and enabled else 0,
     )
     free = frozenset(released)
     unreleased = closed_services(installed) - free
@@ -96,6 +109,11 @@ def survey(
     else:
         steps = live_steps(changes, look(systemctl, tunnels, installed), free)
     return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
+
+
+def unit_facts(root: Path, names: Sequence[UnitName]) -> dict[UnitName, UnitFacts]:
+    """Give what is known of each unit: of a tree from its files alone."""
+    return read_facts(RealSystemctl(), names) if root == LIVE else find_facts(root, names)
 
 
 def interpreter_of_tree(installed: Tree, python: PurePosixPath | None) -> PurePosixPath | None:
@@ -108,6 +126,16 @@ def closed_services(installed: Tree) -> set[UnitName]:
     units = {UnitName(path.parent.name.removesuffix(".d")) for path in installed}
     return {
         unit for unit in units if closing_path(unit) in installed or dropin_path(unit) in installed
+    }
+
+
+def changed_units(installed: Tree, facts: Mapping[UnitName, UnitFacts]) -> set[UnitName]:
+    """Give the units that are not any more what their drop-ins were written for."""
+    written = {unit: installed.get(dropin_path(unit)) for unit in facts}
+    return {
+        unit
+        for unit, file in written.items()
+        if isinstance(file, File) and unit_digest(file.text) != facts[unit].digest
     }
 
 

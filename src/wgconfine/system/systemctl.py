@@ -1,5 +1,6 @@
 """systemctl(1) behind a small protocol: what is asked of the running systemd."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
 
-__all__ = ["RealSystemctl", "Systemctl"]
+__all__ = ["RealSystemctl", "Systemctl", "systemd_version"]
 
 Properties = dict[str, dict[str, str]]
 
@@ -102,6 +103,13 @@ class RealSystemctl:
 
     def reload(self, units: Sequence[str]) -> None:
         _job("reload", units)
+
+
+def systemd_version() -> int:
+    """The version of the system manager that runs, 0 where it does not tell in the usual way."""
+    shown = _run(("show", "--property=Version", "--value"), (), _ASK_SECONDS)
+    number = re.match("[0-9]+", shown)
+    return int(number[0]) if number else 0
 
 
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:
