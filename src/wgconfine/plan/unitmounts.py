@@ -13,6 +13,7 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import (
+    expand,
     expand_path,
     is_below,
     last_line,
@@ -51,7 +52,7 @@ def pid_file_in_run(facts: UnitFacts) -> str:
     What is below a RuntimeDirectory= lies in the host's /run: systemd binds that directory in.
     """
     line = last_line(facts, "Service", "PIDFile")
-    path = expand_path(facts, posixpath.join(_RUN, line.value)) if line else ""
+    path = expand_path(facts, posixpath.join(_RUN, expand(facts.name, line.value))) if line else ""
     bound = any(is_below(path, each) for each in _runtime_directories(facts))
     return path.removeprefix(f"{_RUN}/") if is_below(path, _RUN) and not bound else ""
 
