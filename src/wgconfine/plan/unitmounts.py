@@ -231,6 +231,23 @@ def _opened_files(facts: UnitFacts) -> Iterator[Problem]:
             )
 
 
+def _standard_streams(facts: UnitFacts) -> Iterator[Problem]:
+    """PID 1 opens these before there is a private /run, and connects where there is a socket."""
+    for key in ("StandardInput", "StandardOutput", "StandardError"):
+        line = last_line(facts, "Service", key)
+        how, _, path = line.value.partition(":") if line else ("", "", "")
+        if how in {"file", "append", "truncate"} and _missing_in_run(
+            facts, expand_path(facts, path)
+        ):
+            yield problem_at(
+                facts,
+                line,
+                f"{key}={quote(f'{how}:{path}')} hands it a file or socket of the host's /run",
+                f"Set {key}={'null' if key == 'StandardInput' else 'journal'} in a drop-in, or"
+                " name a file that is not below /run",
+            )
+
+
 MOUNT_RULES = (
     _other_roots,
     _works_in_run,
@@ -240,4 +257,5 @@ MOUNT_RULES = (
     _other_mounts,
     _mounts_for_the_host,
     _opened_files,
+    _standard_streams,
 )

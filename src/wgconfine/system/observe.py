@@ -22,6 +22,8 @@ __all__ = ["observe", "runs_outside"]
 
 States = Mapping[str, UnitState]
 
+PROC = Path("/proc")
+
 
 def observe(
     systemctl: Systemctl,
@@ -169,9 +171,9 @@ def is_set_up(pid: int) -> bool:
     With Type=idle it waits like that for seconds. It bears the program's name in parentheses.
     """
     try:
-        program = Path(f"/proc/{pid}/exe").readlink()
-        manager = Path("/proc/1/exe").readlink()
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+        program = (PROC / str(pid) / "exe").readlink()
+        manager = (PROC / "1/exe").readlink()
+        name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
     return program == Path(f"{manager}-executor") or (program == manager and name.startswith("("))
