@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.scenario import confine, refused, wgconfine, write_tunnel
 pytestmark = pytest.mark.container
 
 NOTIFIES = (
-    "import os, socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
+    "import os, signal, socket, time; signal.signal(signal.SIGHUP, lambda *_: None);"
+    " s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
     " s.sendto(b'READY=1', os.environ['NOTIFY_SOCKET']); time.sleep(9999)"
 )
 SLEEP = "ExecStart=/bin/sleep infinity\n"
@@ -46,6 +48,11 @@ KINDS = {
     "notify": Kind(
         text=f'Type=notify\nExecStart=/usr/bin/python3 -c "{NOTIFIES}"\n',
         shows={"Type": "notify", "SubState": "running"},
+    ),
+    "notify-reload": Kind(
+        text=f'Type=notify-reload\nExecStart=/usr/bin/python3 -c "{NOTIFIES}"\n',
+        shows={"Type": "notify-reload"},
+        since=253,
     ),
     "notify-tool": Kind(
         text="Type=notify\nNotifyAccess=all\n"
@@ -116,7 +123,9 @@ KINDS = {
     "credentials": setting("SetCredential=a:b\nLoadCredential=h:/etc/hostname"),
     "slice": setting("Slice=own.slice", Slice="wgconfine-vpn.slice"),
     "private-pids": setting(
-        "PrivatePIDs=yes\nUser=games\nKillSignal=SIGKILL", since=257, PrivatePIDs="yes"
+        "PrivatePIDs=yes\nUser=games\nKillSignal=SIGKILL\nSuccessExitStatus=KILL",
+        since=257,
+        PrivatePIDs="yes",
     ),
     "tmp-disconnected": setting("PrivateTmp=disconnected", since=257, PrivateTmpEx="disconnected"),
     "control-groups": setting(
@@ -153,41 +162,48 @@ LISTS = {
 COLLECT = r"""
 import json, os, subprocess, sys, time
 
-def run(*argv):
-    return subprocess.run(argv, capture_output=True, text=True)
+units, keys = json.load(sys.stdin)
 
-def show(unit):
-    lines = run("systemctl", "show", "--all", unit).stdout.splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line)
+def systemctl(*argv):
+    return subprocess.run(["systemctl", *argv], capture_output=True, text=True)
 
-def look(unit):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        shown = show(unit)
-        pid = shown["MainPID"]
-        if shown["Type"] == "oneshot":
-            return {"shown": shown}
-        # With Type=idle there may be none yet, or one that waits in systemd's own program.
-        if pid != "0" and not open(f"/proc/{pid}/comm").read().startswith(("(", "systemd-exec")):
-            break
-        time.sleep(0.05)
+def show():
+    blocks = systemctl("show", "--property=" + ",".join(keys), *units).stdout.split("\n\n")
+    shown = [dict(line.split("=", 1) for line in block.splitlines() if line) for block in blocks]
+    return {each["Id"]: each for each in shown}
+
+def look():
+    # With Type=idle there may be no process yet, or one that waits in systemd's own program.
+    deadline = time.monotonic() + 15
+    while waiting(found := show()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return {unit: {"shown": each} | where(each["MainPID"]) for unit, each in found.items()}
+
+def waiting(found):
+    pids = [each["MainPID"] for each in found.values() if each["Type"] != "oneshot"]
+    return any(
+        pid == "0" or open(f"/proc/{pid}/comm").read().startswith(("(", "systemd-exec"))
+        for pid in pids
+    )
+
+def where(pid):
+    if pid == "0":
+        return {}
     inside = os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/run/netns/vpn").st_ino
     resolver = open(f"/proc/{pid}/root/etc/resolv.conf").read()
     ours = open("/run/wgconfine/tunnel/vpn/resolv.conf").read()
-    return {"shown": shown, "inside": inside, "resolver": resolver == ours}
+    return {"inside": inside, "resolver": resolver == ours}
 
 seen = {}
-for unit in sys.argv[1:]:
-    seen[unit] = {
-        "start": run("timeout", "20", "systemctl", "start", unit).returncode,
-        "first": look(unit),
-        "restart": run("timeout", "20", "systemctl", "restart", unit).returncode,
-        "second": look(unit),
-        "stop": run("timeout", "20", "systemctl", "stop", unit).returncode,
-        "after": show(unit)["ActiveState"],
-    }
+for verb in ("start", "restart", "stop"):
+    systemctl(verb, *units)
+    seen[verb] = show() if verb == "stop" else look()
 json.dump(seen, sys.stdout)
 """
+SHOWN = (
+    *("Id", "Type", "MainPID", "ActiveState", "Result", "InvocationID", "Environment"),
+    *{key for kind in KINDS.values() for key in kind.shows},
+)
 
 
 def version_of(world: World) -> int:
@@ -220,7 +236,7 @@ class Seen:
 
     world: World
     version: int
-    units: Mapping[str, dict[str, object]]
+    units: Mapping[str, Mapping[str, dict[str, Any]]]
 
 
 @pytest.fixture(
@@ -239,26 +255,26 @@ def seen(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Seen]:
         lists = [f"list-{name}.service" for name in LISTS]
         confine(world, *names, INSTANCE, *lists)
         world.machine.write("/root/collect.py", COLLECT)
-        done = world.machine.run("python3", "/root/collect.py", *names, INSTANCE, timeout=300)
+        asked = json.dumps([[*names, INSTANCE], SHOWN])
+        done = world.machine.run("python3", "/root/collect.py", input=asked, timeout=300)
         yield Seen(world=world, version=version, units=json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_it_works_inside(seen: Seen, name: str) -> None:
     """It starts, restarts and stops; its process is inside and has the tunnel's resolver."""
+    unit = f"{name}.service"
     if KINDS[name].since > seen.version:
-        assert f"{name}.service" not in seen.units
+        assert unit not in seen.units["start"]
         return
-    unit = seen.units[f"{name}.service"]
-    first, second = unit["first"], unit["second"]
-    assert isinstance(first, dict)
-    assert isinstance(second, dict)
-    assert (0, 0, 0) == (unit["start"], unit["restart"], unit["stop"])
+    first, second = seen.units["start"][unit], seen.units["restart"][unit]
     for each in (first, second):
         assert "active" == each["shown"]["ActiveState"]
         if name != "oneshot":
             assert (True, True) == (each["inside"], each["resolver"])
-    assert "inactive" == unit["after"]
+    assert first["shown"]["InvocationID"] != second["shown"]["InvocationID"]
+    stopped = seen.units["stop"][unit]
+    assert ("inactive", "success") == (stopped["ActiveState"], stopped["Result"])
     shows = KINDS[name].shows
     assert shows == {key: first["shown"][key] for key in shows}
 
@@ -272,8 +288,7 @@ def test_a_oneshot_ran_inside(seen: Seen) -> None:
 
 def test_an_instance_has_all_drop_ins(seen: Seen) -> None:
     """Its own, its template's, its prefix's and its type's, and it is inside."""
-    first = seen.units[INSTANCE]["first"]
-    assert isinstance(first, dict)
+    first = seen.units["start"][INSTANCE]
     assert (True, True) == (first["inside"], first["resolver"])
     assert {"MAIN=home", "TEMPLATE=1", "INSTANCE=1", "PREFIX=1", "TYPE=1"} == set(
         first["shown"]["Environment"].split()
