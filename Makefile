@@ -17,13 +17,13 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 test: venv packages vm-packages ## all tests, every tier: at most 15 minutes
-	$(PYTEST) $(SPREAD) -m "not long" tests/vm tests/lab tests/container tests/netns tests/golden tests/unit
+	$(PYTEST) --cov=wgconfine.config $(SPREAD) -m "not long" tests/vm tests/lab tests/container tests/netns tests/golden tests/unit
 
 test-long: venv packages vm-packages ## fault tables, soaks, scale: what takes longer
 	$(PYTEST) $(SPREAD) -m long tests
 
 unit: venv ## pure tests, golden files and linters
-	$(PYTEST) tests/unit tests/golden
+	$(PYTEST) --cov=wgconfine.config tests/unit tests/golden
 
 netns: venv packages ## the runtime in network namespaces, without systemd
 	$(PYTEST) tests/netns

@@ -14,6 +14,20 @@ settings.load_profile("unhurried")
 pytest_plugins = ["lab.fixtures"]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many steps each fault table had: `record_property("table", …)`."""
+    reports = (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed"))
+    lines = [
+        f"{report.nodeid}: {value}"
+        for report in reports
+        for name, value in report.user_properties
+        if name == "table" and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("fault tables")
+        terminalreporter.write("".join(f"{line}\n" for line in sorted(lines)))
+
+
 def descriptors() -> set[str]:
     """What this process holds open, less what comes and goes with the listing itself."""
     found = set()

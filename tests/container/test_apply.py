@@ -203,31 +203,6 @@ def test_a_drop_in_that_would_win_is_refused(world: World) -> None:
     assert "zzz.conf" in done.stderr
 
 
-def test_a_foreign_namespace_of_that_name_is_refused_and_left_alone(world: World) -> None:
-    """`ip netns add vpn` was there first: the tunnel does not start, and that namespace stays."""
-    world.machine.run("ip", "netns", "add", "vpn")
-    write_service(world, "probe.service", PROBE)
-    write_tunnel(world, ["probe.service"])
-    done = wgconfine(world, "apply", check=False)
-    assert 1 == done.returncode
-    assert 0 != world.machine.systemctl("start", "probe.service", check=False).returncode
-    assert "vpn" == world.machine.sh("ip netns list")
-    assert "that wgconfine did not make" in world.machine.journal("wgconfine-netns@vpn.service")
-
-
-def test_a_foreign_link_named_wg0_is_refused_by_name(world: World) -> None:
-    """A link of another kind that bears the name is in the way: the reload fails and leaves it."""
-    write_service(world, "probe.service", PROBE)
-    confine(world, "probe.service")
-    world.machine.sh("""
-        systemctl stop wgconfine@vpn
-        ip link add wg0 netns vpn type veth peer name wgx netns vpn
-    """)
-    done = world.machine.systemctl("start", "wgconfine@vpn.service", check=False)
-    assert 0 != done.returncode
-    assert "a link of kind veth is in the way" in world.machine.journal("wgconfine@vpn.service")
-
-
 def test_the_firewall_is_there_before_the_tunnel(world: World) -> None:
     """With the namespace up and no tunnel, DNS is rejected and nothing may leave."""
     write_service(world, "probe.service", PROBE)

@@ -1,4 +1,4 @@
-"""What happens to machines: applies that are cut off, leftovers of the open run, hostile files."""
+"""What happens to machines: leftovers of the open run, hostile files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +13,9 @@ from tests.scenario import (
     refused,
     wgconfine,
     write_service,
-    write_tunnel,
 )
 
 pytestmark = pytest.mark.container
-
-# First in the path that wgconfine looks for systemctl in. Kills wgconfine at its Nth order.
-FATAL_SYSTEMCTL = """\
-#!/bin/bash
-case "$*" in *" show "*|*" is-active "*) exec /usr/bin/systemctl "$@";; esac
-echo x >> /run/orders
-if [ "$(wc -l < /run/orders)" = {n} ]; then kill -9 $PPID; exit 1; fi
-exec /usr/bin/systemctl "$@"
-"""
 
 
 @pytest.fixture(params=first("trixie"))
@@ -33,37 +23,6 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine of its own for each test."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         yield world
-
-
-@pytest.mark.parametrize("n", range(1, 7))
-def test_an_apply_that_was_killed_is_finished_by_the_next(world: World, n: int) -> None:
-    """SIGKILL at any order to systemd, then the same again: confined, and nothing left to do."""
-    machine = world.machine
-    write_service(world, "probe.service", PROBE)
-    machine.systemctl("start", "probe.service")
-    write_tunnel(world, ["probe.service"])
-    machine.write("/usr/local/sbin/systemctl", FATAL_SYSTEMCTL.format(n=n), 0o755)
-    killed = wgconfine(world, "apply", check=False)
-    machine.run("rm", "/usr/local/sbin/systemctl")
-    assert killed.returncode in {-9, 137}
-
-    wgconfine(world, "apply")
-    assert 0 == wgconfine(world, "plan").returncode
-    machine.systemctl("start", "probe.service")
-    assert "probe.service: confined" == refused(world, "probe.service")
-
-
-def test_a_change_that_was_cut_off_before_the_reload_comes_into_force(world: World) -> None:
-    """The record lies there, the tunnel runs by the older one: the next apply reloads it."""
-    machine = world.machine
-    confine(world)
-    machine.run("sed", "-i", "1i mtu = 1300", "/etc/wgconfine/vpn.toml")
-    # Orders: daemon-reload is none, since no unit changes; the reload is the second.
-    machine.write("/usr/local/sbin/systemctl", FATAL_SYSTEMCTL.format(n=2), 0o755)
-    wgconfine(world, "apply", check=False)
-    machine.run("rm", "/usr/local/sbin/systemctl")
-    wgconfine(world, "apply")
-    assert "mtu 1300" in machine.sh("ip -n vpn link show wg0")
 
 
 def test_a_service_that_runs_outside_is_brought_in(world: World) -> None:

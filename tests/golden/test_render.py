@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.conftest import EXPECTED
 from wgconfine.cli.main import main
 from wgconfine.model.errors import ExitCode
 
@@ -20,6 +21,17 @@ def render(output: Path) -> Path:
 def test_rendered_files(tmp_path: Path, compare_tree: Callable[[str, Path], None]) -> None:
     """A tunnel by .conf, one written out with every kind of secret, and one switched off."""
     compare_tree("render", render(tmp_path))
+
+
+def test_every_unit_has_its_sandbox_written_down(tmp_path: Path) -> None:
+    """With a reason for each setting that it does not take, and for an exposure above 2.0."""
+    import tomllib
+
+    units = render(tmp_path).glob("etc/systemd/system/wgconfine*@.service")
+    written = tomllib.loads((EXPECTED / "sandbox.toml").read_text(encoding="utf-8"))
+
+    assert sorted(path.name for path in units) == sorted(written)
+    assert [] == [name for name, each in written.items() if not all(each["not-taken"].values())]
 
 
 def test_rendering_again_changes_nothing(

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lab.layers import GUEST
 from lab.namespaces import Namespaces
 from lab.requirements import require
 from wgconfine.config.settings import parse_settings
@@ -45,6 +46,7 @@ LINK = host_link(parse_settings("vpn", [(PurePosixPath("/vpn.toml"), SETTINGS)])
 START = r"""
 set -e
 mount -t proc proc /proc
+mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
 for place in etc usr/sbin; do
     own=/run/lab/$place
@@ -64,25 +66,14 @@ exec cat
 """
 
 PROGRAMS = ("ip", "nft", "wg", "mount", "umount")
-# In /usr/sbin, where the runtime looks first: it keeps what each program was told, and kills the
-# runtime before and after the program does its work: at the points N and N + 1 of a whole run.
+# In /usr/sbin, where the runtime looks first: it keeps what each program was told.
 WRAPPER = r"""#!/bin/sh
-exec 9>>/run/lab/busy 8>>/run/lab/count
-flock -s 9
 { printf '%s\n' "$0 $*"; cat /proc/self/environ; echo; } >>/run/lab/told
-at() {
-    flock 8
-    echo >>/run/lab/points
-    point=$(wc -l </run/lab/points)
-    flock -u 8
-    [ "$point" != "$(cat /run/lab/kill-at)" ] || { kill -KILL $PPID; exit 1; }
-}
-at
-/usr/bin/env PATH=/usr/bin:/bin:/run/lab/real PROGRAM "$@" 8>&-
-status=$?
-at
-exit $status
+exec /run/lab/real/PROGRAM "$@"
 """
+# What the units' ExecStart= has: render/templates.py.
+START_RUNTIME = "from wgconfine.runtime.__main__ import run; run()"
+KILL_AT = os.fspath(GUEST / "root/usr/lib/lab/kill-at.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +82,11 @@ class Done:
 
     status: int
     said: str
+
+
+def own_namespace(verb: str) -> list[str]:
+    """What systemd does for the namespace unit before its command runs."""
+    return ["unshare", "--net"] if verb == "netns-up" else []
 
 
 class Machine:
@@ -115,6 +111,17 @@ class Machine:
         assert done.returncode == 0, f"{script}: {done.stdout}"
         return done.stdout.strip()
 
+    def shell(self, script: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script in the host's namespace, whatever comes of it."""
+        return subprocess.run(
+            self._command(["sh", "-c", f"cd /; {script}"], ""),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
     def start(self, *argv: str, inside: str = "") -> None:
         """Start a program that runs on; it ends with the machine."""
         command = self._command(argv, inside)
@@ -129,14 +136,25 @@ class Machine:
 
     def runtime(self, verb: str, *, prefix: Sequence[str] = (), inside: str = "") -> Done:
         """Run a verb as its unit would. Whatever happens, it says no secret (invariant 8)."""
-        argv = [*prefix, sys.executable, "-I", "-m", "wgconfine.runtime", verb, "vpn"]
+        argv = [*prefix, sys.executable, "-I", "-c", START_RUNTIME, verb, "vpn"]
         done = self._run(argv, inside=inside)
         assert [] == [secret for secret in SECRETS if secret in done.stdout]
         return Done(status=done.returncode, said=done.stdout)
 
+    def killed_at(
+        self, verb: str, step: int, *, within: Sequence[str] = ()
+    ) -> tuple[Done, list[str]]:
+        """Run a verb, killed at a step of the whole run (0: never); gives the steps too.
+
+        `within` is a program that outlives the kill.
+        """
+        killer = [sys.executable, KILL_AT, str(step), "/run/lab/steps"]
+        done = self.runtime(verb, prefix=[*own_namespace(verb), *within, *killer])
+        return done, self.path("/run/lab/steps").read_text().splitlines()
+
     def succeed(self, verb: str) -> str:
         """Run a verb that must succeed; `netns-up` in a namespace of its own, as systemd does."""
-        done = self.runtime(verb, prefix=["unshare", "--net"] if verb == "netns-up" else [])
+        done = self.runtime(verb, prefix=own_namespace(verb))
         assert done.status == 0, done.said
         return done.said
 
@@ -214,28 +232,17 @@ class Machine:
         found = [each for text in texts for each in json.loads(text or "[]")]
         return [f"{each['dst']} dev {each['dev']}" for each in found]
 
-    def kill_runtime_at(self, point: int) -> None:
-        """Kill the runtime at the N-th point of its next run, from 1; 0 is never."""
-        if not self.path("/run/lab/real").exists():
-            self._wrap_programs()
-        self.path("/run/lab/kill-at").write_text(f"{point}\n")
-        self.path("/run/lab/points").write_text("")
-
-    def _wrap_programs(self) -> None:
+    def listen_to_programs(self) -> None:
+        """Keep from now on what each program of the runtime is told."""
         self.sh("mkdir /run/lab/real; touch /run/lab/told")
         for program in PROGRAMS:
             self.sh(f"cp -L $(command -v {program}) /run/lab/real/{program}")
             self.sh(f"rm -f /usr/sbin/{program}")
-            wrapper = WRAPPER.replace("PROGRAM", f"/run/lab/real/{program}")
+            wrapper = WRAPPER.replace("PROGRAM", program)
             self.write(f"/usr/sbin/{program}", wrapper, mode=0o755)
 
-    def settle(self) -> None:
-        """Wait for programs that outlived the runtime, and kill it no more."""
-        self.sh("flock /run/lab/busy true")
-        self.path("/run/lab/kill-at").write_text("0\n")
-
     def told(self) -> str:
-        """Arguments and environment of every program that ran since the first kill was ordered."""
+        """Arguments and environment of every program that ran since we listen."""
         return self.path("/run/lab/told").read_text()
 
     def _command(self, argv: Sequence[str], inside: str) -> list[str]:

@@ -1,146 +1,203 @@
 """Invariant 7: SIGKILL at every step, and the next run converges.
 
-Before and after each program that the runtime runs there is a point; the N-th kills the runtime.
+The steps are real ones: before and after each execve, mount, rename, sendmsg and their like, of the
+runtime and of every program it runs. lab/guest/root/usr/lib/lab/kill-at.py counts them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.netns.machine import CONF, Machine
+from tests.faults import EXTENT, Table
+from tests.netns.machine import CONF, LINK, PEER, Machine
 
 pytestmark = pytest.mark.netns
 
-Run = Callable[[], int]
+Property = Callable[[str, object], None]
+Prepare = Callable[[], object]
+
+OTHER_CONF = CONF.replace("10.66.0.2/32, fc00:66::2", "10.66.0.3/32, fc00:66::3").replace(
+    "0.0.0.0/0, ::/0", "10.0.0.0/8, 2001:db8::/32"
+)
+TRACED = (
+    *("execve", "rename", "mount", "umount2", "sendmsg", "sendto", "unlink", "mkdir", "setns"),
+    *("pwrite64", "ftruncate"),
+)
+NAMED_CONF = CONF.replace("192.0.2.2:51820", "vpn.example:51820")
+SYSTEMCTL = """#!/bin/sh
+case "$1" in is-active) echo active;; *) echo "$@" >>/run/lab/asked;; esac
+"""
 
 
-def killed_runs(machine: Machine, run: Run) -> Iterator[int]:
-    """Run until it is not killed any more: at the first point, at the second … Gives each."""
-    for point in range(1, 50):
-        machine.kill_runtime_at(point)
-        status = run()
-        machine.settle()
-        if status == 0:
-            return
-        assert status in {-9, 137}
-        yield point
-    raise AssertionError("it has more than 50 points")
+class Faults:
+    """Kills one verb at its steps, one after the other, and has it run again each time."""
+
+    def __init__(self, machine: Machine, verb: str, most: int | None) -> None:
+        self.machine, self.verb, self.most = machine, verb, most
+
+    def converge(self, begin: Prepare, state: Callable[[], object] | None = None) -> Table:
+        """Whatever `begin` prepares: after a kill and once more the verb, the state is the same."""
+        look = state or self.machine.state
+        begin()
+        self.machine.succeed(self.verb)  # what is made once and for ever is no step
+        begin()
+        done, steps = self.machine.killed_at(self.verb, 0)
+        assert done.status == 0, done.said
+        clean = look()
+        self.machine.succeed(self.verb)
+        assert clean == look(), "twice is not once"
+        table = Table(steps=tuple(steps), most=self.most)
+        for number in table.numbers():
+            begin()
+            killed, _ = self.machine.killed_at(self.verb, number)
+            assert 137 == killed.status, f"{number}: {steps[number - 1]}: {killed.said}"
+            self.machine.succeed(self.verb)
+            assert clean == look(), f"{number}: {steps[number - 1]}"
+        return table
 
 
-def test_netns_up(machine: Machine) -> None:
+@EXTENT
+def test_netns_up(machine: Machine, most: int | None, record_property: Property) -> None:
     """Each run is in a namespace of its own: systemd makes a new one."""
 
-    def run() -> int:
-        return machine.runtime("netns-up", prefix=["unshare", "--net"]).status
+    def state() -> object:
+        named, record = "/run/netns/vpn", "/run/wgconfine/netns/vpn"
+        return machine.state(), machine.identity(named) == machine.identity(record)
 
+    table = Faults(machine, "netns-up", most).converge(lambda: machine.succeed("netns-down"), state)
+    record_property("table", table.describe())
+    assert {"before execve of python", "after execve of ip"} & set(table.steps)
+
+
+@EXTENT
+def test_netns_down(machine: Machine, most: int | None, record_property: Property) -> None:
+    """The next stop finishes."""
+    table = Faults(machine, "netns-down", most).converge(lambda: machine.succeed("netns-up"))
+    record_property("table", table.describe())
+    assert "after umount2 of umount" in table.steps
+
+
+@EXTENT
+def test_netns_up_after_half_a_stop(
+    machine: Machine, most: int | None, record_property: Property
+) -> None:
+    """The next start is not held up by it."""
     machine.succeed("netns-up")
     state = machine.state()
-    points = []
-    for point in killed_runs(machine, run):
-        points.append(point)
+    _, steps = machine.killed_at("netns-down", 0)
+    table = Table(steps=tuple(steps), most=most)
+    for number in table.numbers():
         machine.succeed("netns-up")
-        assert state == machine.state(), point
-        assert machine.identity("/run/netns/vpn") == machine.identity("/run/wgconfine/netns/vpn")
-        if point % 2:
-            machine.succeed("netns-down")
-    assert len(points) >= 8  # ip, nft and two mounts, twice each
-
-
-def test_netns_down(machine: Machine) -> None:
-    """The next stop finishes, and the next start is not held up."""
-
-    def run() -> int:
-        return machine.runtime("netns-down").status
-
-    machine.succeed("netns-up")
-    state = machine.state()
-    machine.succeed("netns-down")
-    gone = machine.state()
-    machine.succeed("netns-up")
-    points = []
-    for point in killed_runs(machine, run):
-        points.append(point)
-        if point % 2:
-            machine.succeed("netns-down")
-            assert gone == machine.state(), point
+        machine.killed_at("netns-down", number)
         machine.succeed("netns-up")
-        assert state == machine.state(), point
-    assert len(points) >= 4  # umount, twice
+        assert state == machine.state(), f"{number}: {steps[number - 1]}"
+    record_property("table", table.describe())
 
 
-def test_up(closed: Machine) -> None:
-    """With a new link each time, as after a boot."""
-
-    def run() -> int:
-        return closed.runtime("up").status
-
-    closed.succeed("up")
-    state = closed.state()
-    points = []
-    restart_link(closed)
-    for point in killed_runs(closed, run):
-        points.append(point)
-        closed.succeed("up")
-        assert state == closed.state(), point
-        restart_link(closed)
-    assert len(points) >= 8  # nft, ip, wg and ip, twice each
-    assert state == closed.state()
-
-
-def restart_link(machine: Machine) -> None:
+def new_link(machine: Machine) -> None:
+    """As after a boot: wireguard-go has a link in the host's namespace, the tunnel is down."""
     machine.succeed("down")
     machine.wireguard_ended()
     machine.start_wireguard()
 
 
+@EXTENT
+def test_up(tunnel: Machine, most: int | None, record_property: Property) -> None:
+    """With a new link each time, as after a boot."""
+    table = Faults(tunnel, "up", most).converge(lambda: new_link(tunnel))
+    record_property("table", table.describe())
+    assert {"after execve of nft", "after sendmsg of ip", "after execve of wg"} <= set(table.steps)
+
+
+@EXTENT
 @pytest.mark.parametrize("verb", ["up", "reload"])
-def test_new_settings_on_a_live_link(tunnel: Machine, verb: str) -> None:
+def test_new_settings_on_a_live_link(
+    tunnel: Machine, verb: str, most: int | None, record_property: Property
+) -> None:
     """Half of them may be in force for a while, and then all are; the same link and port."""
-    confs = [
-        CONF,
-        CONF.replace("10.66.0.2/32, fc00:66::2", "10.66.0.3/32, fc00:66::3").replace(
-            "0.0.0.0/0, ::/0", "10.0.0.0/8, 2001:db8::/32"
-        ),
-    ]
-    states = []
-    for conf in confs:
-        tunnel.configure(conf=conf)
-        tunnel.succeed(verb)
-        states.append(tunnel.state())
     link = tunnel.sh("ip -o link show wg0", inside="vpn")
-    points: list[int] = []
 
-    def run() -> int:
-        tunnel.configure(conf=confs[len(points) % 2])
-        return tunnel.runtime(verb).status
+    def begin() -> None:
+        tunnel.configure(conf=OTHER_CONF)
+        tunnel.succeed("reload")
+        tunnel.configure(conf=CONF)
 
-    for point in killed_runs(tunnel, run):
-        tunnel.succeed(verb)
-        assert states[len(points) % 2] == tunnel.state(), point
-        points.append(point)
-    assert len(points) >= 8
+    table = Faults(tunnel, verb, most).converge(begin)
+    record_property("table", table.describe())
     assert link == tunnel.sh("ip -o link show wg0", inside="vpn")
 
 
-def test_down(tunnel: Machine) -> None:
-    """The next stop finishes it, and so does the next start."""
+@EXTENT
+def test_down(tunnel: Machine, most: int | None, record_property: Property) -> None:
+    """The next stop finishes it."""
 
-    def run() -> int:
-        return tunnel.runtime("down").status
-
-    up = tunnel.state()
-    tunnel.succeed("down")
-    tunnel.wireguard_ended()
-    down = tunnel.state()
-    points = []
-    restart_link(tunnel)
-    tunnel.succeed("up")
-    for point in killed_runs(tunnel, run):
-        points.append(point)
-        tunnel.succeed("down")
-        tunnel.wireguard_ended()
-        assert down == tunnel.state(), point
-        restart_link(tunnel)
+    def begin() -> None:
+        new_link(tunnel)
         tunnel.succeed("up")
-        assert up == tunnel.state(), point
-    assert len(points) >= 4  # ip and nft, twice each
+
+    def state() -> object:
+        tunnel.wireguard_ended()
+        return tunnel.state()
+
+    table = Faults(tunnel, "down", most).converge(begin, state)
+    record_property("table", table.describe())
+
+
+@EXTENT
+def test_endpoint(tunnel: Machine, most: int | None, record_property: Property) -> None:
+    """A name that has an answer is set as endpoint."""
+    tunnel.write("/etc/hosts", "192.0.2.2 vpn.example\n")
+
+    def begin() -> None:
+        tunnel.sh(f"wg set {LINK} peer {PEER} endpoint 192.0.2.9:9")
+        tunnel.configure(conf=NAMED_CONF)
+        tunnel.succeed("reload")
+
+    table = Faults(tunnel, "endpoint", most).converge(begin)
+    record_property("table", table.describe())
+    assert "192.0.2.2:51820" in tunnel.sh(f"wg show {LINK} endpoints")
+
+
+@EXTENT
+def test_resume(tunnel: Machine, most: int | None, record_property: Property) -> None:
+    """Whoever is wanted is asked for, at the latest by the next run."""
+    tunnel.write("/usr/sbin/systemctl", SYSTEMCTL, mode=0o755)
+
+    def asked() -> str:
+        return tunnel.sh("tail -n 1 /run/lab/asked")
+
+    table = Faults(tunnel, "resume", most).converge(
+        lambda: tunnel.sh("rm -f /run/lab/asked"), asked
+    )
+    record_property("table", table.describe())
+    assert "start --no-block -- a.service" == asked()
+
+
+@EXTENT
+def test_clear(tunnel: Machine, most: int | None, record_property: Property) -> None:
+    """Nothing of the last run of a service is left, and no leftover of a run of ours."""
+
+    def begin() -> None:
+        tunnel.sh("cd /run/wgconfine/run; mkdir -p a/x/y =0=a; touch a/x/z")
+
+    table = Faults(tunnel, "clear", most).converge(begin)
+    record_property("table", table.describe())
+    assert "" == tunnel.sh("ls /run/wgconfine/run")
+
+
+def test_the_steps_are_those_that_strace_shows(tunnel: Machine) -> None:
+    """Every system call of the list that strace(1) sees in a clean run is a step, none else is."""
+    new_link(tunnel)
+    done, steps = tunnel.killed_at("up", 0)
+    assert done.status == 0, done.said
+    new_link(tunnel)
+    log = "/run/lab/strace"
+    only = ["-f", "-qq", "-o", log, "-e", f"trace={','.join(TRACED)}"]
+    done = tunnel.runtime("up", prefix=["strace", *only])
+    assert done.status == 0, done.said
+    lines = [line.split(maxsplit=1)[1] for line in tunnel.path(log).read_text().splitlines()]
+    for when in ("before", "after"):
+        named = [step.split()[1] for step in steps if step.startswith(when)]
+        assert sorted(each for each in named if each in TRACED) == sorted(
+            line.partition("(")[0] for line in lines if line.startswith(TRACED)
+        )

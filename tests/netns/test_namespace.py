@@ -66,6 +66,23 @@ def test_a_foreign_namespace_of_that_name_is_refused_and_left(machine: Machine) 
     assert [NAMED] == named(machine)
 
 
+@pytest.mark.parametrize("path", [NAMED, RECORD])
+@pytest.mark.parametrize("make", ["mkdir", "mkfifo", "ln -s /dev/null", "echo mine >"])
+def test_something_else_of_that_name_is_refused_and_left(
+    machine: Machine, path: str, make: str
+) -> None:
+    """Named at once, and a stop leaves it, too."""
+    machine.sh(f"mkdir -p /run/netns /run/wgconfine/netns; {make} {path}")
+    before = machine.sh(f"stat -c '%i %F %z' {path}")
+
+    done = machine.runtime("netns-up", prefix=["unshare", "--net"])
+    assert done.status == 1
+    assert f"{path}: " in done.said
+    assert "is in the way, which wgconfine did not make. Remove or rename it." in done.said
+    assert "it is left alone" in machine.succeed("netns-down")
+    assert before == machine.sh(f"stat -c '%i %F %z' {path}")
+
+
 def test_a_foreign_namespace_that_took_the_name_is_refused_and_left(machine: Machine) -> None:
     """Our own record of the one before does not make it ours."""
     machine.succeed("netns-up")

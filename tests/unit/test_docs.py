@@ -13,7 +13,12 @@ from wgconfine.config import schema, wgquick
 from wgconfine.config.entries import ENTRIES
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ExitCode
-from wgconfine.model.settings import Peer
+from wgconfine.model.problem import Problem
+from wgconfine.model.settings import Peer, UnitName
+from wgconfine.model.units import UnitText
+from wgconfine.plan.unitcheck import check_unit
+from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.service import dropin_settings
 
 TOP = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -105,3 +110,30 @@ def test_example_of_contributing() -> None:
     """The test that CONTRIBUTING shows is one of ours, word for word."""
     shown = next(text for _, text in FENCE.findall(read("CONTRIBUTING.md")) if "def test_" in text)
     assert any(shown in each.read_text(encoding="utf-8") for each in TOP.glob("tests/**/test_*.py"))
+
+
+def lines_of_units(heading: str) -> Iterator[str]:
+    """Give each `Key=value` in the first column of a table in docs/units.md."""
+    _, _, rest = read("docs/units.md").partition(f"\n## {heading}\n")
+    for row in re.findall(r"^\| (`.*?) \|", rest.partition("\n## ")[0], re.MULTILINE):
+        yield from re.findall(r"`([A-Z]\w+=[^`]*)`", row)
+
+
+def problems_of(line: str) -> list[Problem]:
+    main = PurePosixPath("/usr/lib/systemd/system/x.service")
+    text = UnitText(path=main, text=f"[Service]\nExecStart=/usr/bin/x\n{line}\n")
+    facts = build_facts(name=UnitName("x.service"), load_state="loaded", texts=[text])
+    return check_unit(facts, dropin_settings())
+
+
+@pytest.mark.parametrize("line", list(lines_of_units("What works")))
+def test_units_that_work_are_not_refused(line: str) -> None:
+    """Each line that docs/units.md says works is let through."""
+    assert [] == problems_of(line)
+
+
+@pytest.mark.parametrize("line", list(lines_of_units("What is refused")))
+def test_units_that_are_refused_are(line: str) -> None:
+    """Each line that docs/units.md says is refused is, and the way out is named."""
+    (problem,) = problems_of(line)
+    assert problem.hint

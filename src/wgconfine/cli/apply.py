@@ -5,13 +5,17 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.dialogue import complain, confirm
-from wgconfine.cli.survey import Survey, survey
+from wgconfine.cli.survey import PATTERNS, Survey, survey
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.plan.difference import unified
-from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
+from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, under_way
+from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.templates import UNITS
 from wgconfine.system.execute import execute
 from wgconfine.system.lock import apply_lock
+from wgconfine.system.sources import PATTERNS as SETTINGS
 from wgconfine.system.tree import TreeWriter
+from wgconfine.system.unfinished import keep_unfinished
 
 __all__ = ["approve", "carry_out", "run_apply", "run_plan"]
 
@@ -19,6 +23,7 @@ __all__ = ["approve", "carry_out", "run_apply", "run_plan"]
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:
     """Print every step that `apply` would take; 5 where there is any."""
     found = survey(root, python=python)
+    complain(*half_released(found))
     for step in found.steps:
         print(step.describe())
         if verbose and isinstance(step, FileStep):
@@ -30,7 +35,7 @@ def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> Exit
 
 def run_apply(root: Path, *, yes: bool, python: PurePosixPath | None) -> ExitCode:
     """Make the machine match the settings."""
-    with apply_lock(root):
+    with apply_lock(root, complain):
         return carry_out(survey(root, python=python), root, yes=yes)
 
 
@@ -39,12 +44,20 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
 
     Raises Refused where the person says no, and OperationFailed for what could not be done.
     """
+    writer = TreeWriter(root)
+    complain(*half_released(found))
     if not found.steps:
+        tidy(found, writer)
+        keep_unfinished(root, found.half_released)
         print("Nothing to do: the machine is as the settings say.")
         return ExitCode.OK
     approve(found, yes=yes)
-    failures = execute(found.steps, TreeWriter(root), found.systemctl, complain)
-    for failure in failures:
+    keep_unfinished(root, found.unfinished)
+    failures = execute(found.steps, writer, found.systemctl, complain)
+    tidy(found, writer)
+    left = under_way([step for step, _ in failures])
+    keep_unfinished(root, found.half_released | found.unfinished.words_of(left) | left)
+    for _, failure in failures:
         complain(f"[!] {failure}")
     if failures:
         raise OperationFailed(
@@ -54,6 +67,23 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
             "Look at wgconfine status; run wgconfine apply again once it is mended.",
         )
     return ExitCode.OK
+
+
+def half_released(found: Survey) -> list[str]:
+    """Say which releases were cut off, and the command that ends each: none but that one does."""
+    return [
+        f"[!] {unit}: its release was cut off. To finish it: wgconfine "
+        + (f"remove {word} --release" if word else f"release {unit}")
+        for unit, word in sorted(found.half_released.released.items())
+    ]
+
+
+def tidy(found: Survey, writer: TreeWriter) -> None:
+    """Take away what runs that were killed have left beside files of ours."""
+    writer.sweep((*PATTERNS, *SETTINGS), directories=(f"{UNITS}/wgconfine*.d",))
+    for unit in sorted(found.unfinished.services()):
+        for path in (dropin_path(unit), closing_path(unit)):
+            writer.remove_empty(path.parent)
 
 
 def approve(found: Survey, *, yes: bool) -> None:

@@ -1,11 +1,12 @@
 """`wgconfine check [FILE…]`: every problem of every settings file, at once."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from wgconfine.cli.dialogue import complain
 from wgconfine.config.escape import escape
-from wgconfine.model.errors import ExitCode, ProblemsFound
+from wgconfine.model.errors import ExitCode, ProblemsFound, Refused
+from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import check_services
 from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.sources import read_all, read_files
@@ -20,24 +21,35 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
     Units are read from their files, so that it works where no systemd runs. Raises ProblemsFound.
     """
     if files:
-        paths = [PurePosixPath(Path(file).absolute()) for file in files]
-        tunnels, problems = read_files(Path("/"), paths)
+        tunnels, problems = read_files(Path("/"), dict.fromkeys(map(settings_path, files)))
     else:
         tunnels, problems = read_all(root)
-    names = [unit for settings in tunnels if settings.enable for unit in settings.services]
-    problems += check_services(tunnels, find_facts(root, names))
+    resolved = resolve(tunnels, find_facts(root, enabled_services(tunnels)))
+    problems += [*resolved.problems, *check_services(resolved.tunnels, resolved.facts)]
     findings = check_sources(tunnels) if root == Path("/") else Findings()
     problems += findings.problems
     show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
-    for path in findings.unseen:
-        print(f"{path}: can't be read without root, and was not checked.", file=sys.stderr)
+    for path in dict.fromkeys(findings.unseen):
+        complain(f"{path}: can't be read without root, and was not checked.")
     words = "1 tunnel" if len(tunnels) == 1 else f"{len(tunnels)} tunnels"
     print(f"{words}: no problem found.")
     return ExitCode.UNCHECKED if findings.unseen else ExitCode.OK
 
 
+def settings_path(text: str) -> PurePosixPath:
+    """Give the whole path of a settings file. Raises Refused if no other command would read it."""
+    try:
+        path = PurePosixPath(Path(text).absolute())
+    except FileNotFoundError:
+        raise Refused(
+            f"{escape(text)}: the current directory is gone. Give the whole path."
+        ) from None
+    if path.suffix != ".toml":
+        raise Refused(f"{escape(str(path))}: no settings file. Name one that ends in .toml.")
+    return path
+
+
 def show_warnings(findings: Findings) -> None:
-    for warning in findings.warnings:
-        print(escape(f"warning: {warning}"), file=sys.stderr)
+    complain(*(f"warning: {each}" for each in dict.fromkeys(findings.warnings)))

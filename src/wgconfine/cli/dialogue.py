@@ -1,18 +1,36 @@
 """What is said to a person beside the result, on standard error, and what is asked of one."""
 
+import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import Refused
 
-__all__ = ["complain", "confirm"]
+__all__ = ["complain", "confirm", "silence"]
 
 
 def complain(*texts: str) -> None:
-    """Write each text's lines to standard error, with what others wrote in them escaped."""
-    for text in texts:
-        for line in text.splitlines():
-            print(escape(line), file=sys.stderr)
+    """Write each text's lines to standard error, with what others wrote in them escaped.
+
+    Where nobody listens any more that is no reason to stop in the middle of an apply.
+    """
+    try:
+        for text in texts:
+            for line in text.splitlines():
+                print(escape(line), file=sys.stderr)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Let a stream that can't be written lead nowhere: else Python tries once more at its end."""
+    with suppress(OSError):
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def confirm(question: str) -> None:

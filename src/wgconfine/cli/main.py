@@ -1,6 +1,7 @@
 """The command line itself: arguments in, exit code out, and every error as one clear message."""
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from wgconfine import __version__
-from wgconfine.cli.dialogue import complain
+from wgconfine.cli.dialogue import complain, silence
 from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
 __all__ = ["build_parser", "main"]
@@ -20,6 +21,9 @@ EPILOG = """\
 exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
 5 plan has changes, 70 internal error, 78 settings are wrong
 """
+
+# What a write gets that has no file's name: files of ours are named where they are written.
+OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,14 +38,29 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        complain(message or "")
+        sys.stdout.flush()  # where what --help said can't be written, that is an error
+        sys.exit(status)
+
 
 Add = Callable[..., Parser]
 """`add_parser` of argparse's subparsers."""
 
 
+def directory(text: str) -> Path:
+    """Read a directory's name; the empty one, of a variable that was not set, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
+
+
 def tree(text: str) -> Path:
     """Read --root: whatever leads to / is this machine, and no tree that no systemd runs from."""
-    return Path("/") if os.path.realpath(text) == "/" else Path(text)
+    root = directory(text)
+    if not root.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
+    return Path("/") if os.path.realpath(root) == "/" else root
 
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -118,7 +137,7 @@ def add_ways_out(add: Add) -> None:
 def add_views(add: Add) -> None:
     options = shared("--root", "--python")
     render = add("render", parents=options, help="write the files of apply somewhere else")
-    render.add_argument("--output", metavar="DIR", type=Path, required=True)
+    render.add_argument("--output", metavar="DIR", type=directory, required=True)
 
     status = add("status", help="show tunnels and services as they are")
     status.add_argument("names", nargs="*", metavar="NAME")
@@ -180,13 +199,13 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code (model/errors.py has the table)."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what the locale lacks is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
-    arguments = build_parser().parse_args(argv)
+    arguments = None
     try:
+        prepare_streams()
+        arguments = build_parser().parse_args(argv)
         refuse_interpreter(arguments)
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
     except WgconfineError as error:
         complain(str(error))
         return error.exit_code
@@ -196,11 +215,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
-        return report_internal(error, show=arguments.debug)
+        return report_internal(error, show=arguments is not None and arguments.debug)
+    return code
+
+
+def prepare_streams() -> None:
+    """See to it that all three are there, and that what the locale lacks is no reason to fail.
+
+    The number of a closed one would go to the next file that is opened, and our words into that.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 — standard error
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 — a descriptor, to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def report_system(error: OSError) -> ExitCode:
     """Say what the system refused, and to what."""
+    if error.filename is None and error.errno in OUTPUT_ERRORS:
+        return report_output(error)
     where = error.filename or "system"
     if isinstance(error, PermissionError):
         complain(f"{where}: {error.strerror}. Run it as root.")
@@ -209,11 +247,19 @@ def report_system(error: OSError) -> ExitCode:
     return ExitCode.FAILED
 
 
+def report_output(error: OSError) -> ExitCode:
+    """Say why not all of the result could be written; who reads only its beginning knows that."""
+    if error.errno != errno.EPIPE:
+        complain(f"standard output: {error.strerror}.")
+    silence(sys.stdout)
+    return ExitCode.FAILED
+
+
 def report_internal(error: Exception, *, show: bool) -> ExitCode:
     """Say one line and keep the rest in a file that only its owner reads."""
     text = "".join(traceback.format_exception(error))
     if show:
-        print(text, file=sys.stderr)
+        complain(text)
     try:
         descriptor, path = tempfile.mkstemp(prefix="wgconfine-error-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 — a descriptor

@@ -1,23 +1,26 @@
 """`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless released too."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import approve, carry_out
-from wgconfine.cli.release import confirm_release, remove_from_settings, without
+from wgconfine.cli.dialogue import complain
+from wgconfine.cli.release import confirm_release, real_names, remove_from_settings, without
 from wgconfine.cli.survey import PATTERNS, closed_services, survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
+from wgconfine.plan.unfinished import Unfinished
 from wgconfine.render.record import record_path
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PLACE, fragments_of, inside, load_all, write_settings
 from wgconfine.system.tree import read_installed
+from wgconfine.system.unfinished import keep_unfinished, read_unfinished
 
 __all__ = ["run_remove"]
 
@@ -31,28 +34,46 @@ def run_remove(
     somebody releases them. Where the settings are gone, its record says which they are. `purge`
     deletes the settings too, and keys that lie in /etc/wgconfine.
     """
-    with apply_lock(root):
+    with apply_lock(root, complain):
         tunnels = load_all(root)
+        earlier = read_unfinished(root)
         settings = next((each for each in tunnels if each.name == name), None)
-        if settings is None:
-            record = installed_record(root, name)
-            services = still_closed(root, record, tunnels) if release else set()
-        else:
-            services = set(settings.services) if release else set()
+        listed = services_to_release(root, name, tunnels, earlier) if release else set()
+        services = set(real_names(root, listed).values())
+        if settings is None and not earlier:
+            installed_record(root, name)
         confirm_release(services, yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
-        edits = [replace(without(settings, services), enable=False)] if settings else []
-        approve(survey(root, python=python, released=services, edits=edits), yes=yes)
-        remove_from_settings(root, tunnels, services)
+        edits = [replace(without(settings, listed), enable=False)] if settings else []
+        words = dict.fromkeys(services, name)
+        look = partial(survey, root, python=python, released=words, earlier=earlier)
+        found = look(edits=edits)
+        approve(found, yes=yes)
+        keep_unfinished(root, found.unfinished)
+        remove_from_settings(root, tunnels, listed)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
-        done = carry_out(survey(root, python=python, released=services), root, yes=True)
+        done = carry_out(look(), root, yes=True)
         for unit in sorted(services):
             print(f"released {unit}")
         if settings is not None and purge:
             for path in delete_settings(root, settings):
                 print(f"deleted {path}")
     return done
+
+
+def services_to_release(
+    root: Path, name: str, tunnels: Sequence[Settings], earlier: Unfinished
+) -> set[UnitName]:
+    """Give the services that `remove NAME --release` lets go, also those that it began with."""
+    elsewhere = {unit for each in tunnels if each.name != name for unit in each.services}
+    begun = {unit for unit, word in earlier.released.items() if word == name} - elsewhere
+    settings = next((each for each in tunnels if each.name == name), None)
+    if settings is not None:
+        return begun | {*settings.services}
+    if begun and record_path(TunnelName(name)) not in read_installed(root, PATTERNS):
+        return begun
+    return begun | still_closed(root, installed_record(root, name), tunnels)
 
 
 def installed_record(root: Path, name: str) -> File:
@@ -74,16 +95,18 @@ def still_closed(root: Path, record: File, tunnels: Iterable[Settings]) -> set[U
     except (ValueError, KeyError, TypeError) as error:
         hint = "Name its services instead: wgconfine release UNIT"
         raise OperationFailed(str(record.path), "is damaged", hint) from error
-    elsewhere = {unit for settings in tunnels for unit in settings.services}
+    others = {unit for settings in tunnels for unit in settings.services}
+    elsewhere = set(real_names(root, others).values())
     return closed_services(read_installed(root, PATTERNS)) & listed - elsewhere
 
 
 def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:
     """Delete the settings, and the keys that lie beside them: other places are their owner's.
 
-    Gives each path that was there.
+    Gives each path that was there. The settings go last: as long as they are there, so is the
+    tunnel for who says the same again.
     """
-    paths = [settings.path, *fragments_of(root, settings.path)]
+    paths = list(fragments_of(root, settings.path))
     source = settings.wireguard
     if isinstance(source, ConfFile):
         paths.append(source.path)
@@ -99,3 +122,5 @@ def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:
     with suppress(OSError):  # it is not there, or not empty
         inside(root, fragments).rmdir()
         yield fragments
+    inside(root, settings.path).unlink()
+    yield settings.path

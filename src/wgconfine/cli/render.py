@@ -4,6 +4,7 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.survey import DEFAULT_PYTHON, PATTERNS, closed_services
 from wgconfine.model.errors import ExitCode, ProblemsFound
+from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, check_services, desired_tree
 from wgconfine.plan.difference import compare
 from wgconfine.plan.steps import file_steps
@@ -25,9 +26,10 @@ def run_render(root: Path, output: Path, *, python: PurePosixPath | None) -> Exi
     settings.
     """
     interpreter = fit_for_units(python or DEFAULT_PYTHON)
-    tunnels = [settings for settings in load_all(root) if settings.enable]
-    facts = find_facts(root, [unit for settings in tunnels for unit in settings.services])
-    problems = check_services(tunnels, facts)
+    declared = [settings for settings in load_all(root) if settings.enable]
+    resolved = resolve(declared, find_facts(root, enabled_services(declared)))
+    tunnels, facts = resolved.tunnels, resolved.facts
+    problems = [*resolved.problems, *check_services(tunnels, facts)]
     if problems:
         raise ProblemsFound(problems)
     output.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,15 @@
 """`wgconfine status`: tunnels and services as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wgconfine.cli.dialogue import complain
-from wgconfine.cli.survey import LIVE, PATTERNS, closed_services
+from wgconfine.cli.survey import LIVE, PATTERNS, changed_units, closed_services, unit_facts
 from wgconfine.model.errors import ExitCode, OperationFailed
+from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.status import Status
+from wgconfine.model.units import UnitFacts
+from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.report import status as words
 from wgconfine.system.observe import observe
 from wgconfine.system.sources import read_all
@@ -21,16 +24,32 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
 
     Wrong settings are said on stderr and do not keep the rest from being shown.
     """
-    closed = closed_services(read_installed(LIVE, PATTERNS))
+    installed = read_installed(LIVE, PATTERNS)
     tunnels, problems = read_all(LIVE)
     complain(*map(str, problems))
-    status = observe(RealSystemctl(), tunnels, closed, settings_wrong=bool(problems))
+    resolved = resolve(tunnels, known_facts(tunnels))
+    status = observe(
+        RealSystemctl(),
+        resolved.tunnels,
+        closed_services(installed),
+        changed=changed_units(installed, resolved.facts),
+        settings_wrong=bool(problems),
+    )
     if names:
         status = narrowed(status, names)
     print(words.as_json(status) if as_json else words.as_text(status))
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
+
+
+def known_facts(tunnels: Iterable[Settings]) -> dict[UnitName, UnitFacts]:
+    """Give what is known of each service; nothing, with a word, where a file is root's alone."""
+    try:
+        return unit_facts(LIVE, enabled_services(tunnels))
+    except OperationFailed as error:
+        complain(str(error))
+        return {}
 
 
 def narrowed(status: Status, names: Sequence[str]) -> Status:

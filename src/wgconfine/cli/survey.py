@@ -1,30 +1,53 @@
 """Look at settings, units and files, and find what is to be done: the first half of `apply`."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
-from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.errors import InTheWay, ProblemsFound
+from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.tree import File, Tree
-from wgconfine.plan.desired import Machine, check_services, desired_tree
+from wgconfine.model.units import UnitFacts
+from wgconfine.plan.aliases import enabled_services, resolve
+from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.difference import Change, compare
-from wgconfine.plan.steps import Running, Step, file_steps, live_steps
-from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path
+from wgconfine.plan.steps import (
+    Action,
+    Running,
+    Step,
+    asked_units,
+    file_steps,
+    live_steps,
+    under_way,
+)
+from wgconfine.plan.unfinished import Unfinished
+from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
 from wgconfine.render.templates import interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, tunnel_state
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.observe import runs_outside
+from wgconfine.system.obstacles import foreign_obstacles
 from wgconfine.system.sources import PLACE, load_all
-from wgconfine.system.systemctl import RealSystemctl, Systemctl
-from wgconfine.system.tree import read_installed
+from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
+from wgconfine.system.tree import obstacles, read_installed
+from wgconfine.system.unfinished import read_unfinished
 from wgconfine.system.units import read_facts, unit_states
 from wgconfine.system.unitsearch import find_facts
 
-__all__ = ["DEFAULT_PYTHON", "LIVE", "PATTERNS", "Survey", "closed_services", "survey"]
+__all__ = [
+    "DEFAULT_PYTHON",
+    "LIVE",
+    "PATTERNS",
+    "Survey",
+    "changed_units",
+    "closed_services",
+    "survey",
+    "unit_facts",
+]
 
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
@@ -47,55 +70,116 @@ ACTIVE = {"active", "activating", "reloading", "refreshing", "deactivating"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The settings, what differs from them, and the steps that would mend it, in order."""
+    """The settings, what differs from them, and the steps that would mend it, in order.
+
+    `unfinished` is what the next run must know if these steps are cut off; of it, `half_released`
+    is what this run leaves as it is.
+    """
 
     tunnels: tuple[Settings, ...]
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     systemctl: Systemctl | None
+    unfinished: Unfinished
+    half_released: Unfinished
 
 
 def survey(
     root: Path,
     *,
     python: PurePosixPath | None = None,
-    released: Iterable[UnitName] = (),
+    released: Mapping[UnitName, str] | None = None,
     edits: Iterable[Settings] = (),
+    earlier: Unfinished | None = None,
 ) -> Survey:
     """Find out what `apply` would do below `root`, and change nothing.
 
-    `released` are services that somebody releases with this very command, `edits` tunnels as they
-    are going to be. `python` is for a tree alone: this machine's units run our own interpreter.
-    Raises ProblemsFound with everything that is wrong.
+    `released` are services that somebody releases with this very command, and the word for it,
+    `edits` tunnels as they are going to be, `earlier` what a run left that was cut off before this
+    command began. `python` is for a tree alone: this machine's units run our own interpreter.
+    Raises ProblemsFound with everything that is wrong, InTheWay with what is somebody else's.
     """
-    installed = read_installed(root, PATTERNS)
-    interpreter = None if root == LIVE else interpreter_of_tree(installed, python)
-    edited = {settings.name: settings for settings in edits}
-    tunnels = tuple(edited.get(each.name, each) for each in load_all(root))
-    enabled = [settings for settings in tunnels if settings.enable]
-    names = [unit for settings in enabled for unit in settings.services]
-    systemctl = RealSystemctl() if root == LIVE else None
-    facts = find_facts(root, names) if systemctl is None else read_facts(systemctl, names)
-    problems = check_services(enabled, facts)
-    if root == LIVE:
-        findings = check_sources(enabled)
-        problems += findings.problems
-        show_warnings(findings)
-    if problems:
-        raise ProblemsFound(problems)
     live = root == LIVE
+    installed = read_installed(root, PATTERNS)
+    interpreter = None if live else interpreter_of_tree(installed, python)
+    edited = {settings.name: settings for settings in edits}
+    declared = tuple(edited.get(each.name, each) for each in load_all(root))
+    systemctl = RealSystemctl() if live else None
+    resolved = resolve(declared, unit_facts(root, enabled_services(declared)))
+    tunnels, facts = resolved.tunnels, resolved.facts
+    enabled = [settings for settings in tunnels if settings.enable]
+    refuse_problems(enabled, facts, resolved.problems, live=live)
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
+        systemd=systemd_version() if live and enabled else 0,
     )
-    free = frozenset(released)
-    unreleased = closed_services(installed) - free
+    words = dict(released or {})
+    unreleased = closed_services(installed) - words.keys()
     changes = compare(desired_tree(tunnels, facts, machine, unreleased=unreleased), installed)
+    in_the_way = obstacles(root, [each.after for each in changes if each.after is not None])
+    left = read_unfinished(root) if earlier is None else earlier
+    half = left.only(left.half_released(confined=enabled_services(tunnels), released=words))
     if systemctl is None:
         steps = file_steps(changes)
     else:
-        steps = live_steps(changes, look(systemctl, tunnels, installed), free)
-    return Survey(tunnels=tunnels, changes=changes, steps=tuple(steps), systemctl=systemctl)
+        resumed = resumable(left, enabled, words, closed_services(installed) - half.services())
+        running = replace(look(systemctl, tunnels, installed, words), unfinished=resumed)
+        steps = live_steps(changes, running, frozenset(words))
+        in_the_way += foreign_obstacles(systemctl, started(steps, enabled), machine)
+    if in_the_way:
+        raise InTheWay(in_the_way)
+    return Survey(
+        tunnels=tunnels,
+        changes=changes,
+        steps=tuple(steps),
+        systemctl=systemctl,
+        unfinished=under_way(steps) | Unfinished(released=words) | half,
+        half_released=half,
+    )
+
+
+def refuse_problems(
+    enabled: Sequence[Settings],
+    facts: Mapping[UnitName, UnitFacts],
+    known: Iterable[Problem],
+    *,
+    live: bool,
+) -> None:
+    """Raise ProblemsFound with all that is wrong in units and, on this machine, in .conf files."""
+    problems = [*known, *check_services(enabled, facts)]
+    if live:
+        findings = check_sources(enabled)
+        problems += findings.problems
+        findings.warnings.extend(replaced_slices(enabled, facts))
+        show_warnings(findings)
+    if problems:
+        raise ProblemsFound(problems)
+
+
+def resumable(
+    left: Unfinished, enabled: Iterable[Settings], words: Iterable[UnitName], closed: set[UnitName]
+) -> Unfinished:
+    """Give what of an earlier run is still to be done by the settings, or by this very command.
+
+    A service that neither confines nor releases is not started; what is closed stays stopped.
+    """
+    mine = {*words}
+    for settings in enabled:
+        mine |= {*settings.services, UnitName(f"wgconfine@{settings.name}.service")}
+    return left.only(mine) | Unfinished(stopped=left.stopped & closed)
+
+
+def started(steps: Iterable[Step], enabled: Iterable[Settings]) -> list[Settings]:
+    """Give the tunnels that some steps start."""
+    steps = list(steps)
+    units = asked_units(steps, Action.START) | asked_units(steps, Action.RESTART)
+    return [each for each in enabled if f"wgconfine@{each.name}.service" in units]
+
+
+def unit_facts(root: Path, names: Sequence[UnitName]) -> dict[UnitName, UnitFacts]:
+    """Give what is known of each unit: of a tree from its files alone."""
+    return read_facts(RealSystemctl(), names) if root == LIVE else find_facts(root, names)
 
 
 def interpreter_of_tree(installed: Tree, python: PurePosixPath | None) -> PurePosixPath | None:
@@ -111,12 +195,27 @@ def closed_services(installed: Tree) -> set[UnitName]:
     }
 
 
-def look(systemctl: Systemctl, tunnels: Iterable[Settings], installed: Tree) -> Running:
+def changed_units(installed: Tree, facts: Mapping[UnitName, UnitFacts]) -> set[UnitName]:
+    """Give the units that are not any more what their drop-ins were written for."""
+    written = {unit: installed.get(dropin_path(unit)) for unit in facts}
+    return {
+        unit
+        for unit, file in written.items()
+        if isinstance(file, File) and unit_digest(file.text) != facts[unit].digest
+    }
+
+
+def look(
+    systemctl: Systemctl,
+    tunnels: Iterable[Settings],
+    installed: Tree,
+    released: Iterable[UnitName],
+) -> Running:
     """Give what runs now of our services and tunnels, and whether it is what the files say."""
     tunnels = list(tunnels)
     digests = installed_digests(installed)
     homes = {unit: each.name for each in tunnels if each.enable for unit in each.services}
-    units: set[str] = {*homes, *closed_services(installed)}
+    units: set[str] = {*homes, *closed_services(installed), *released}
     for name in {*digests, *(settings.name for settings in tunnels)}:
         units |= {f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service"}
     states = unit_states(systemctl, sorted(units)) if units else {}

@@ -1,6 +1,9 @@
 """What is wrong only between files: two settings, or settings and the `.conf` that they name."""
 
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
 
@@ -12,20 +15,45 @@ from wgconfine.config.wgquick import decode, parse
 from wgconfine.config.words import suggest
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import IPAddress, IPInterface, IPNetwork, Settings
+from wgconfine.model.settings import ConfFile, IPAddress, IPInterface, IPNetwork, Settings
 
 __all__ = [
     "DNS_HINT",
     "REACH_HINT",
+    "PrivateKey",
     "check_all",
     "check_conf",
+    "check_keys",
     "parse_conf",
+    "private_key",
     "too_small",
     "unreachable",
 ]
 
 DNS_HINT = 'Write dns = ["ADDRESS"] with the provider\'s resolver, or dns = [] for none'
 REACH_HINT = "Name a resolver that the tunnel leads to"
+KEY_HINT = "Get one for each tunnel: two with the same key cut each other off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateKey:
+    """A tunnel's private key by a digest; `source` is the setting that leads to it."""
+
+    where: str
+    source: tuple[str, str]
+    digest: bytes
+
+
+def private_key(settings: Settings, where: str, key: str) -> PrivateKey:
+    """Give what may be kept of a private key (in base64) that was found at `where`.
+
+    Five of its bits do not count (RFC 7748, 5): keys that differ only there are the same to peers.
+    """
+    raw = bytearray(b64decode(key))
+    raw[0] &= 248
+    raw[31] = raw[31] & 127 | 64
+    source = _key_source(settings)
+    return PrivateKey(where=where, source=source, digest=sha256(raw).digest())
 
 
 def parse_conf(path: PurePosixPath, data: bytes, settings: Settings | None = None) -> Conf:
@@ -74,7 +102,41 @@ def check_all(settings: Sequence[Settings]) -> list[Problem]:
                 what = f"'{unit}' is also a service of {place_of(owner.path)}"
                 where = place_of(tunnel.path, "services")
                 problems.append(Problem(where=where, what=what, hint="Keep it in one tunnel"))
+    return problems + _check_key_sources([each for each in settings if each.enable])
+
+
+def check_keys(keys: Iterable[PrivateKey]) -> list[Problem]:
+    """Check that no two tunnels have the same private key; `check_all` knows of the same source."""
+    problems: list[Problem] = []
+    first: dict[bytes, PrivateKey] = {}
+    for key in sorted(keys, key=lambda each: each.where):
+        other = first.setdefault(key.digest, key)
+        if other.source != key.source:
+            what = f"the private key is also that of {other.where}"
+            problems.append(Problem(where=key.where, what=what, hint=KEY_HINT))
     return problems
+
+
+def _check_key_sources(settings: Iterable[Settings]) -> list[Problem]:
+    problems: list[Problem] = []
+    first: dict[tuple[str, str], Settings] = {}
+    for tunnel in sorted(settings, key=lambda each: each.name):
+        key, source = _key_source(tunnel)
+        owner = first.setdefault((key, source), tunnel)
+        if owner is not tunnel:
+            what = f"'{source}' is also that of {place_of(owner.path)}"
+            problems.append(Problem(where=place_of(tunnel.path, key), what=what, hint=KEY_HINT))
+    return problems
+
+
+def _key_source(settings: Settings) -> tuple[str, str]:
+    """Give the key of the settings that says where the private key is, and its value."""
+    source = settings.wireguard
+    if isinstance(source, ConfFile):
+        return "config", str(source.path)
+    if source.private_key_file is not None:
+        return "private-key-file", str(source.private_key_file)
+    return "private-key-credential", str(source.private_key_credential)
 
 
 def unreachable(

@@ -71,7 +71,8 @@ class Conf:
     """A whole configuration.
 
     `addresses` are `IP/PREFIX`, `dns` IP addresses, both canonical; `mtu` is in bytes. `lines` says
-    where each key of `[Interface]` (as in `KEYS`) stands first. `warnings` are no reason to stop.
+    where each key of `[Interface]` (as in `ENTRIES`) stands: a list first, another key last.
+    `warnings` are no reason to stop.
     """
 
     __slots__ = (

@@ -85,10 +85,7 @@ def _key(draft: Draft, name: str, value: str) -> str | None:
 
 
 def _read_address(draft: Draft, name: str, value: str) -> None:
-    items = _items(value)
-    if not items:
-        draft.wrong(f"{name} has no value")
-    for item in items:
+    for item in _items(value):
         address = canonical_address(item)
         if address is None:
             draft.refuse(name, item, "is not an IP address with a prefix length")
@@ -108,8 +105,7 @@ def _read_dns(draft: Draft, name: str, value: str) -> None:
 
 
 def _read_mtu(draft: Draft, name: str, value: str) -> None:
-    if value:
-        draft.conf.mtu = _number(draft, name, value, _MTU_MIN, _UINT16_MAX)
+    draft.conf.mtu = _number(draft, name, value, _MTU_MIN, _UINT16_MAX) if value else None
 
 
 def _read_listen_port(draft: Draft, name: str, value: str) -> None:
@@ -163,15 +159,19 @@ def _read_endpoint(draft: Draft, name: str, value: str) -> None:
     endpoint = parse_endpoint(text)
     if isinstance(endpoint, str):
         draft.refuse(name, text, endpoint)
-    else:
-        draft.peer.endpoint = endpoint
+        return
+    draft.peer.endpoint = host, port = endpoint
+    if ":" in host and not text.startswith("["):
+        draft.warn(
+            f"{name} {quote(text)} is read as [{host}]:{port}", "Put the address in brackets"
+        )
 
 
 def _read_persistent_keepalive(draft: Draft, name: str, value: str) -> None:
     text = value.translate(NO_SPACES)
-    if text.lower() != "off":
-        seconds = _number(draft, name, text, 0, _UINT16_MAX)
-        draft.peer.persistent_keepalive = seconds or None
+    off = text.lower() == "off"
+    seconds = 0 if off else _number(draft, name, text, 0, _UINT16_MAX)
+    draft.peer.persistent_keepalive = seconds or None
 
 
 def _number(draft: Draft, name: str, value: str, low: int, high: int) -> int | None:
@@ -210,7 +210,7 @@ class Entry:
 
 ENTRIES = {
     "PrivateKey": Entry("Interface", _read_private_key),
-    "Address": Entry("Interface", _read_address, single=False),
+    "Address": Entry("Interface", _read_address, single=False, may_be_empty=True),
     "DNS": Entry("Interface", _read_dns, single=False, may_be_empty=True),
     "MTU": Entry("Interface", _read_mtu, may_be_empty=True),
     "ListenPort": Entry("Interface", _read_listen_port),

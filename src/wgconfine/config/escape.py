@@ -12,6 +12,8 @@ HIDDEN = "(hidden)"
 
 _KEY_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _KEY_RUN = 40  # a WireGuard key is 43 such characters and '='; a few may be lost on the clipboard
+_SPLITTERS = frozenset(" \"'`,;\\")
+"""What may have got into a key, beside control characters: two halves in quotes are a key, too."""
 _QUOTED = 80
 
 
@@ -38,9 +40,11 @@ def quote(text: str) -> str:
 
 
 def holds_key(text: str) -> bool:
-    """Tell whether `text`, its white space left out, has a run of base64 as long as a key."""
+    """Tell whether `text`, less white space, quotes and the like, has as long a run as a key."""
     run = 0
-    for character in "".join(text.split()):
+    for character in text:
+        if character in _SPLITTERS or not character.isprintable():
+            continue
         run = run + 1 if character in _KEY_ALPHABET else 0
         if run >= _KEY_RUN:
             return True

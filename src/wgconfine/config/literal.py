@@ -77,7 +77,7 @@ def canonical_network(text: str) -> str | None:
 
 
 def parse_endpoint(text: str) -> tuple[str, int] | str:
-    """Read `HOST:PORT` or `[IPV6]:PORT`.
+    """Read `HOST:PORT` or `[IPV6]:PORT`; as wg(8) does, brackets are taken anywhere and nowhere.
 
     On failure it gives what is wrong, in words that follow the quoted value.
     """
@@ -85,8 +85,6 @@ def parse_endpoint(text: str) -> tuple[str, int] | str:
     name, colon, port_text = text[1:].partition("]:") if bracketed else text.rpartition(":")
     if not colon:
         return "is not of the form [IPV6]:PORT" if bracketed else "has no port"
-    if (":" in name) != bracketed:
-        return "must have an IPv6 address, and only that, in brackets"
     host = canonical_ip(name) or (name if is_host_name(name) else None)
     if host is None:
         return "has neither an IP address nor a host name before its port"

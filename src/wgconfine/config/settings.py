@@ -50,18 +50,27 @@ def parse_tunnel_name(text: str) -> TunnelName:
     return TunnelName(text)
 
 
-def parse_settings(name: str, texts: Sequence[tuple[PurePosixPath, str]]) -> Settings:
+def parse_settings(
+    name: str, texts: Sequence[tuple[PurePosixPath, str | None]], unreadable: Iterable[Problem] = ()
+) -> Settings:
     """Read the settings of a tunnel: NAME.toml first, then the files of NAME.d in their order.
 
-    Raises ProblemsFound with every problem of every file.
+    The text is None of those files that `unreadable` is about. Raises ProblemsFound with every
+    problem of every file.
     """
-    problems: list[Problem] = []
+    problems = list(unreadable)
     files: list[_File] = []
     try:
         parse_tunnel_name(name)
     except ProblemsFound as error:
-        problems.extend(error.problems)
+        where = place_of(texts[0][0])
+        problems.extend(
+            replace(each, where=where, what=f"{each.where} is {each.what}")
+            for each in error.problems
+        )
     for position, (path, text) in enumerate(texts):
+        if text is None:
+            continue
         try:
             table = _load(path, text)
         except ProblemsFound as error:
@@ -79,7 +88,7 @@ def parse_settings(name: str, texts: Sequence[tuple[PurePosixPath, str]]) -> Set
     problems.extend(_check_reach(files))
     if problems:
         raise ProblemsFound(problems)
-    return _build(TunnelName(name), files, [text for _, text in texts])
+    return _build(TunnelName(name), files, [text or "" for _, text in texts])
 
 
 def _load(path: PurePosixPath, text: str) -> dict[str, object]:
@@ -99,7 +108,9 @@ def _load(path: PurePosixPath, text: str) -> dict[str, object]:
     where = f"{place_of(path)}:{line}" if line else place_of(path)
     # Some messages name a key of the file, and a secret may have got into its place.
     what = "not TOML" if holds_key(what) else f"not TOML: {escape(what)}"
-    raise ProblemsFound([Problem(where=where, what=what)])
+    # As in the name of a unit that was pasted.
+    hint = "Put text with a backslash in single quotes" if "\\" in what else ""
+    raise ProblemsFound([Problem(where=where, what=what, hint=hint)])
 
 
 def _problem(path: PurePosixPath, finding: Finding) -> Problem:

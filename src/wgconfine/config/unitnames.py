@@ -6,7 +6,9 @@ from wgconfine.model.settings import UnitName
 
 __all__ = ["parse_service"]
 
-_MAX = 255  # UNIT_NAME_MAX of systemd, less the NUL
+_MAX = 255 - len("wgconfine-want@.target") + len(".service")
+"""UNIT_NAME_MAX of systemd, less the NUL; each service has such a target (units of ours)."""
+_LONG_HINT = "Give the unit a shorter name: that of wgconfine-want@UNIT.target must fit, too"
 _CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@",
 )
@@ -16,7 +18,7 @@ _OTHER_TYPES = ("target", "mount", "automount", "swap", "slice", "scope", "devic
 
 def parse_service(value: object) -> UnitName:
     """Read the full name of a system service; an instance is one, a bare template is not."""
-    if not isinstance(value, str) or not value or len(value) > _MAX:
+    if not isinstance(value, str) or not value:
         raise WrongValueError(f"{show(value)} is not the name of a service")
     stem, dot, suffix = value.rpartition(".")
     prefix, at, instance = stem.partition("@")
@@ -32,6 +34,8 @@ def parse_service(value: object) -> UnitName:
     if at and not instance:
         hint = f"Name each instance: {quote(prefix + '@INSTANCE.service')}"
         raise WrongValueError(f"{show(value)} is a template, not a service", hint)
+    if len(value) > _MAX:
+        raise WrongValueError(f"{show(value)} is longer than {_MAX} characters", _LONG_HINT)
     if value.startswith("wgconfine"):
         raise WrongValueError(f"{show(value)} is a unit of wgconfine itself")
     return UnitName(value)

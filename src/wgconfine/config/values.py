@@ -135,6 +135,11 @@ def read_endpoint(value: object) -> Endpoint:
     parsed = parse_endpoint(value)
     if isinstance(parsed, str):
         raise WrongValueError(f"{show(value)} {parsed}")
+    # wg(8) takes the last group for the port, which the writer may have forgotten.
+    if (":" in parsed[0]) != value.startswith("["):
+        raise WrongValueError(
+            f"{show(value)} must have an IPv6 address, and only that, in brackets"
+        )
     return Endpoint(host=parsed[0], port=parsed[1])
 
 

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 1 << 20
+_UTF_8 = "Save the file as UTF-8"
 _HOOKS = {name.lower(): name for name in ("PreUp", "PostUp", "PreDown", "PostDown")}
 _AMNEZIA = frozenset((
     "jc", "jmin", "jmax", "s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4", "i1", "i2", "i3",
@@ -51,8 +52,7 @@ def decode(data: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
     # Raised outside of the handler: the UnicodeDecodeError holds the whole file, secrets and all.
-    hint = "Save the file as UTF-8"
-    raise ConfError(where, [ConfProblem(line, "the file is not UTF-8 text here", hint)])
+    raise ConfError(where, [ConfProblem(line, "the file is not UTF-8 text here", _UTF_8)])
 
 
 def parse(
@@ -69,10 +69,13 @@ def parse(
     """
     if len(text) > MAX_BYTES:
         raise ConfError(where, [_too_long()])
+    if "\0" in text:  # C programs would see another line than we do
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ConfError(where, [ConfProblem(line, "the line holds a NUL byte", _UTF_8)])
     draft = Draft(frozenset(repeated))
     reader = _Reader(draft)
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        reader.read_line(number, line)
+    for number, content in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        reader.read_line(number, content)
     reader.check_interface(need_private_key=need_private_key)
     reader.check_peers()
     if draft.problems:
@@ -81,7 +84,7 @@ def parse(
 
 
 class _Reader:
-    """Reads line after line; knows the section it is in and where each of its keys stood first."""
+    """Reads line after line; knows the section it is in and where its keys stood (Conf.lines)."""
 
     __slots__ = ("draft", "peers", "section", "seen")
 
@@ -94,32 +97,29 @@ class _Reader:
     def read_line(self, number: int, line: str) -> None:
         self.draft.line = number
         content = line.partition("#")[0].strip(SPACES)
-        if "\0" in line:
-            self.draft.wrong("the line holds a NUL byte")
-        elif content.startswith("["):
+        if content.startswith("["):
             self.read_heading(content.translate(NO_SPACES).lower())
         elif content:
-            name, _, value = content.partition("=")
-            self.read_entry(name.translate(NO_SPACES), value.strip(SPACES))
+            name, sign, value = content.partition("=")
+            self.read_entry(name.translate(NO_SPACES), value.strip(SPACES) if sign else None)
 
     def read_heading(self, heading: str) -> None:
         draft = self.draft
-        self.seen = {}
         if heading == "[peer]":
             self.section = "Peer"
+            self.seen = {}
             draft.peer = ConfPeer(draft.line)
             draft.conf.peers.append(draft.peer)
             self.peers.append((draft.peer, self.seen))
         elif heading == "[interface]":
             self.section = "Interface"
-            first = draft.conf.lines.setdefault("[Interface]", draft.line)
-            if first != draft.line:
-                draft.wrong(f"[Interface] is given again, after line {first}", "Keep one of them")
+            self.seen = draft.conf.lines
+            self.seen.setdefault("[Interface]", draft.line)
         else:
             self.section = ""
             draft.wrong("the heading is neither [Interface] nor [Peer]")
 
-    def read_entry(self, name: str, value: str) -> None:
+    def read_entry(self, name: str, value: str | None) -> None:
         known = name.lower() if name.isascii() else ""  # the Kelvin sign, too, is a small k
         if known in _HOOKS:
             self.draft.wrong(
@@ -139,7 +139,7 @@ class _Reader:
         elif self.section != "":
             self.draft.wrong(f"the key {name} is unknown", word=name)
 
-    def read_known(self, name: str, value: str) -> None:
+    def read_known(self, name: str, value: str | None) -> None:
         draft, entry = self.draft, ENTRIES[name]
         if self.section == "":
             return  # the heading above was reported
@@ -147,18 +147,19 @@ class _Reader:
             draft.wrong(f"{name} stands before any section", f"Put it below [{entry.section}]")
         elif entry.section != self.section:
             draft.wrong(f"{name} stands below [{self.section}]", f"Put it below [{entry.section}]")
-        elif entry.single and name in self.seen:
-            # wg(8) takes the last, and so would a reader who looks at the first be misled.
-            draft.wrong(f"{name} is given again, after line {self.seen[name]}", "Keep one of them")
-        else:
-            self.seen.setdefault(name, draft.line)
-            if self.section == "Interface":
-                draft.conf.lines.setdefault(name, draft.line)
+        elif value or (value is not None and entry.may_be_empty):
+            if entry.single and name in self.seen:
+                # A reader who looks at the first would be misled.
+                draft.warn(
+                    f"{name} is given again, after line {self.seen[name]}", "The last counts"
+                )
+            if entry.single or name not in self.seen:
+                self.seen[name] = draft.line
             draft.hidden = holds_key(value)
-            if value or entry.may_be_empty:
-                entry.read(draft, name, value)
-            else:
-                draft.wrong(f"{name} has no value")
+            entry.read(draft, name, value)
+        else:
+            self.seen.setdefault(name, draft.line)  # it is not missing, too
+            draft.wrong(f"{name} has no value")
 
     def check_interface(self, *, need_private_key: bool) -> None:
         draft, conf = self.draft, self.draft.conf
@@ -168,7 +169,7 @@ class _Reader:
         else:
             if need_private_key and "PrivateKey" not in conf.lines:
                 draft.wrong("[Interface] has no PrivateKey")
-            if "Address" not in conf.lines:
+            if not conf.addresses and not any(map(_is_of_address, draft.problems)):
                 draft.wrong("[Interface] has no Address")
         if conf.mtu is not None and conf.mtu < _MTU_MIN_IPV6 and any(map(_is_ipv6, conf.addresses)):
             draft.line = conf.lines["MTU"]
@@ -188,7 +189,7 @@ class _Reader:
             elif peer.public_key and keys.setdefault(peer.public_key, peer.line) != peer.line:
                 first = keys[peer.public_key]
                 draft.wrong(f"[Peer] has the PublicKey of the one on line {first}")
-            if "AllowedIPs" not in seen:
+            if not peer.allowed_ips:
                 draft.warn("[Peer] has no AllowedIPs, so nothing is ever sent to it")
             for network in peer.allowed_ips:
                 if network in owners:
@@ -201,6 +202,10 @@ class _Reader:
 
 def _is_word(name: str) -> bool:
     return name.isascii() and name.isalnum() and len(name) <= _WORD_MAX and not name[0].isdigit()
+
+
+def _is_of_address(problem: ConfProblem) -> bool:
+    return problem.what.startswith("Address ")
 
 
 def _is_ipv6(address: str) -> bool:

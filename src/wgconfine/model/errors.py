@@ -5,7 +5,15 @@ from enum import IntEnum
 
 from wgconfine.model.problem import Problem
 
-__all__ = ["ExitCode", "NeedsRoot", "OperationFailed", "ProblemsFound", "Refused", "WgconfineError"]
+__all__ = [
+    "ExitCode",
+    "InTheWay",
+    "NeedsRoot",
+    "OperationFailed",
+    "ProblemsFound",
+    "Refused",
+    "WgconfineError",
+]
 
 
 class ExitCode(IntEnum):
@@ -37,6 +45,12 @@ class ProblemsFound(WgconfineError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class InTheWay(ProblemsFound):
+    """Something of somebody else's is where ours shall be: everything at once, nothing changed."""
+
+    exit_code = ExitCode.FAILED
 
 
 class OperationFailed(WgconfineError):

@@ -1,14 +1,18 @@
 """Settings and facts become the exact set of files that the machine should have. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from wgconfine.config.escape import quote
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
+from wgconfine.plan.settled import last_line, problem_at
 from wgconfine.plan.unitcheck import check_unit
+from wgconfine.plan.unitmounts import pid_file_in_run
+from wgconfine.plan.unitrights import allows_no_family
 from wgconfine.render.record import record_file
 from wgconfine.render.service import (
     KEPT,
@@ -16,19 +20,24 @@ from wgconfine.render.service import (
     dropin_file,
     dropin_settings,
     slice_file,
+    slice_name,
 )
 from wgconfine.render.templates import templates
 from wgconfine.render.tunnel import boot_link, instance_dropins, unmanaged_link_files
 
-__all__ = ["Machine", "check_services", "desired_tree"]
+__all__ = ["Machine", "check_services", "desired_tree", "replaced_slices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What rendering must know of the machine. `python` imports wgconfine, as root, at boot."""
+    """What rendering must know of the machine.
+
+    `python` imports wgconfine, as root, at boot; `systemd` is its version, 0 where it is not known.
+    """
 
     python: PurePosixPath
     kernel_wireguard: bool
+    systemd: int = 0
 
     def backend(self, settings: Settings) -> Backend:
         """Give what `auto` comes to: the kernel's WireGuard where it is there."""
@@ -47,21 +56,21 @@ def check_services(
         for settings in tunnels
         if settings.enable
         for unit in settings.services
-        for problem in (*check_unit(facts[unit], ours), *check_alias(settings, unit, facts[unit]))
+        for problem in check_unit(facts[unit], ours)
     ]
 
 
-def check_alias(settings: Settings, unit: UnitName, facts: UnitFacts) -> list[Problem]:
-    """Refuse an alias: a drop-in for it is not read where the unit is started by its own name."""
-    if unit == facts.name:
-        return []
-    return [
-        Problem(
-            where=f"{settings.path}: services",
-            what=f"{unit} is another name of {facts.name}",
-            hint=f"Write {facts.name}",
-        )
-    ]
+def replaced_slices(
+    tunnels: Iterable[Settings], facts: Mapping[UnitName, UnitFacts]
+) -> Iterator[Problem]:
+    """Give a word for each service that has a slice of its own, which its tunnel's replaces."""
+    for settings in tunnels:
+        for unit in settings.services:
+            line = last_line(facts[unit], "Service", "Slice")
+            if line:
+                ours = slice_name(settings.name)
+                what = f"Slice={quote(line.value)} is replaced by {ours} while it is confined"
+                yield problem_at(facts[unit], line, what, f"Set its limits on {ours} or on itself")
 
 
 def desired_tree(
@@ -89,8 +98,15 @@ def desired_tree(
 
 
 def own_lines(facts: UnitFacts) -> dict[str, tuple[str, ...]]:
-    """Give the unit's own lines that its drop-in repeats, by key."""
-    return {key: facts.values("Service", key) for key in KEPT}
+    """Give the unit's own lines that its drop-in repeats, by key, as they count in the end.
+
+    PIDFile= only where it lies in the private /run, and from there on.
+    """
+    pid_file = pid_file_in_run(facts)
+    return {key: facts.values("Service", key) for key in KEPT} | {
+        "PIDFile": (pid_file,) if pid_file else (),
+        "RestrictAddressFamilies": ("none",) if allows_no_family(facts) else (),
+    }
 
 
 def tunnel_files(
@@ -108,6 +124,7 @@ def tunnel_files(
                 unit,
                 digest=facts[unit].digest,
                 own=own_lines(facts[unit]),
+                systemd=machine.systemd,
             )
             for unit in settings.services
         ),

@@ -6,12 +6,13 @@ services start. Killed anywhere in between, a service is as it was, closed or co
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
+from wgconfine.plan.unfinished import Unfinished
 from wgconfine.render.service import closing_path, dropin_path
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "Running",
     "Step",
     "UnitStep",
+    "asked_units",
     "confined_unit",
     "file_steps",
     "live_steps",
+    "under_way",
 ]
 
 
@@ -70,13 +73,15 @@ class Running:
     `units` are our services and tunnels that run or are about to; `outside` the confined services
     with a main process in another namespace than their tunnel's; `not_in_force` the running tunnels
     that were configured by another NAME.json than the one that lies there. `stale_units` says that
-    systemd has not read some unit of ours since it changed on disk.
+    systemd has not read some unit of ours since it changed on disk. `unfinished` is what a run that
+    was cut off has left to do, less what may not be done any more.
     """
 
     units: frozenset[str] = frozenset()
     outside: frozenset[UnitName] = frozenset()
     not_in_force: frozenset[TunnelName] = frozenset()
     stale_units: bool = False
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
 
 def confined_unit(change: Change) -> UnitName | None:
@@ -112,24 +117,69 @@ def live_steps(
     closing = [change for change in changes if is_closing(change) and change.after is not None]
     others = [change for change in changes if change not in closing]
     concerned = [unit for change in changes if (unit := restarts(change))]
-    concerned += sorted(machine.outside - {*concerned, *released})
+    concerned += sorted((machine.outside - released | machine.unfinished.stopped) - {*concerned})
     running = [unit for unit in concerned if unit in machine.units]
     starting = [unit for unit in running if unit in released or not leaves(changes, unit)]
+    starting += left_stopped(machine, {*starting}, concerned)
     steps: list[Step] = [
-        UnitStep(action=Action.STOP, units=(unit,), why=reason(changes, unit, released))
+        UnitStep(action=Action.STOP, units=(unit,), why=reason(changes, unit, released, machine))
         for unit in running
     ]
     steps += [*file_steps(closing), *reload_if(closing)]
     steps += stop_tunnels(others, machine.units)
-    steps += [*file_steps(others), *reload_if(others or machine.stale_units)]
+    unread = others or machine.stale_units or machine.unfinished
+    steps += [*file_steps(others), *reload_if(unread)]
     # Only now does systemd know the new files: whoever started one of them since is stopped again.
     steps += [UnitStep(action=Action.ENSURE_STOPPED, units=(unit,)) for unit in concerned]
     steps += start_tunnels(others, machine)
     steps += [
-        UnitStep(action=Action.START, units=(unit,), why=f"{where(unit, released)}; it ran before")
+        UnitStep(
+            action=Action.START,
+            units=(unit,),
+            why=f"{where(unit, released)}; {when(unit, running)}",
+        )
         for unit in starting
     ]
     return steps
+
+
+def left_stopped(
+    machine: Running, known: set[UnitName], concerned: Sequence[UnitName]
+) -> list[UnitName]:
+    """Give the services that a run stopped, or did not bring up, before it was cut off."""
+    found = {UnitName(unit) for unit in machine.unfinished.starting if not is_tunnel(unit)}
+    return sorted(unit for unit in found - known if unit in concerned or unit not in machine.units)
+
+
+def is_tunnel(unit: str) -> bool:
+    return unit.startswith("wgconfine@")
+
+
+def tunnel_named(unit: str) -> TunnelName:
+    return TunnelName(unit.removeprefix("wgconfine@").removesuffix(".service"))
+
+
+def when(unit: UnitName, running: Sequence[UnitName]) -> str:
+    return (
+        "it ran before"
+        if unit in running
+        else "it ran before an apply that did not come to its end"
+    )
+
+
+def asked_units(steps: Iterable[Step], action: Action) -> frozenset[str]:
+    """Give the units that some steps ask one thing of."""
+    asked = (step for step in steps if isinstance(step, UnitStep) and step.action is action)
+    return frozenset(unit for step in asked for unit in step.units)
+
+
+def under_way(steps: Sequence[Step]) -> Unfinished:
+    """Give what the next run must know if these steps are cut off, or do not work."""
+    return Unfinished(
+        stopped=frozenset(map(UnitName, asked_units(steps, Action.ENSURE_STOPPED))),
+        starting=asked_units(steps, Action.START),
+        restarting=asked_units(steps, Action.RESTART),
+    )
 
 
 def reload_if(reason: object) -> list[Step]:
@@ -150,13 +200,17 @@ def leaves(changes: Sequence[Change], unit: UnitName) -> bool:
     return any(change.path == dropin_path(unit) and change.after is None for change in changes)
 
 
-def reason(changes: Sequence[Change], unit: UnitName, released: frozenset[UnitName]) -> str:
+def reason(
+    changes: Sequence[Change], unit: UnitName, released: frozenset[UnitName], machine: Running
+) -> str:
     if unit in released:
         return "it is released"
     if leaves(changes, unit):
         return "it is confined no longer and not released: it will refuse to start"
     if any(restarts(change) == unit for change in changes):
         return "it may not run while its confinement changes"
+    if unit in machine.unfinished.stopped:
+        return "an apply did not come to its end while its confinement changed"
     return "it runs outside of its tunnel"
 
 
@@ -187,15 +241,23 @@ def start_tunnels(changes: Sequence[Change], machine: Running) -> list[Step]:
         for change in changes
         if (name := tunnel_of(change)) and change.after is not None
     }
-    for name in sorted(changed.keys() | machine.not_in_force):
+    unfinished = machine.unfinished
+    left = {
+        tunnel_named(unit)
+        for unit in unfinished.starting | unfinished.restarting
+        if is_tunnel(unit)
+    }
+    for name in sorted(changed.keys() | machine.not_in_force | left):
         tunnel = units_of(name)[0]
         own_dropins = {f"{tunnel}.d", f"wgconfine-wireguard@{name}.service.d"}
+        its_units = any(each.path.parent.name in own_dropins for each in changes)
         if tunnel not in machine.units:
             # One that its owner stopped starts again with the new settings when he says so.
-            if name in changed and changed[name].kind is ChangeKind.CREATE:
+            new = name in changed and changed[name].kind is ChangeKind.CREATE
+            if new or name in left:
                 steps.append(UnitStep(action=Action.START, units=(tunnel,)))
-        elif any(each.path.parent.name in own_dropins for each in changes):
+        elif its_units or tunnel in unfinished.restarting:
             steps.append(UnitStep(action=Action.RESTART, units=(tunnel,), why="its units changed"))
-        else:
+        elif name in changed or name in machine.not_in_force:
             steps.append(UnitStep(action=Action.RELOAD, units=(tunnel,)))
     return steps

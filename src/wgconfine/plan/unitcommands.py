@@ -8,10 +8,10 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.plan.commandline import Command, commands_of, split_words
 from wgconfine.plan.settled import list_lines, problem_at
 
-__all__ = ["COMMAND_RULES"]
+__all__ = ["COMMAND_RULES", "RUNS"]
 
 _RUNS_BEFORE = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
-_RUNS = (*_RUNS_BEFORE, "ExecReload", "ExecStop", "ExecStopPost")
+RUNS = (*_RUNS_BEFORE, "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
 
 _CLIENTS = {
     "docker": "dockerd",
@@ -21,10 +21,16 @@ _CLIENTS = {
     "crictl": "the container runtime",
     "podman-remote": "podman's service",
     "lxc": "lxd",
+    "lxd.lxc": "lxd",
     "incus": "incusd",
     "virsh": "libvirtd",
+    "virt-install": "libvirtd",
     "machinectl": "systemd-machined",
     "systemd-run": "systemd itself",
+    "run0": "systemd itself",
+    "portablectl": "systemd-portabled",
+    "at": "atd",
+    "batch": "atd",
     "kubectl": "the cluster",
 }
 _STARTS_UNITS = frozenset(
@@ -34,7 +40,7 @@ _STARTS_UNITS = frozenset(
 
 def _works_elsewhere(facts: UnitFacts) -> Iterator[Problem]:
     """Confining a client confines nothing: the work is done by its daemon."""
-    for key in _RUNS:
+    for key in RUNS:
         for line in list_lines(facts, "Service", key):
             for command in commands_of(line.value):
                 daemon = _daemon_of(command, facts)

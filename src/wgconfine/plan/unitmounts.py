@@ -4,6 +4,7 @@ A confined unit sees a directory of its own as /run, so that no socket of the ho
 or name service is there; resolv.conf and nsswitch.conf are bound over /etc's.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -12,14 +13,16 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import (
+    expand,
     expand_path,
     is_below,
     last_line,
     list_lines,
     problem_at,
 )
+from wgconfine.plan.unitcommands import RUNS
 
-__all__ = ["MOUNT_RULES"]
+__all__ = ["MOUNT_RULES", "pid_file_in_run"]
 
 _RUN = "/run"
 _MADE_IN_RUN = ("/run/lock", "/run/user", "/run/shm")  # the tunnel makes these in the private /run
@@ -43,9 +46,55 @@ _ACCESS = ("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", 
 _UNESCAPED_COLON = re.compile(r"(?<!\\):")
 
 
+def pid_file_in_run(facts: UnitFacts) -> str:
+    """Where PIDFile= lies in the unit's private /run, without the `/run/`; else empty.
+
+    What is below a RuntimeDirectory= lies in the host's /run: systemd binds that directory in.
+    """
+    line = last_line(facts, "Service", "PIDFile")
+    path = expand_path(facts, posixpath.join(_RUN, expand(facts.name, line.value))) if line else ""
+    bound = any(is_below(path, each) for each in _runtime_directories(facts))
+    return path.removeprefix(f"{_RUN}/") if is_below(path, _RUN) and not bound else ""
+
+
+def _missing_in_run(facts: UnitFacts, path: str) -> bool:
+    """Whether a path lies below /run, and the private one does not have it."""
+    there = (*_MADE_IN_RUN, *_runtime_directories(facts))
+    return path != _RUN and is_below(path, _RUN) and not any(is_below(path, each) for each in there)
+
+
+def _works_in_run(facts: UnitFacts) -> Iterator[Problem]:
+    """Changing to a directory that is missing fails the guard's set-up, too: a silent skip."""
+    line = last_line(facts, "Service", "WorkingDirectory")
+    if line and _missing_in_run(facts, expand_path(facts, line.value)):  # `-/run` is no such path
+        yield problem_at(
+            facts,
+            line,
+            f"WorkingDirectory={quote(line.value)} must exist, and a confined service has a /run of"
+            " its own where it does not",
+            "Make it by RuntimeDirectory= in a drop-in, or set another directory there",
+        )
+
+
+def _runs_from_run(facts: UnitFacts) -> Iterator[Problem]:
+    """A command that is missing fails, and as an ExecCondition= it is a silent skip."""
+    for key in RUNS:
+        for line in list_lines(facts, "Service", key):
+            program = next(iter(split_words(line.value)), "").lstrip("-@:+!|")
+            if program.startswith(("/", "%t")) and _missing_in_run(
+                facts, expand_path(facts, program)
+            ):
+                yield problem_at(
+                    facts,
+                    line,
+                    f"{key}= runs {quote(program)}, and a confined service has a /run of its own"
+                    " where that does not exist",
+                    "Put the program elsewhere, such as /usr/local/bin",
+                )
+
+
 def _access_lists(facts: UnitFacts) -> Iterator[Problem]:
     """A path without `-` that the private /run lacks fails the guard's set-up: a silent skip."""
-    runtime = tuple(_runtime_directories(facts))
     for key in _ACCESS:
         for line in list_lines(facts, "Service", key):
             for word in split_words(line.value):
@@ -59,9 +108,7 @@ def _access_lists(facts: UnitFacts) -> Iterator[Problem]:
                         f"Leave it out in a drop-in, after an empty {key}=",
                     )
                     continue
-                if word.startswith("-") or path == _RUN or not is_below(path, _RUN):
-                    continue
-                if not any(is_below(path, made) for made in (*_MADE_IN_RUN, *runtime)):
+                if not word.startswith("-") and _missing_in_run(facts, path):
                     yield problem_at(
                         facts,
                         line,
@@ -159,7 +206,7 @@ def _mounts_for_the_host(facts: UnitFacts) -> Iterator[Problem]:
 
 
 def _other_roots(facts: UnitFacts) -> Iterator[Problem]:
-    for key in ("RootDirectory", "RootImage"):
+    for key in ("RootDirectory", "RootImage", "RootMStack"):
         line = last_line(facts, "Service", key)
         if line and line.value != "/":
             yield problem_at(
@@ -184,11 +231,31 @@ def _opened_files(facts: UnitFacts) -> Iterator[Problem]:
             )
 
 
+def _standard_streams(facts: UnitFacts) -> Iterator[Problem]:
+    """PID 1 opens these before there is a private /run, and connects where there is a socket."""
+    for key in ("StandardInput", "StandardOutput", "StandardError"):
+        line = last_line(facts, "Service", key)
+        how, _, path = line.value.partition(":") if line else ("", "", "")
+        if how in {"file", "append", "truncate"} and _missing_in_run(
+            facts, expand_path(facts, path)
+        ):
+            yield problem_at(
+                facts,
+                line,
+                f"{key}={quote(f'{how}:{path}')} hands it a file or socket of the host's /run",
+                f"Set {key}={'null' if key == 'StandardInput' else 'journal'} in a drop-in, or"
+                " name a file that is not below /run",
+            )
+
+
 MOUNT_RULES = (
     _other_roots,
+    _works_in_run,
+    _runs_from_run,
     _access_lists,
     _binds,
     _other_mounts,
     _mounts_for_the_host,
     _opened_files,
+    _standard_streams,
 )

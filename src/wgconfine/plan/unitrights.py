@@ -9,7 +9,7 @@ from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import is_yes, last_line, list_lines, problem_at
 from wgconfine.render.service import LOADER_VARIABLES
 
-__all__ = ["RIGHT_RULES"]
+__all__ = ["RIGHT_RULES", "allows_no_family"]
 
 # In the order of their numbers: linux/capability.h.
 _CAPABILITIES = (
@@ -26,6 +26,57 @@ _WAYS_OUT = {
     _NUMBERS[name]: name
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_BPF")
 }
+
+
+_FOREIGN_CALLS = frozenset({"x86", "x32", "arm"})
+
+
+def allows_no_family(facts: UnitFacts) -> bool:
+    """Whether RestrictAddressFamilies= comes to `none`.
+
+    A list that follows it begins anew, so that a deny-list of ours would undo it: tried.
+    """
+    line = last_line(facts, "Service", "RestrictAddressFamilies")
+    return line is not None and line.value == "none"
+
+
+def _delegated_namespaces(facts: UnitFacts) -> Iterator[Problem]:
+    """The guard, with its `+`, is spared this; the main process then runs in the host's: tried."""
+    line = last_line(facts, "Service", "DelegateNamespaces")
+    if line and line.value.lower() not in {"0", "no", "n", "false", "f", "off"}:
+        yield problem_at(
+            facts,
+            line,
+            f"DelegateNamespaces={quote(line.value)} has it join the tunnel's namespace out of a"
+            " user namespace, which fails, and systemd then runs it in the host's",
+            "Set DelegateNamespaces=no in a drop-in",
+        )
+
+
+def _joins_a_user_namespace(facts: UnitFacts) -> Iterator[Problem]:
+    line = last_line(facts, "Service", "UserNamespacePath")
+    if line:
+        yield problem_at(
+            facts,
+            line,
+            f"UserNamespacePath={quote(line.value)} has it join the tunnel's namespace out of"
+            " another user namespace, which the kernel forbids",
+            "Set PrivateUsers=yes in a drop-in in its place, after an empty UserNamespacePath=",
+        )
+
+
+def _foreign_system_calls(facts: UnitFacts) -> Iterator[Problem]:
+    """The drop-in allows the native ones alone: they would be more than the unit does."""
+    lines = list_lines(facts, "Service", "SystemCallArchitectures")
+    words = frozenset(word for line in lines for word in split_words(line.value))
+    if words and words <= _FOREIGN_CALLS:
+        yield problem_at(
+            facts,
+            lines[-1],
+            f"SystemCallArchitectures={quote(lines[-1].value)} is for a 32-bit program, which can't"
+            " be confined: its system calls go round the list of address families",
+            "Run a 64-bit program, with SystemCallArchitectures=native in a drop-in",
+        )
 
 
 def _stored_descriptors(facts: UnitFacts) -> Iterator[Problem]:
@@ -98,4 +149,11 @@ def _loader_variables(facts: UnitFacts) -> Iterator[Problem]:
                     )
 
 
-RIGHT_RULES = (_stored_descriptors, _ambient_capabilities, _loader_variables)
+RIGHT_RULES = (
+    _delegated_namespaces,
+    _joins_a_user_namespace,
+    _foreign_system_calls,
+    _stored_descriptors,
+    _ambient_capabilities,
+    _loader_variables,
+)

@@ -17,6 +17,7 @@ __all__ = [
     "dropin_settings",
     "slice_file",
     "slice_name",
+    "unit_digest",
 ]
 
 CLOSING_UNITS = PurePosixPath("/usr/local/lib/systemd/system")
@@ -66,7 +67,7 @@ BindReadOnlyPaths=/run/systemd/notify /run/systemd/journal /run/systemd/userdb
 BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/nsswitch.conf:/etc/nsswitch.conf
 BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/resolv.conf:/etc/resolv.conf
 # Families that take no notice of network namespaces, or reach below them.
-RestrictAddressFamilies=~{families}
+RestrictAddressFamilies={families}
 # That list knows the native system calls alone; lists merge, hence the reset.
 SystemCallArchitectures=
 SystemCallArchitectures=native
@@ -75,10 +76,13 @@ Slice={slice}
 
 # What systemd runs apart from a start, and joins the namespace anew for. ExecStopPost= most of all:
 # it runs after a start that the guard refused, and the first command that fails ends its list.
-GUARDED = ("ExecCondition", "ExecReload", "ExecStop", "ExecStopPost")
+GUARDED = ("ExecCondition", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
 
-KEPT = (*GUARDED, "SuccessExitStatus", "PIDFile")
+KEPT = (*GUARDED, "SuccessExitStatus", "PIDFile", "RestrictAddressFamilies")
 """The unit's own lines that the drop-in resets and repeats, or rewrites."""
+
+DELEGATES = 258
+"""From this systemd on a unit can have its namespaces set up inside of a user namespace."""
 
 LOADER_VARIABLES = (
     *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE"),
@@ -87,9 +91,13 @@ LOADER_VARIABLES = (
 """What would run somebody's code in the guard, as root, from a service's EnvironmentFile=."""
 
 FAMILIES = (
-    "AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
+    "~AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
     " AF_XDP"
 )
+
+# The guard would pass, and the main process then join from inside of that user namespace, which the
+# kernel forbids: systemd 262 goes on in the host's. An older one complains of an unknown key.
+DELEGATE_NOTHING = "DelegateNamespaces=no\n"
 
 CLOSED = """\
 # {mark}. It outlives the confinement on purpose: this service does not run in the open
@@ -136,12 +144,17 @@ def slice_file(settings: Settings) -> File:
 
 
 def dropin_file(
-    settings: Settings, unit: UnitName, *, digest: str, own: Mapping[str, tuple[str, ...]]
+    settings: Settings,
+    unit: UnitName,
+    *,
+    digest: str,
+    own: Mapping[str, tuple[str, ...]],
+    systemd: int = 0,
 ) -> File:
     """Give the drop-in that confines `unit`.
 
     `digest` tells later whether the unit has changed; `own` are the unit's own lines of each key in
-    KEPT, as they are written there.
+    KEPT, as they count in the end; `systemd` is its version, 0 where it is not known.
     """
     text = TEXT.format(
         mark=MARK,
@@ -150,8 +163,8 @@ def dropin_file(
         name=value(settings.name),
         commands=guarded(GUARD.format(name=value(settings.name)), own),
         loader=" ".join(LOADER_VARIABLES),
-        kept=kept(own),
-        families=FAMILIES,
+        kept=kept(own) + (DELEGATE_NOTHING if systemd >= DELEGATES else ""),
+        families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,
         slice=value(slice_name(settings.name)),
     )
     return File(path=dropin_path(unit), text=text)
@@ -162,10 +175,7 @@ def kept(own: Mapping[str, tuple[str, ...]]) -> str:
     disarm the guard. PID 1 looks for PIDFile= in its own /run, where the unit's is a directory.
     """
     lines = [f"SuccessExitStatus={each}" for each in ("", *own.get("SuccessExitStatus", ()))]
-    for path in own.get("PIDFile", ())[-1:]:
-        below = path.removeprefix("/var").removeprefix("/run/")
-        if path.removeprefix("/var").startswith("/run/") or not path.startswith("/"):
-            lines.append(f"PIDFile=/run/wgconfine/run/%N/{below}")
+    lines += [f"PIDFile=/run/wgconfine/run/%N/{path}" for path in own.get("PIDFile", ())]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -177,6 +187,12 @@ def guarded(guard: str, commands: Mapping[str, tuple[str, ...]]) -> str:
         for key, lines in lists
         if lines or key == "ExecCondition"
     )
+
+
+def unit_digest(text: str) -> str:
+    """Give the digest of the unit that a drop-in of ours was written for; empty without one."""
+    marks = (line.partition("# unit-digest: ") for line in text.splitlines())
+    return next((digest for before, mark, digest in marks if mark and not before), "")
 
 
 def closing_file(unit: UnitName) -> File:

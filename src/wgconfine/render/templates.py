@@ -31,25 +31,18 @@ UMask=0022
 ExecStart={runtime} netns-up %i
 ExecStopPost={runtime} netns-down %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE
-NoNewPrivileges=yes
-RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictAddressFamilies=AF_NETLINK
 RestrictNamespaces=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service @mount
-SystemCallFilter=~@resources @keyring @aio @timer
-SystemCallErrorNumber=EPERM
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-DevicePolicy=closed
+# What mount(8) and umount(8) need of @mount.
+SystemCallFilter=mount umount2 open_tree move_mount mount_setattr
 IPAddressDeny=any
-KeyringMode=private
 """
 
 SANDBOX = """\
 NoNewPrivileges=yes
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @keyring @aio @memlock @sync @timer
 SystemCallErrorNumber=EPERM
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
@@ -57,23 +50,42 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 DevicePolicy=closed
 KeyringMode=private
+ProtectClock=yes
+ProtectHostname=yes
+# There are keys in the memory.
+LimitCORE=0
+"""
+
+MOUNTS = """\
+PrivateMounts=yes
+PrivateDevices=yes
+PrivateIPC=yes
 PrivateTmp=yes
 ProtectSystem=strict
 ProtectHome=yes
-ProtectClock=yes
-ProtectHostname=yes
+# Not `invisible`, which hides nothing from root's group.
+ProtectProc=ptraceable
+ProcSubset=pid
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
+ProtectKernelTunables=yes
 ProtectControlGroups=yes
 """
 
 CONFIGURE = """\
-UMask=0022
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=net mnt
-SystemCallFilter=@system-service setns
-SystemCallFilter=~@resources @keyring @aio
-ReadWritePaths=/run/wgconfine -/run/wireguard
+RestrictNamespaces=net
+# ProtectSystem=strict leaves /run writable where a setting mounts API file systems.
+ReadOnlyPaths=/run
+InaccessiblePaths=-/run/dbus /dev/shm
+NoExecPaths=/tmp /var/tmp
+"""
+
+LINK = """\
+UMask=0077
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+ReadWritePaths=/run/wgconfine
+ReadOnlyPaths=/run/wgconfine/netns
+NoExecPaths=/run/wgconfine
 """
 
 TUNNEL = """\
@@ -101,7 +113,11 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_DAC_OVERRIDE CAP_FOWNER
 RELOAD = """\
 [Unit]
 Description=New settings for WireGuard tunnel %i
+# Not before the first start, when wgconfine-wireguard@ wants this as it does after a crash.
+ConditionPathExists=/run/wgconfine/tunnel/%i/in-force
 Requisite=wgconfine-netns@%i.service
+# A stop must not wait for a link that does not come back.
+PartOf=wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine-wireguard@%i.service
 Wants=wgconfine-endpoint@%i.service
 StartLimitIntervalSec=0
@@ -110,6 +126,7 @@ StartLimitIntervalSec=0
 Type=oneshot
 ExecStart={runtime} reload %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
 ENDPOINT = """\
@@ -127,8 +144,13 @@ StartLimitIntervalSec=0
 Type=exec
 Restart=on-failure
 RestartSec=5s
+UMask=0077
 ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+ReadWritePaths=/run/wgconfine/lock
+NoExecPaths=/run/wgconfine/lock
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
 WIREGUARD = """\
@@ -137,6 +159,8 @@ Description=Userspace WireGuard of tunnel %i
 BindsTo=wgconfine-netns@%i.service
 After=wgconfine-netns@%i.service
 PartOf=wgconfine@%i.service
+# After a crash, to configure the new link.
+Wants=wgconfine-reload@%i.service
 StartLimitIntervalSec=0
 
 [Service]
@@ -148,14 +172,20 @@ RuntimeDirectory=wireguard
 RuntimeDirectoryPreserve=yes
 # LINK is set in a drop-in of the instance.
 ExecStart=wireguard-go -f ${{LINK}}
-ExecStartPost={runtime} attach %i
 CapabilityBoundingSet=CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources @keyring
 DeviceAllow=/dev/net/tun rw
-ProtectKernelTunables=yes
+BindPaths=/dev/net/tun
+# In an empty root: of the machine it sees programs, libraries and its own socket.
+RootDirectory=/run/wgconfine/root
+MountAPIVFS=yes
+BindReadOnlyPaths=/usr -/bin -/sbin -/lib -/lib64 -/nix/store -/gnu/store -/run/current-system
+BindReadOnlyPaths=-/etc/ld.so.cache
+BindPaths=/run/wireguard:/var/run/wireguard
+ReadOnlyPaths=+/run
+InaccessiblePaths=+/dev/shm
+NoExecPaths=+/tmp +/var/tmp
 """
 
 WANT = """\
@@ -181,12 +211,12 @@ def templates(*, python: PurePosixPath) -> list[File]:
     runtime = f"{value(str(python))}{RUNTIME}"
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
-        "wgconfine-netns@.service": NETNS,
-        "wgconfine@.service": TUNNEL + CONFIGURE + SANDBOX + install,
-        "wgconfine-reload@.service": RELOAD + CONFIGURE + SANDBOX,
-        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + SANDBOX,
+        "wgconfine-netns@.service": NETNS + SANDBOX,
+        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
+        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
-        "wgconfine-wireguard@.service": WIREGUARD + SANDBOX,
+        "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
     }
     return [
         File(path=UNITS / name, text=HEADER + text.format(runtime=runtime))

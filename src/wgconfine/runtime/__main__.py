@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 VERBS = (
-    "netns-up", "netns-down", "up", "reload", "down", "resume", "attach", "clear", "endpoint"
+    "netns-up", "netns-down", "up", "reload", "down", "resume", "clear", "endpoint"
 )  # fmt: skip
 
 
@@ -27,10 +27,10 @@ def verb(word: str) -> Callable[[str], None] | None:
         from wgconfine.runtime import netns
 
         return {"netns-up": netns.up, "netns-down": netns.down}[word]
-    if word in {"resume", "attach", "clear"}:
+    if word in {"resume", "clear"}:
         from wgconfine.runtime import services
 
-        return {"resume": services.resume, "attach": services.attach, "clear": services.clear}[word]
+        return {"resume": services.resume, "clear": services.clear}[word]
     if word == "endpoint":
         from wgconfine.runtime import endpoint
 

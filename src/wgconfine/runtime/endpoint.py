@@ -8,10 +8,10 @@ import time
 from wgconfine.config import wgquick
 from wgconfine.runtime import link, paths
 from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
-from wgconfine.runtime.tunnel import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

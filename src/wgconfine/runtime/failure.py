@@ -12,8 +12,14 @@ class Failure(Exception):
 
 
 def say(line: str) -> None:
-    """Write one line to the journal. Text of others has passed `escape` or does so here."""
-    sys.stderr.write(escape(line) + "\n")
+    """Write one line to the journal, if it listens. Text of others is escaped, here at the latest.
+
+    A journal that is restarted or full must not stop a tunnel half-way.
+    """
+    try:
+        sys.stderr.write(escape(line) + "\n")
+    except OSError:
+        return
 
 
 def step(line: str) -> None:

@@ -28,7 +28,8 @@ def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
         lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
         if peer.preshared_key:
             lines.append(f"PresharedKey = {peer.preshared_key}")
-        lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
+        if peer.allowed_ips:  # wg(8) takes no empty list
+            lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
         if peer.endpoint and wgquick.parse_ip(peer.endpoint[0]):
             lines.append(f"Endpoint = {endpoint_text(*peer.endpoint)}")
         lines.append(f"PersistentKeepalive = {peer.persistent_keepalive or 0}")
@@ -95,6 +96,19 @@ def inspect() -> Live:
             if each.get("protocol") != "kernel"
         ]
     return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
+
+
+def kind_of_link() -> str:
+    """Give the kind of whatever link bears the name; empty for a physical one. Raises Failure."""
+    import json  # noqa: PLC0415 — a stop needs it, an ordinary start does not
+
+    found = json.loads(run("ip", "-j", "-d", "link", "show", "dev", paths.LINK))[0]
+    return str(found.get("linkinfo", {}).get("info_kind", ""))
+
+
+def is_tun(name: str) -> bool:
+    """Tell whether a link of the host is a tun device, as wireguard-go makes them."""
+    return os.path.exists(f"/sys/class/net/{name}/tun_flags")
 
 
 def full_prefix(destination: str, everything: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from wgconfine.runtime import firewall, paths, sysctl
 from wgconfine.runtime.failure import Failure, step, warn
-from wgconfine.runtime.namespace import identity, propagation
+from wgconfine.runtime.lock import Lock
+from wgconfine.runtime.namespace import identity, is_namespace, propagation
 from wgconfine.runtime.process import run
 
 OWN = "/proc/self/ns/net"
@@ -20,16 +22,18 @@ def up(name: str) -> None:
     EPERM: so the namespace is proven first. It bears its name only when its firewall is in.
     """
     prove_own_namespace()
-    refuse_foreign(name)
-    sysctl.apply()
-    step("ip link set lo up")
-    run("ip", "link", "set", "lo", "up")
-    step("nft -f - (the tunnel's table, without a resolver yet)")
-    run("nft", "-f", "-", text=firewall.ruleset([]))
-    share_names()
-    # Our record first: a name without a record is then somebody else's, whenever we are killed.
-    for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
-        bind(path)
+    with Lock(name):
+        refuse_foreign(name)
+        sysctl.apply()
+        step("ip link set lo up")
+        run("ip", "link", "set", "lo", "up")
+        step("nft -f - (the tunnel's table, without a resolver yet)")
+        run("nft", "-f", "-", text=firewall.ruleset([]))
+        os.makedirs(paths.empty_root(), mode=0o755, exist_ok=True)
+        share_names()
+        # Our record first: a name without a record is then somebody else's, whenever we are killed.
+        for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
+            bind(path)
 
 
 def prove_own_namespace() -> None:
@@ -46,13 +50,10 @@ def prove_own_namespace() -> None:
 
 
 def refuse_foreign(name: str) -> None:
-    """Raise Failure where somebody else's namespace bears the name; a leftover of ours goes."""
-    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
-    if os.path.ismount(named) and (
-        not os.path.ismount(record) or identity(named) != identity(record)
-    ):
-        raise Failure(f"{named}: is a namespace that wgconfine did not make. Remove or rename it.")
-    for path in (named, record):
+    """Raise Failure where something else bears the tunnel's name; a leftover of ours goes."""
+    if found := obstacle(name):
+        raise Failure(f"{found[0]}: {found[1]}. Remove or rename it.")
+    for path in (paths.named_namespace(name), paths.record_of_namespace(name)):
         while os.path.ismount(path):
             step(f"umount -l {path} (left over)")
             run("umount", "-l", path)
@@ -74,6 +75,28 @@ def share_names() -> None:
         run("mount", "--make-shared", directory)
 
 
+def obstacle(name: str) -> tuple[str, str] | None:
+    """Give the path and the kind of what somebody else has put where a namespace is to be named."""
+    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
+    for path in (record, named):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if not is_namespace(path) and (not stat.S_ISREG(status.st_mode) or status.st_size):
+            return path, f"{kind_of(status.st_mode)} is in the way, which wgconfine did not make"
+    if os.path.ismount(named) and (
+        not os.path.ismount(record) or identity(named) != identity(record)
+    ):
+        return named, "is a namespace that wgconfine did not make"
+    return None
+
+
+def kind_of(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link", stat.S_IFREG: "a file"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")
+
+
 def bind(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -85,22 +108,29 @@ def bind(path: str) -> None:
 def down(name: str) -> None:
     """Take the names away; one that somebody else has put there since is left. Raises Failure."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
-    report_processes_left(record)
-    if os.path.ismount(named) and identity(named) != identity(record):
-        warn(f"{named}: another namespace has taken the name; it is left alone")
-    elif os.path.lexists(named):
-        unname(named)
-    if os.path.lexists(record):
+    with Lock(name):
+        report_processes_left(record)
+        if os.path.ismount(named) and identity(named) != identity(record):
+            warn(f"{named}: another namespace has taken the name; it is left alone")
+        else:
+            unname(named)
         unname(record)
 
 
 def unname(path: str) -> None:
-    step(f"umount -l {path}")
-    while os.path.ismount(
-        path
-    ):  # lazily: PID 1 itself may hold it open for a unit that joins by path
+    """Unmount and remove a name of ours; what is no file is somebody else's, and is left alone."""
+    # Lazily: PID 1 itself may hold it open for a unit that joins by path.
+    while os.path.ismount(path):
+        step(f"umount -l {path}")
         run("umount", "-l", path)
-    os.unlink(path)
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
+        os.unlink(path)
+    else:
+        warn(f"{path}: {kind_of(status.st_mode)} has taken the name; it is left alone")
 
 
 def report_processes_left(record: str) -> None:

@@ -33,5 +33,10 @@ def private_run(unit: str) -> str:
     return f"{STATE}/run/{unit.removesuffix('.service')}"
 
 
+def empty_root() -> str:
+    """The root directory of wireguard-go's unit, which gets what it needs by binds."""
+    return f"{STATE}/root"
+
+
 def lock(name: str) -> str:
     return f"{STATE}/lock/{name}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SCHEMA = 1
+# SystemError: the scanner has no exception of its own to raise where json is not imported.
+DAMAGES = (ValueError, KeyError, TypeError, StopIteration, SystemError, RecursionError)
 
 
 class Syntax:
@@ -68,8 +70,7 @@ def load(name: str) -> Record:
         if values["schema"] != SCHEMA:
             raise Failure(f"{path}: was written by another version. Run wgconfine apply.")
         return Record(name, values)
-    # SystemError: the scanner has no exception of its own to raise where json is not imported.
-    except (ValueError, KeyError, TypeError, StopIteration, SystemError) as error:
+    except DAMAGES as error:
         raise Failure(f"{path}: is damaged. Run wgconfine apply.") from error
 
 

@@ -52,6 +52,7 @@ def write_in_place(path: str, text: str) -> None:
     data = text.encode()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
+        os.fchmod(descriptor, 0o644)  # whatever the umask: users of services read it
         if os.pread(descriptor, len(data) + 1, 0) != data:
             step(f"write {path}")
             os.pwrite(descriptor, data, 0)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 
-from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime import paths
+from wgconfine.runtime.failure import step, warn
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
-
-PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
 
 def resume(name: str) -> None:
@@ -33,23 +31,14 @@ def resume(name: str) -> None:
         run("systemctl", "start", "--no-block", "--", *wanted)
 
 
-def attach(name: str) -> None:
-    """Wait for the userspace link; if it came back after a crash, have the tunnel set up again."""
-    record = load(name)
-    end = time.monotonic() + PATIENCE
-    socket = f"/run/wireguard/{record.link}.sock"
-    while not (os.path.exists(f"/sys/class/net/{record.link}") and os.path.exists(socket)):
-        if time.monotonic() > end:
-            raise Failure(f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s.")
-        time.sleep(0.01)
-    tunnel, again = f"wgconfine@{name}.service", f"wgconfine-reload@{name}.service"
-    if Running("systemctl", "is-active", "--quiet", "--", tunnel).wait()[0] == 0:
-        step(f"systemctl start --no-block {again}")
-        run("systemctl", "start", "--no-block", "--", again)
-
-
 def clear(name: str) -> None:
-    """Take away what the last run of the services left in their private /run."""
+    """Take away what the last run of the services left in their private /run.
+
+    With a credential this is what goes before the first configuration, which is a reload: that one
+    does its work only where `in-force` is, which is empty until then.
+    """
     from wgconfine.runtime import resolver  # noqa: PLC0415 — of this module only this needs it
 
     resolver.clear_private_runs(load(name).services)
+    os.makedirs(paths.tunnel_state(name), mode=0o755, exist_ok=True)
+    resolver.write_in_place(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}", "")

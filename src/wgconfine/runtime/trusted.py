@@ -27,13 +27,14 @@ def open_trusted(path: str, *, secret: bool) -> int:
     """Give a descriptor of a regular file that only root can change (and read, if `secret`).
 
     Walks the path by descriptors, so that what was judged is what is read, and follows symbolic
-    links itself: each must belong to root, as must every directory on the way. Raises Failure; a
-    missing file is a Failure too, naming it.
+    links itself: each must belong to root, as must every directory on the way. Raises Failure, of
+    what is to be mended: the file, a link or a directory. A missing file is a Failure, too.
     """
     if not path.startswith("/"):
         raise Failure(f"{path}: is not an absolute path.")
     waiting = [part for part in reversed(path.split("/")) if part]
     links = 0
+    here = ""  # the directory's path, free of links
     directory = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         judge(os.fstat(directory), "/", WRITABLE)
@@ -42,10 +43,11 @@ def open_trusted(path: str, *, secret: bool) -> int:
             status = os.stat(part, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 links += 1
-                judge_link(status, links, f"{path}: {part}")
+                judge_link(status, f"{here}/{part}", links)
                 target = os.readlink(part, dir_fd=directory)
                 waiting += [step for step in reversed(target.split("/")) if step]
                 if target.startswith("/"):
+                    here = ""
                     os.close(directory)
                     directory = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             elif waiting:
@@ -53,7 +55,8 @@ def open_trusted(path: str, *, secret: bool) -> int:
                 below = os.open(part, flags, dir_fd=directory)
                 os.close(directory)
                 directory = below
-                judge(os.fstat(directory), f"{path}: its directory {part}", WRITABLE)
+                here = os.path.normpath(f"{here}/{part}")
+                judge(os.fstat(directory), here, WRITABLE)
             else:
                 # O_NONBLOCK: a FIFO in its place must not hold us up before it is refused.
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -65,9 +68,13 @@ def open_trusted(path: str, *, secret: bool) -> int:
     raise Failure(f"{path}: is a directory.")
 
 
-def judge_link(status: os.stat_result, links: int, where: str) -> None:
-    if status.st_uid != 0 or links > LINKS:
-        raise Failure(f"{where} is a symbolic link that is not root's, or a loop.")
+def judge_link(status: os.stat_result, path: str, links: int) -> None:
+    if status.st_uid != 0:
+        raise Failure(
+            f"{path}: is a symbolic link of user {status.st_uid}, not of root. chown -h root it."
+        )
+    if links > LINKS:
+        raise Failure(f"{path}: symbolic links lead in a circle there.")
 
 
 def judged_file(descriptor: int, path: str, *, secret: bool) -> int:

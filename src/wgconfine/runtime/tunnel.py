@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 
 from wgconfine.config import wgquick
 from wgconfine.runtime import firewall, link, paths, resolver
 from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace
-from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
 
-
-class Lock:
-    """Hold the tunnel's lock: `up`, `reload`, `down` and the endpoint's update take turns."""
-
-    def __init__(self, name: str) -> None:
-        os.makedirs(os.path.dirname(paths.lock(name)), mode=0o755, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.descriptor = os.open(paths.lock(name), flags, 0o600)
-
-    def __enter__(self) -> None:
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
+PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
 
 def up(name: str) -> None:
@@ -48,6 +36,10 @@ def reload(name: str) -> None:
 def configure(record: Record, conf: wgquick.Conf) -> None:
     """Converge: firewall and link, then keys and peers, then addresses and routes."""
     visit = Visit(record.name)
+    with visit:
+        live = inspect(record)
+    if live is None and record.userspace:
+        refuse_foreign_link(record.link)
     resolver.write_files(record.name, conf.dns, conf.search)
     resolver.prepare_private_runs(record.services)
     write_endpoints(record, conf)
@@ -55,7 +47,6 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     with visit:
         step(f"nft -f - (resolvers: {', '.join(conf.dns) or 'none'})")
         rules = Running("nft", "-f", "-", text=firewall.ruleset(conf.dns))
-        live = inspect(record)
     mtu = ensure_link(record, conf, visit, there=live is not None)
     rules.succeed()
     with visit:
@@ -77,6 +68,14 @@ def inspect(record: Record) -> link.Live | None:
     return live
 
 
+def refuse_foreign_link(name: str) -> None:
+    """Raise Failure where the link that wireguard-go should have made is of another kind."""
+    if name in link.names_in_this_namespace() and not link.is_tun(name):
+        raise Failure(
+            f"{name}: a link of another kind is in the way. Delete or rename it: ip link del {name}"
+        )
+
+
 def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
     """Make the link where it is missing, and give its MTU in bytes.
 
@@ -84,6 +83,8 @@ def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool
     is asked in the same run of ip(8); without a network that fails, and what counts is that the
     link is there afterwards.
     """
+    if record.userspace and not there:
+        wait_for_userspace_link(record)
     lines = [] if there else [make_link(record, visit.path)]
     for line in lines:
         step(f"ip {line}")
@@ -98,6 +99,17 @@ def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
     path_mtu = link.mtu_of_routes(output)
     return conf.mtu or (path_mtu - link.HEADERS if path_mtu else link.DEFAULT_MTU)
+
+
+def wait_for_userspace_link(record: Record) -> None:
+    """Wait until wireguard-go has made its link and listens for wg(8). Raises Failure."""
+    find("wireguard-go")
+    end = time.monotonic() + PATIENCE
+    socket = f"/run/wireguard/{record.link}.sock"
+    while not (record.link in link.names_in_this_namespace() and os.path.exists(socket)):
+        if time.monotonic() > end:
+            raise Failure(f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s.")
+        time.sleep(0.01)
 
 
 def make_link(record: Record, namespace: str) -> str:
@@ -154,7 +166,16 @@ def down(name: str) -> None:
             return
         with Visit(name):
             if paths.LINK in link.names_in_this_namespace():
-                step(f"ip link del {paths.LINK}")
-                run("ip", "link", "del", paths.LINK)
+                remove_link()
             step("nft -f - (no resolver)")
             run("nft", "-f", "-", text=firewall.ruleset([]))
+
+
+def remove_link() -> None:
+    """Delete the link; one of a kind that we never make is somebody else's, and is left alone."""
+    kind = link.kind_of_link()
+    if kind not in {"wireguard", "tun"}:
+        warn(f"{paths.LINK}: a link of kind {kind or 'unknown'} has taken the name; it stays")
+        return
+    step(f"ip link del {paths.LINK}")
+    run("ip", "link", "del", paths.LINK)

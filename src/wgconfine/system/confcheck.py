@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from wgconfine.config.check import check_conf, parse_conf
+from wgconfine.config.check import PrivateKey, check_conf, check_keys, parse_conf, private_key
 from wgconfine.config.places import place_of
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
@@ -17,8 +17,13 @@ from wgconfine.system.sources import problem_of
 
 __all__ = ["Findings", "check_sources"]
 
-# The tunnel's unit has ProtectHome= and PrivateTmp=.
-HIDDEN_PLACES = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
+# The tunnel's unit has PrivateDevices=, ProtectHome= and PrivateTmp=.
+HIDDEN_PLACES = ("/dev/", "/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
+CREDENTIALS = (
+    "/run/credentials/@system", "/etc/credstore", "/run/credstore", "/usr/local/lib/credstore",
+    "/usr/lib/credstore",
+)  # fmt: skip
+"""Where systemd looks for LoadCredential=NAME, first to last; the encrypted ones it alone reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Findings:
 def check_sources(tunnels: Iterable[Settings]) -> Findings:
     """Look at every secret file that exists; one that comes later is read and judged then."""
     findings = Findings()
+    keys: list[PrivateKey] = []
     for settings in tunnels:
         for key, path in secret_files(settings):
             if str(path).startswith(HIDDEN_PLACES):
@@ -40,7 +46,9 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
             elif not may_look(path):
                 findings.unseen.append(path)
             elif os.path.lexists(path):
-                check_file(settings, path, findings)
+                found = check_file(settings, key, path, findings)
+                keys += [found] if found is not None and settings.enable else []
+    findings.problems.extend(check_keys(keys))
     return findings
 
 
@@ -49,11 +57,19 @@ def secret_files(settings: Settings) -> list[tuple[str, PurePosixPath]]:
     if isinstance(source, ConfFile):
         return [("config", source.path)]
     found = [("private-key-file", source.private_key_file)]
+    if source.private_key_credential is not None:
+        found.append(("private-key-credential", credential_file(source.private_key_credential)))
     found += [
         (f"peer[{index}].preshared-key-file", peer.preshared_key_file)
         for index, peer in enumerate(source.peers)
     ]
     return [(key, path) for key, path in found if path is not None]
+
+
+def credential_file(name: str) -> PurePosixPath | None:
+    """Give the file that a credential will come from, where that is known already."""
+    paths = [PurePosixPath(place, name) for place in CREDENTIALS]
+    return next((path for path in paths if not may_look(path) or os.path.lexists(path)), None)
 
 
 def hidden(settings: Settings, key: str, path: PurePosixPath) -> Problem:
@@ -75,11 +91,15 @@ def may_look(path: PurePosixPath) -> bool:
     return os.access(path, os.R_OK)
 
 
-def check_file(settings: Settings, path: PurePosixPath, findings: Findings) -> None:
+def check_file(
+    settings: Settings, key: str, path: PurePosixPath, findings: Findings
+) -> PrivateKey | None:
+    """Check what is at `key` of the settings; gives the private key if that is one."""
     try:
         if not isinstance(settings.wireguard, ConfFile):
-            read_key(str(path))
-            return
+            text = read_key(str(path))
+            ours = key.startswith("private-key")
+            return private_key(settings, place_of(settings.path, key), text) if ours else None
         conf = parse_conf(path, read_trusted(str(path), secret=True), settings)
     except ProblemsFound as found:
         findings.problems.extend(found.problems)
@@ -91,3 +111,7 @@ def check_file(settings: Settings, path: PurePosixPath, findings: Findings) -> N
             Problem(where=f"{place_of(path)}:{each.line}", what=each.what, hint=each.hint)
             for each in conf.warnings
         )
+        if conf.private_key is not None:
+            where = f"{place_of(path)}:{conf.lines['PrivateKey']}"
+            return private_key(settings, where, conf.private_key)
+    return None

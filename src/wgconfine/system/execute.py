@@ -20,8 +20,8 @@ def execute(
     writer: TreeWriter,
     systemctl: Systemctl | None,
     say: Callable[[str], None],
-) -> list[OperationFailed]:
-    """Do every step; gives the unit steps that failed where going on is safe.
+) -> list[tuple[UnitStep, OperationFailed]]:
+    """Do every step; gives the unit steps that failed where going on is safe, with their errors.
 
     A file that can't be written or a service that can't be stopped ends it at once (raises
     OperationFailed): what follows relies on it. A tunnel or service that does not start is refused
@@ -41,7 +41,7 @@ def execute(
             except OperationFailed as failure:
                 if step.action in {Action.STOP, Action.ENSURE_STOPPED, Action.DAEMON_RELOAD}:
                     raise
-                failures.append(failure)
+                failures.append((step, failure))
     return failures
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from wgconfine.model.settings import Settings, TunnelName, UnitName
@@ -22,16 +22,20 @@ __all__ = ["observe", "runs_outside"]
 
 States = Mapping[str, UnitState]
 
+PROC = Path("/proc")
+
 
 def observe(
     systemctl: Systemctl,
     tunnels: Iterable[Settings],
     closed: Iterable[UnitName],
     *,
+    changed: Collection[UnitName] = (),
     settings_wrong: bool = False,
 ) -> Status:
     """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
 
+    `changed` are units that are not any more what their drop-ins were written for.
     `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
     well be declared.
     """
@@ -52,7 +56,12 @@ def observe(
                 records.get(name),
                 services[name],
                 states,
-                settings_wrong=settings_wrong,
+                unlike=(
+                    difference(
+                        declared.get(name), records.get(name), settings_wrong=settings_wrong
+                    ),
+                    *outdated(changed, services[name]),
+                ),
             )
             for name in names
         ),
@@ -102,12 +111,11 @@ def tunnel_status(
     services: Iterable[UnitName],
     states: States,
     *,
-    settings_wrong: bool,
+    unlike: Iterable[str],
 ) -> TunnelStatus:
     netns, tunnel, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
-    unlike = difference(settings, record, settings_wrong=settings_wrong)
-    problems = [unlike] if unlike else []
+    problems = [each for each in unlike if each]
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
         for state in (netns, tunnel, *((wireguard,) if userspace else ()))
@@ -120,6 +128,14 @@ def tunnel_status(
         peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
         services=tuple(service_status(name, states[unit], states) for unit in services),
         problems=tuple(problems),
+    )
+
+
+def outdated(changed: Collection[UnitName], services: Iterable[UnitName]) -> tuple[str, ...]:
+    return tuple(
+        f"{unit} has changed since it was confined: wgconfine apply"
+        for unit in services
+        if unit in changed
     )
 
 
@@ -149,8 +165,27 @@ def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
     return {"stopped": "down", "not-found": "not applied"}.get(word, word)
 
 
+def is_set_up(pid: int) -> bool:
+    """Tell whether a process is systemd's own, before it executes the service's program.
+
+    With Type=idle it waits like that for seconds. It bears the program's name in parentheses.
+    """
+    try:
+        program = (PROC / str(pid) / "exe").readlink()
+        manager = (PROC / "1/exe").readlink()
+        name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return program == Path(f"{manager}-executor") or (program == manager and name.startswith("("))
+
+
 def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
-    """Tell whether a process is in another namespace than the tunnel's; None if unseen."""
+    """Tell whether a process is in another namespace than the tunnel's; None if unseen.
+
+    One that systemd is still setting up has not joined yet, and runs nothing of the service's.
+    """
+    if is_set_up(main_pid):
+        return False
     own = identity(f"/proc/{main_pid}/ns/net")
     return None if own is None else own != identity(record_of_namespace(name))
 

@@ -1,19 +1,21 @@
 """The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from wgconfine.config.check import check_all
+from wgconfine.config.places import place_of
 from wgconfine.config.settings import parse_settings
-from wgconfine.model.errors import OperationFailed, ProblemsFound
+from wgconfine.model.errors import NeedsRoot, OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.trusted import read_trusted
+from wgconfine.system.replacing import replace_file
 
 __all__ = [
+    "PATTERNS",
     "PLACE",
     "below",
     "fragments_of",
@@ -28,15 +30,17 @@ __all__ = [
 
 PLACE = PurePosixPath("/etc/wgconfine")
 
+PATTERNS = (f"{PLACE}/*.toml", f"{PLACE}/*.d/*.toml")
+"""Every place where settings lie."""
+
 
 def read_all(root: Path) -> tuple[list[Settings], list[Problem]]:
     """Give every tunnel below `root` that can be read, and every problem of every file."""
-    paths = sorted(below(root, PLACE).glob("*.toml"))
-    return read_files(root, [PLACE / path.name for path in paths])
+    return read_files(root, listed(root, PLACE))
 
 
 def read_files(root: Path, paths: Iterable[PurePosixPath]) -> tuple[list[Settings], list[Problem]]:
-    """The same for these files."""
+    """The same for these files. Raises NeedsRoot where this user may not read one."""
     tunnels: list[Settings] = []
     problems: list[Problem] = []
     for path in paths:
@@ -44,7 +48,7 @@ def read_files(root: Path, paths: Iterable[PurePosixPath]) -> tuple[list[Setting
             tunnels.append(load_file(root, path))
         except ProblemsFound as found:
             problems += found.problems
-    return tunnels, problems + check_all(tunnels)
+    return tunnels, list(dict.fromkeys(problems + check_all(tunnels)))
 
 
 def load_all(root: Path) -> tuple[Settings, ...]:
@@ -56,15 +60,47 @@ def load_all(root: Path) -> tuple[Settings, ...]:
 
 
 def load_file(root: Path, path: PurePosixPath) -> Settings:
-    """Give one tunnel: its file and the fragments beside it. Raises ProblemsFound."""
-    sources = [path, *fragments_of(root, path)]
-    return parse_settings(path.stem, [(each, read_text(root, each)) for each in sources])
+    """Give one tunnel: its file and the fragments beside it. Raises as `read_text`."""
+    problems: list[Problem] = []
+    fragments: Sequence[PurePosixPath] = ()
+    try:
+        fragments = fragments_of(root, path)
+    except ProblemsFound as found:
+        problems += found.problems
+    texts: list[tuple[PurePosixPath, str | None]] = []
+    for each in (path, *fragments):
+        try:
+            texts.append((each, read_text(root, each)))
+        except ProblemsFound as found:
+            problems += found.problems
+            texts.append((each, None))
+    return parse_settings(path.stem, texts, problems)
 
 
 def fragments_of(root: Path, path: PurePosixPath) -> Sequence[PurePosixPath]:
     """Give NAME.d/*.toml in the order in which they are read."""
-    directory = path.with_suffix(".d")
-    return [directory / each.name for each in sorted(below(root, directory).glob("*.toml"))]
+    return listed(root, path.with_suffix(".d"))
+
+
+def listed(root: Path, directory: PurePosixPath) -> list[PurePosixPath]:
+    """Give the settings in a directory, none where it is not there; else raises as `read_text`."""
+    try:
+        names = os.listdir(below(root, directory))  # noqa: PTH208 — names, not paths
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refused(directory, error) from None
+    # Hidden ones are what an editor keeps beside the file that it has open.
+    shown = [name for name in names if name.endswith(".toml") and not name.startswith(".")]
+    return [directory / name for name in sorted(shown)]
+
+
+def refused(path: PurePosixPath, error: OSError) -> NeedsRoot | ProblemsFound:
+    """Give the exception for what the kernel said; what only root may read is nobody's mistake."""
+    what = error.strerror or "can't be read"
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return NeedsRoot(f"{place_of(path)}: {what}. Run it as root.")
+    return ProblemsFound([Problem(where=place_of(path), what=what)])
 
 
 def below(root: Path, path: PurePosixPath) -> Path:
@@ -74,20 +110,24 @@ def below(root: Path, path: PurePosixPath) -> Path:
 def read_text(root: Path, path: PurePosixPath) -> str:
     """Read settings: who can write there decides what leaves the tunnel, so it must be root alone.
 
-    The files of another tree (`--root DIR`) are its builder's own matter.
+    The files of another tree (`--root DIR`) are its builder's own matter. Raises ProblemsFound, or
+    NeedsRoot where this user may not read it.
     """
     try:
         if root == Path("/"):
             return read_trusted(str(path), secret=False).decode()
         return below(root, path).read_text(encoding="utf-8")
     except Failure as failure:
+        if isinstance(failure.__cause__, OSError):
+            raise refused(path, failure.__cause__) from None
         raise ProblemsFound([problem_of(failure)]) from None
     except OSError as error:
-        what = error.strerror or "can't be read"
-        raise ProblemsFound([Problem(where=str(path), what=what)]) from None
+        raise refused(path, error) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        problem = Problem(where=f"{path}:{line}", what="is not UTF-8 text", hint="Save it as UTF-8")
+        problem = Problem(
+            where=f"{place_of(path)}:{line}", what="is not UTF-8 text", hint="Save it as UTF-8"
+        )
         raise ProblemsFound([problem]) from None
 
 
@@ -113,15 +153,11 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
     if after == before:
         return
     real = inside(root, path)
-    mode = real.stat().st_mode
-    descriptor, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+    directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
-            os.fchmod(file.fileno(), mode & 0o777)
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(real)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        replace_file(directory, real.name, after.encode(), real.stat().st_mode & 0o777)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a full disk names none
         raise
+    finally:
+        os.close(directory)

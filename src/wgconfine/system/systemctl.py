@@ -1,5 +1,6 @@
 """systemctl(1) behind a small protocol: what is asked of the running systemd."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
 
-__all__ = ["RealSystemctl", "Systemctl"]
+__all__ = ["RealSystemctl", "Systemctl", "systemd_version"]
 
 Properties = dict[str, dict[str, str]]
 
@@ -104,6 +105,13 @@ class RealSystemctl:
         _job("reload", units)
 
 
+def systemd_version() -> int:
+    """The version of the system manager that runs, 0 where it does not tell in the usual way."""
+    shown = _run(("show", "--property=Version", "--value"), (), _ASK_SECONDS)
+    number = re.match("[0-9]+", shown)
+    return int(number[0]) if number else 0
+
+
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in block.splitlines():
@@ -136,13 +144,17 @@ def _run(arguments: Sequence[str], units: Sequence[str], seconds: float) -> str:
         raise OperationFailed(step, error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise OperationFailed(step, f"no answer within {seconds:g} s") from error
+    if b"not been booted with systemd" in done.stderr:
+        hint = "Use --root DIR or render for the files of another machine"
+        raise OperationFailed("systemctl", "systemd does not run here", hint)
     if done.returncode != 0:
         raise OperationFailed(step, _tail(done.stderr) or f"exit status {done.returncode}")
     return done.stdout.decode(errors="replace")
 
 
 def _step(arguments: Sequence[str], units: Sequence[str]) -> str:
-    return escape(" ".join(("systemctl", *arguments, *units)))
+    words = [each for each in arguments if not each.startswith("--")]
+    return escape(" ".join(("systemctl", *words, *units)))
 
 
 def _tail(stderr: bytes) -> str:

@@ -14,14 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
+from wgconfine.model.problem import Problem
 from wgconfine.model.tree import MARK, File, Link, Tree
 from wgconfine.plan.unitfile import MARK_WITHIN, is_ours
-from wgconfine.system.walk import ReadOnlyPlace, opened_root, told
+from wgconfine.system.replacing import aside, new_name, replace_file
+from wgconfine.system.walk import ReadOnlyPlace, Walk, opened_root, told
 
-__all__ = ["ReadOnlyPlace", "TreeWriter", "read_installed"]
+__all__ = ["ReadOnlyPlace", "TreeWriter", "obstacles", "read_installed"]
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,9 @@ class TreeWriter:
             raise ValueError(f"{file.path} would be written without our mark")
         step = f"write {file.path}"
         with self._parent(step, file.path, create=True) as directory:
-            standing = _look(directory, file.path)
-            if not isinstance(standing, File | None):
-                _refuse(step, standing)
-            new = _new_name(file.path)
-            with _removed_on_failure(directory, new):
-                _write_synced(directory, new, file)
-                os.replace(new, file.path.name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
+            _refuse(step, _obstacle(_look(directory, file.path), file))
+            data = file.text.encode(errors="surrogateescape")
+            replace_file(directory, file.path.name, data, file.mode)
 
     def link(self, link: Link) -> None:
         """Make a link; one of ours to another place of the same file is replaced."""
@@ -87,15 +83,9 @@ class TreeWriter:
             standing = _look(directory, link.path)
             if standing == link:
                 return
-            if standing is not None and not (
-                isinstance(standing, Link) and standing.target.name == link.target.name
-            ):
-                _refuse(step, standing)
-            new = _new_name(link.path)
-            with _removed_on_failure(directory, new):
+            _refuse(step, _obstacle(standing, link))
+            with aside(directory, link.path.name) as new:
                 os.symlink(link.target, new, dir_fd=directory)
-                os.replace(new, link.path.name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
 
     def remove(self, path: PurePosixPath) -> None:
         """Remove a file or link of ours, and its `….service.d` when that is then empty."""
@@ -103,18 +93,42 @@ class TreeWriter:
         try:
             with self._parent(step, path, create=False) as directory:
                 standing = _look(directory, path)
-                if isinstance(standing, _Foreign):
-                    _refuse(step, standing)
-                for name in (path.name, _new_name(path)):  # a SIGKILL may have left the latter
+                _refuse(step, standing.kind if isinstance(standing, _Foreign) else "")
+                for name in (path.name, new_name(path.name)):  # a SIGKILL may have left the latter
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=directory)
                 os.fsync(directory)
         except FileNotFoundError:
             return
         if path.parent.name.endswith(".service.d"):
-            with self._parent(step, path.parent, create=True) as above, _unless_in_use():
-                os.rmdir(path.parent.name, dir_fd=above)
-                os.fsync(above)
+            self.remove_empty(path.parent)
+
+    def remove_empty(self, path: PurePosixPath) -> None:
+        """Remove a directory, if it is there and has nothing in it."""
+        step = f"remove {path}"
+        with (
+            suppress(FileNotFoundError),
+            self._parent(step, path, create=False) as above,
+            _unless_in_use(),
+        ):
+            os.rmdir(path.name, dir_fd=above)
+            os.fsync(above)
+
+    def sweep(self, patterns: Iterable[str], *, directories: Iterable[str]) -> None:
+        """Remove what a killed run left unfinished beside paths that match one of the patterns.
+
+        And those of the directories, which are ours by their names, that are empty.
+        """
+        with opened_root(self._root) as walk:
+            found = [path for each in patterns for path in walk.matching(_unfinished(each))]
+            empty = [path for each in directories for path in walk.matching(each)]
+        for path in found:
+            with self._parent(f"remove {path}", path, create=False) as directory:
+                status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    os.unlink(path.name, dir_fd=directory)
+        for path in empty:
+            self.remove_empty(path)
 
     @contextmanager
     def _parent(self, step: str, path: PurePosixPath, *, create: bool) -> Iterator[int]:
@@ -150,44 +164,69 @@ def _look(directory: int, path: PurePosixPath) -> File | Link | _Foreign | None:
     return File(path=path, text=text, mode=stat.S_IMODE(found.st_mode))
 
 
-def _refuse(step: str, standing: File | Link | _Foreign) -> None:
-    if isinstance(standing, _Foreign):
-        what = standing.kind
-    else:
-        what = (
-            f"a link to {escape(os.fspath(standing.target))}"
-            if isinstance(standing, Link)
-            else "a file of ours"
-        )
-    hint = "Move it away, if it may go: wgconfine changes only files of its own"
-    raise OperationFailed(step, f"{what} is in the way", hint)
+def obstacles(root: Path, entries: Iterable[File | Link]) -> list[Problem]:
+    """Give everything of somebody else's that is where a file of ours shall be."""
+    found = []
+    with opened_root(root) as walk:
+        for entry in entries:
+            where, kind = entry.path, ""
+            if entry.path.parent.name.endswith(".d"):
+                where, kind = entry.path.parent, _kind_of_directory(walk, entry.path.parent)
+            if not kind:
+                where, kind = entry.path, _standing(walk, entry)
+            if kind:
+                found.append(Problem(where=str(where), what=f"{kind} is in the way", hint=_HINT))
+    return found
 
 
-def _new_name(path: PurePosixPath) -> str:
-    """The name under which a file is written before it is moved; systemd reads no hidden files."""
-    return f".{path.name}.new"
-
-
-def _write_synced(directory: int, name: str, file: File) -> None:
-    descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(file.text.encode(errors="surrogateescape"))
-        stream.flush()
-        os.fchmod(descriptor, file.mode)
-        os.fsync(descriptor)
-
-
-@contextmanager
-def _removed_on_failure(directory: int, name: str) -> Iterator[None]:
-    """What an earlier run left under the name goes first; what this one leaves goes too."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=directory)
+def _standing(walk: Walk, entry: File | Link) -> str:
     try:
-        yield
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=directory)
-        raise
+        with walk.directory(entry.path.parent) as directory:
+            return _obstacle(_look(directory, entry.path), entry)
+    except NotADirectoryError:
+        return "something above it that is no directory"
+    except OSError:  # nothing is there, or it can't be seen; writing says what there is to say
+        return ""
+
+
+def _kind_of_directory(walk: Walk, path: PurePosixPath) -> str:
+    """Say what is there if it is no directory; one that a link leads to is not listed, either."""
+    try:
+        with walk.directory(path.parent) as above:
+            mode = os.stat(path.name, dir_fd=above, follow_symlinks=False).st_mode
+    except OSError:
+        return ""
+    if stat.S_ISDIR(mode):
+        return ""
+    return "a symbolic link" if stat.S_ISLNK(mode) else "a file that is no directory"
+
+
+def _obstacle(standing: File | Link | _Foreign | None, entry: File | Link) -> str:
+    """Say what keeps an entry from being put in its place; empty for nothing."""
+    match standing, entry:
+        case (None, _) | (File(), File()):
+            return ""
+        case Link(target=there), Link(target=wanted) if there.name == wanted.name:
+            return ""
+        case _Foreign(kind=kind), _:
+            return kind
+        case Link(target=there), _:
+            return f"a link to {escape(os.fspath(there))}"
+        case _:
+            return "a file of ours"
+
+
+_HINT = "Move it away, if it may go: wgconfine changes only files of its own"
+
+
+def _refuse(step: str, kind: str) -> None:
+    if kind:
+        raise OperationFailed(step, f"{kind} is in the way", _HINT)
+
+
+def _unfinished(pattern: str) -> str:
+    path = PurePosixPath(pattern)
+    return os.fspath(path.with_name(new_name(path.name)))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Every error is one clear message and its exit code."""
 
+import errno
 import io
 import os
 import re
@@ -13,9 +14,12 @@ import pytest
 
 from tests.unit.cli.conftest import Machine, Run
 from wgconfine import __version__
+from wgconfine.__main__ import main as entry_point
 from wgconfine.cli import check
+from wgconfine.cli.dialogue import complain
 from wgconfine.cli.main import main
 from wgconfine.model.errors import ExitCode
+from wgconfine.runtime.failure import say
 
 
 def raising(error: BaseException) -> Callable[..., ExitCode]:
@@ -88,6 +92,30 @@ def test_an_interruption_is_1_without_a_traceback(
 
     assert main(["check"]) == ExitCode.FAILED
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_an_interruption_before_there_is_a_command_line_is_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while Python still imports it."""
+    monkeypatch.setattr("wgconfine.cli.main.main", raising(KeyboardInterrupt()))
+
+    assert entry_point() == ExitCode.FAILED
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.ENOSPC])
+def test_complaints_that_nobody_hears_stop_nothing(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """`wgconfine apply 2>&1 | head`: services are not left half-way."""
+
+    class Deaf(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(sys, "stderr", Deaf())
+    complain("[#] stop a.service")
+    say("[#] ip link add")
 
 
 @pytest.fixture

@@ -203,8 +203,62 @@ def test_releasing_a_strangers_service_is_refused(
     before = applied.files()
 
     assert run("release", "--yes", "c.service", A) == ExitCode.FAILED
-    assert "c.service: wgconfine has not confined it" in capsys.readouterr().err
+    assert "c.service: there is no such service" in capsys.readouterr().err
     assert before == applied.files()
+
+
+def test_releasing_twice_is_once(
+    applied: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What runs in the open already needs no word, and nothing is written."""
+    assert run("release", "--yes", A) == ExitCode.OK
+    before = applied.files()
+    capsys.readouterr()
+
+    assert run("release", A) == ExitCode.OK
+    assert f"Nothing to do: {A} is not confined.\n" == capsys.readouterr().out
+    assert before == applied.files()
+
+
+def test_what_a_killed_run_left_beside_its_files_goes(applied: Machine, run: Run) -> None:
+    """Also where there is nothing else to do; systemd reads none of them meanwhile."""
+    left = [
+        "/etc/wgconfine/.vpn.json.new",
+        "/etc/wgconfine/.vpn.toml.new",
+        "/etc/systemd/system/.wgconfine@.service.new",
+        f"/etc/systemd/system/{A}.d/.zz-wgconfine.conf.new",
+        f"/usr/local/lib/systemd/system/{A}.d/.zz-wgconfine-closed.conf.new",
+    ]
+    before = applied.files()
+    for path in left:
+        applied.write(path, "half")
+
+    assert run("apply") == ExitCode.OK
+    assert before == applied.files()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/systemd/system/wgconfine@.service",
+        "/etc/systemd/system/wgconfine-vpn.slice",
+        "/etc/systemd/system/multi-user.target.wants/wgconfine@vpn.service",
+        "/etc/wgconfine/vpn.json",
+    ],
+)
+def test_everything_in_the_way_is_named_at_once(
+    machine: Machine, run: Run, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is written, and it stays what it is."""
+    machine.path(path).mkdir(parents=True)
+    machine.write("/etc/systemd/system/wgconfine-want@.target", "[Unit]\n")
+    before = machine.files()
+
+    assert run("apply") == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert f"{path}: a directory is in the way." in said
+    assert "/wgconfine-want@.target: a file without our mark is in the way." in said
+    assert before == machine.files()
 
 
 @pytest.mark.parametrize(
@@ -304,9 +358,9 @@ def test_purge_says_what_it_deletes(
 
     assert run("remove", "vpn", "--purge") == ExitCode.OK
     assert capsys.readouterr().out == (
-        "deleted /etc/wgconfine/vpn.toml\n"
         "deleted /etc/wgconfine/vpn.d/a.toml\n"
         "deleted /etc/wgconfine/vpn.d\n"
+        "deleted /etc/wgconfine/vpn.toml\n"
     )
     assert not applied.has("/etc/wgconfine/vpn.d")
 

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from wgconfine.config.check import check_all, check_conf, parse_conf
+from wgconfine.config.check import check_all, check_conf, check_keys, parse_conf, private_key
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Settings
@@ -13,8 +13,17 @@ KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 CONF = PurePosixPath("/etc/wireguard/vpn.conf")
 
 
-def tunnel(more: str = "", name: str = "vpn") -> Settings:
-    text = f'config = "{CONF}"\n{more}'
+def tunnel(more: str = "", name: str = "vpn", config: str = "") -> Settings:
+    return named(name, f'config = "{config or CONF}"\n{more}')
+
+
+def inline(name: str, source: str) -> Settings:
+    """A tunnel without a `.conf`; `source` is the line that says where its key is."""
+    peer = f'[[peer]]\npublic-key = "{KEY}"\n'
+    return named(name, f'address = ["10.0.0.2"]\ndns = []\n{source}\n{peer}')
+
+
+def named(name: str, text: str) -> Settings:
     return parse_settings(name, [(PurePosixPath(f"/etc/wgconfine/{name}.toml"), text)])
 
 
@@ -32,9 +41,9 @@ def together(settings: Settings, conf: bytes) -> list[str]:
 def test_a_service_in_two_tunnels() -> None:
     """It can be in one only; the later tunnel is told."""
     tunnels = [
-        tunnel('services = ["b.service", "a.service"]', name="two"),
-        tunnel('services = ["a.service"]', name="one"),
-        tunnel('services = ["c.service"]', name="three"),
+        tunnel('services = ["b.service", "a.service"]', "two", "/etc/2.conf"),
+        tunnel('services = ["a.service"]', "one", "/etc/1.conf"),
+        tunnel('services = ["c.service"]', "three", "/etc/3.conf"),
     ]
     assert [
         (
@@ -46,8 +55,72 @@ def test_a_service_in_two_tunnels() -> None:
 
 def test_tunnels_that_share_nothing() -> None:
     """They are fine together."""
-    tunnels = [tunnel('services = ["a.service"]', name="one"), tunnel(name="two")]
+    tunnels = [
+        tunnel('services = ["a.service"]', name="one"),
+        tunnel(name="two", config="/etc/2.conf"),
+        inline("three", 'private-key-file = "/etc/wgconfine/x"'),
+        inline("four", 'private-key-credential = "x"'),
+    ]
     assert [] == check_all(tunnels)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "problem"),
+    [
+        (tunnel(name="one"), tunnel(name="two"), f"config: '{CONF}'"),
+        (
+            inline("one", 'private-key-file = "/etc/k"'),
+            inline("two", 'private-key-file = "/etc/k"'),
+            "private-key-file: '/etc/k'",
+        ),
+        (
+            inline("one", 'private-key-credential = "k"'),
+            inline("two", 'private-key-credential = "k"'),
+            "private-key-credential: 'k'",
+        ),
+    ],
+)
+def test_two_tunnels_with_one_key(one: Settings, two: Settings, problem: str) -> None:
+    """The far side would answer now the one and now the other: known without reading a secret."""
+    assert [
+        (
+            f"/etc/wgconfine/two.toml: {problem} is also that of /etc/wgconfine/one.toml. "
+            "Get one for each tunnel: two with the same key cut each other off."
+        )
+    ] == [str(problem) for problem in check_all([two, one])]
+
+
+def test_a_tunnel_that_is_off_disturbs_nobody() -> None:
+    """`enable = false` is how one of two is kept for later."""
+    assert [] == check_all([tunnel(name="one"), tunnel("enable = false", name="two")])
+
+
+OTHER = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+SAME_TO_PEERS = "zQnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBuk="
+"""KEY with other bits where they do not count."""
+
+
+@pytest.mark.parametrize("second", [KEY, SAME_TO_PEERS])
+def test_two_places_of_one_key(second: str) -> None:
+    """Both are named, the key is not; what is the same key for a peer is the same here."""
+    keys = [
+        private_key(tunnel(config="/etc/b.conf"), "/etc/b.conf:7", second),
+        private_key(tunnel(config="/etc/c.conf"), "/etc/c.conf:2", OTHER),
+        private_key(tunnel(config="/etc/a.conf"), "/etc/a.conf:2", KEY),
+    ]
+    assert [
+        (
+            "/etc/b.conf:7: the private key is also that of /etc/a.conf:2. "
+            "Get one for each tunnel: two with the same key cut each other off."
+        )
+    ] == [str(problem) for problem in check_keys(keys)]
+    assert KEY not in repr(keys)
+
+
+def test_one_place_of_one_key() -> None:
+    """That two tunnels name the same file is told from the settings alone, and once."""
+    key = private_key(tunnel(), "/etc/a.conf:2", KEY)
+    assert [] == check_keys([key, key])
 
 
 def test_a_conf_that_is_fine() -> None:

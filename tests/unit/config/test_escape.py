@@ -39,7 +39,19 @@ def test_a_quote_is_short() -> None:
     assert "'" + "x." * 39 + "x…'" == quote("x." * 500)
 
 
-@pytest.mark.parametrize("text", [KEY, f"a {KEY} b", KEY[:-3], f"{KEY[:20]} {KEY[20:]}", KEY * 9])
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"a {KEY} b",
+        KEY[:-3],
+        f"{KEY[:20]} {KEY[20:]}",
+        f"{KEY[:20]}', \"{KEY[20:30]}`;\\{KEY[30:]}",
+        f"{KEY[:20]}\0{KEY[20:30]}\u2028\xa0{KEY[30:]}",
+        KEY * 9,
+        KEY.encode().hex(),
+    ],
+)
 def test_a_key_is_not_quoted(text: str) -> None:
     """What may be a key, even with a few characters lost or a space in it, is hidden."""
     assert HIDDEN == quote(text)

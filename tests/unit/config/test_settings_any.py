@@ -1,8 +1,12 @@
 """Whatever the settings are: Settings or problems, never another error, never a secret."""
 
 import base64
-from ipaddress import IPv4Address, IPv6Address
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from hypothesis import given
 from hypothesis import settings as with_settings
@@ -10,7 +14,18 @@ from hypothesis import strategies as st
 
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ProblemsFound
-from wgconfine.model.settings import Inline
+from wgconfine.model.settings import (
+    Backend,
+    ConfFile,
+    Endpoint,
+    Inline,
+    Peer,
+    Settings,
+    TunnelName,
+    UnitName,
+)
+
+T = TypeVar("T")
 
 KEYS = st.binary(min_size=32, max_size=32).map(lambda key: base64.b64encode(key).decode())
 NAMES = st.sampled_from(
@@ -81,29 +96,88 @@ def test_no_message_holds_a_secret(key: str, name: str, form: str) -> None:
     assert key[22:43] not in said
 
 
-@given(
-    address=st.ip_addresses(),
-    public_keys=st.lists(KEYS, min_size=1, max_size=3, unique=True),
-    mtu=st.integers(1280, 65535),
-    port=st.integers(1, 65535),
-    mark=st.integers(0, 0xFFFFFFFF),
+def toml(value: object) -> str:
+    """Write a value of the model as its owner would."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def lines_of(value: object, keys: Iterable[str]) -> str:
+    """Write the fields that are set as `key = value`."""
+    pairs = [(key, getattr(value, key.replace("-", "_"))) for key in keys]
+    return "".join(f"{key} = {toml(each)}\n" for key, each in pairs if each is not None)
+
+
+def written(tunnel: Settings) -> str:
+    """Write a whole file of settings."""
+    keys = ["enable", "services", "backend", "dns", "mtu", "listen-port", "fwmark"]
+    source = tunnel.wireguard
+    if isinstance(source, ConfFile):
+        return lines_of(tunnel, keys) + f"config = {toml(source.path)}\n"
+    text = lines_of(tunnel, keys)
+    text += lines_of(source, ["address", "private-key-file", "private-key-credential"])
+    peer_keys = ["public-key", "endpoint", "allowed-ips", "preshared-key-file"]
+    peer_keys.append("persistent-keepalive")
+    return text + "".join("[[peer]]\n" + lines_of(peer, peer_keys) for peer in source.peers)
+
+
+def tuples(values: st.SearchStrategy[T], low: int = 0) -> st.SearchStrategy[tuple[T, ...]]:
+    return st.lists(values, min_size=low, max_size=3, unique=True).map(tuple)
+
+
+PORTS = st.integers(1, 65535)
+PATHS = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="/."), min_size=1, max_size=9
+).map(lambda name: PurePosixPath("/etc/wireguard x", name))
+UNITS = st.from_regex(r"[a-z0-9:_.\\-]{1,9}(@[a-z:\\-]{1,9})?\.service", fullmatch=True)
+IPV6_INTERFACES = st.builds(IPv6Interface, st.tuples(st.ip_addresses(v=6), st.integers(0, 128)))
+INTERFACES = st.one_of(
+    st.builds(IPv4Interface, st.tuples(st.ip_addresses(v=4), st.integers(0, 32))), IPV6_INTERFACES
 )
-def test_values_survive(
-    address: IPv4Address | IPv6Address,
-    public_keys: list[str],
-    mtu: int,
-    port: int,
-    mark: int,
-) -> None:
-    """What is written into the settings is what is read from them."""
-    text = (
-        f'address = ["{address}"]\ndns = ["{address}"]\nprivate-key-credential = "k"\nmtu = {mtu}\n'
-        f"listen-port = {port}\nfwmark = {mark}\n"
-    ) + "".join(f'[[peer]]\npublic-key = "{key}"\nendpoint = "a:{port}"\n' for key in public_keys)
-    parsed = parse_settings("vpn", [(PurePosixPath("/vpn.toml"), text)])
-    assert isinstance(parsed.wireguard, Inline)
-    assert [address] == [each.ip for each in parsed.wireguard.address]
-    assert (address,) == parsed.dns
-    assert (mtu, port, mark) == (parsed.mtu, parsed.listen_port, parsed.fwmark)
-    assert public_keys == [peer.public_key for peer in parsed.wireguard.peers]
-    assert all(peer.endpoint and peer.endpoint.port == port for peer in parsed.wireguard.peers)
+HOSTS = st.one_of(st.just("vpn.example.net"), st.ip_addresses().map(str))
+PEERS = st.builds(
+    Peer,
+    public_key=KEYS,
+    endpoint=st.none() | st.builds(Endpoint, host=HOSTS, port=PORTS),
+    allowed_ips=tuples(INTERFACES.map(lambda each: each.network), 1),
+    preshared_key_file=st.none() | PATHS,
+    persistent_keepalive=st.none() | PORTS,
+)
+PEER_LISTS = st.lists(PEERS, min_size=1, max_size=3, unique_by=lambda each: each.public_key)
+INLINES = st.builds(
+    lambda named, **rest: Inline(**{named[0]: named[1]}, **rest),
+    st.tuples(st.just("private_key_file"), PATHS)
+    | st.tuples(
+        st.just("private_key_credential"), st.from_regex(r"[a-zA-Z0-9_-]{1,30}", fullmatch=True)
+    ),
+    address=tuples(INTERFACES, 1),
+    peers=PEER_LISTS.map(tuple),
+)
+TUNNELS = st.builds(
+    Settings,
+    name=st.just(TunnelName("vpn")),
+    path=st.just(PurePosixPath("/vpn.toml")),
+    digest=st.just(""),
+    wireguard=INLINES | st.builds(ConfFile, path=PATHS),
+    enable=st.booleans(),
+    services=tuples(
+        UNITS.filter(lambda unit: not unit.startswith((".", "wgconfine"))).map(UnitName)
+    ),
+    backend=st.sampled_from(Backend),
+    dns=tuples(st.integers(1, 254).map("127.0.0.{}".format).map(ip_address)),
+    mtu=st.none() | st.integers(1280, 65535),
+    listen_port=st.none() | PORTS,
+    fwmark=st.none() | st.integers(0, 0xFFFFFFFF),
+)
+
+
+@given(TUNNELS)
+def test_values_survive(tunnel: Settings) -> None:
+    """What is written into the settings is what is read from them, all of it."""
+    parsed = parse_settings("vpn", [(tunnel.path, written(tunnel))])
+    assert tunnel == replace(parsed, digest="")

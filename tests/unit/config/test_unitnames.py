@@ -17,7 +17,9 @@ KEY = "yAnz5TFxlXXJte14tji3zlMNqxhd2rYUIgJBgB3fBmk"
         "foo-bar_1:2.3.service",
         "a\\x2db.service",
         "x@a.timer.service",
-        "x" * 247 + ".service",
+        "x" * 200 + ".service",
+        "-.service",
+        "x@a\\x2db:c@d.service",
     ],
 )
 def test_services(name: str) -> None:
@@ -63,7 +65,15 @@ def test_what_is_no_service(value: object, problem: str, hint: str) -> None:
     assert (problem, hint) == (caught.value.what, caught.value.hint)
 
 
-def test_a_name_is_at_most_255_characters() -> None:
-    """systemd's UNIT_NAME_MAX."""
-    with pytest.raises(WrongValueError):
-        parse_service("x" * 248 + ".service")
+def test_a_name_leaves_room_for_ours() -> None:
+    """systemd's UNIT_NAME_MAX holds for `wgconfine-want@UNIT.target` as well."""
+    longest = "x." * 116 + "x.service"
+    assert 255 == len(f"wgconfine-want@{parse_service(longest).removesuffix('.service')}.target")
+
+    with pytest.raises(WrongValueError) as caught:
+        parse_service("x" + longest)
+    assert f"'xx.{'x.' * 38}…' is longer than 241 characters" == caught.value.what
+    assert (
+        "Give the unit a shorter name: that of wgconfine-want@UNIT.target must fit, too"
+        == caught.value.hint
+    )

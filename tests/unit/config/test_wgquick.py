@@ -140,9 +140,75 @@ def test_search_domains_stand_among_the_resolvers() -> None:
 
 
 def test_empty_values_of_wg_quick_are_no_values() -> None:
-    """wg-quick(8) takes these for absent."""
-    conf = with_lines(interface="DNS =\nMTU =")
-    assert ([], None) == (conf.dns, conf.mtu)
+    """wg-quick(8) takes these for absent, and what stood before for taken back."""
+    conf = with_lines(interface="DNS =\nMTU = 1300\nMTU =\nAddress =\nAddress = ,")
+    assert ([], None, ["10.66.0.2/32"]) == (conf.dns, conf.mtu, conf.addresses)
+
+
+def test_an_interface_may_be_in_pieces() -> None:
+    """As for wg(8) and wg-quick(8): a second heading goes on with the first section."""
+    conf = parse(f"{INTERFACE}{PEER}[interface]\nDNS = 10.0.0.1\nAddress = fc00::1", "vpn.conf")
+    assert (["10.66.0.2/32", "fc00::1/128"], ["10.0.0.1"]) == (conf.addresses, conf.dns)
+    assert {"[Interface]": 1, "PrivateKey": 2, "Address": 3, "DNS": 8} == conf.lines
+
+
+def test_the_last_of_a_key_counts() -> None:
+    """As for wg(8); it is said, since a reader may look at the first."""
+    conf = parse(
+        f"{INTERFACE}{PEER}Endpoint = 192.0.2.1:1\nPersistentKeepalive = 5\n"
+        f"Endpoint = 192.0.2.2:2\nPersistentKeepalive = off\nPublicKey = {KEY}\n"
+        f"[Interface]\nPrivateKey = {OTHER_KEY}",
+        "vpn.conf",
+    )
+    (peer,) = conf.peers
+    assert (KEY, ("192.0.2.2", 2), None, OTHER_KEY) == (
+        peer.public_key,
+        peer.endpoint,
+        peer.persistent_keepalive,
+        conf.private_key,
+    )
+    assert [
+        "9: Endpoint is given again, after line 7. The last counts.",
+        "10: PersistentKeepalive is given again, after line 8. The last counts.",
+        "11: PublicKey is given again, after line 5. The last counts.",
+        "13: PrivateKey is given again, after line 2. The last counts.",
+    ] == warnings(conf)
+    assert 13 == conf.lines["PrivateKey"]
+
+
+def test_every_line_of_a_key_must_be_right() -> None:
+    """As for wg(8), though the last counts."""
+    expected = (
+        "vpn.conf:4: PrivateKey is not a key: 44 characters of base64 with '=' at the end.\n"
+        "vpn.conf:6: MTU '1' is not a whole number from 576 to 65535."
+    )
+    assert expected == in_interface(f"PrivateKey = x\nPrivateKey = {KEY}\nMTU = 1\nMTU = 1400")
+
+
+def test_an_ipv6_endpoint_without_brackets() -> None:
+    """wg(8) takes the last group for the port; the writer may have meant it otherwise."""
+    conf = with_lines(peer="Endpoint = 2001:DB8::1:51820")
+    assert ("2001:db8::1", 51820) == conf.peers[0].endpoint
+    (warning,) = warnings(conf)
+    assert (
+        "8: Endpoint '2001:DB8::1:51820' is read as [2001:db8::1]:51820. "
+        "Put the address in brackets."
+    ) == warning
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("[2001:db8::1]:51820", ("2001:db8::1", 51820)),
+        ("[192.0.2.1]:1", ("192.0.2.1", 1)),
+        ("[vpn.example.net]:051820", ("vpn.example.net", 51820)),
+        ("vpn.example.net.:5", ("vpn.example.net.", 5)),
+    ],
+)
+def test_endpoints_in_brackets(text: str, endpoint: tuple[str, int]) -> None:
+    """wg(8) takes any host in them."""
+    conf = with_lines(peer=f"Endpoint = {text}")
+    assert (endpoint, []) == (conf.peers[0].endpoint, warnings(conf))
 
 
 def test_allowed_ips_are_added_and_removed() -> None:
@@ -188,7 +254,7 @@ def test_allowed_ips_are_warned_about() -> None:
     """Host bits, a network of two peers, and a peer that gets nothing are odd but not wrong."""
     conf = parse(
         f"{INTERFACE}{PEER}[Peer]\nPublicKey = {OTHER_KEY}\nAllowedIPs = 10.1.2.3/8, 0.0.0.0/0\n"
-        f"[Peer]\nPublicKey = {KEY}",
+        f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = fc00::/7, -fc00::/7",
         "vpn.conf",
     )
     assert [
@@ -247,11 +313,6 @@ def test_a_line_that_cannot_be_read_is_a_number(line: str) -> None:
     assert "vpn.conf:4: the line is neither a heading nor KEY = VALUE." == in_interface(line)
 
 
-def test_a_known_name_alone() -> None:
-    """It has no value, whether or not there is a sign for one."""
-    assert "vpn.conf:4: Address has no value." == in_interface("Address")
-
-
 @pytest.mark.parametrize(
     "heading", ["[Peers]", "[Interface", "[]", "[Interface] x", "[Interface]="]
 )
@@ -266,106 +327,44 @@ def test_commands_below_an_unknown_heading_are_refused() -> None:
     assert "vpn.conf:8: PostUp is refused" in in_peer("[Peers]\nPostUp = x")
 
 
-def test_a_nul_byte() -> None:
-    """C programs would see another line than we do."""
-    assert "vpn.conf:4: the line holds a NUL byte." == in_interface("# \0 MTU = 1400")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("\0", 1), (f"{INTERFACE}# \0 MTU = 1400\n# \0", 4), ("\n" + "\0".join(INTERFACE), 2)],
+)
+def test_a_nul_byte(text: str, line: int) -> None:
+    """C programs would see another line than we do; UTF-16 without its mark is full of them."""
+    assert f"vpn.conf:{line}: the line holds a NUL byte. Save the file as UTF-8." == problems(text)
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("Address = 10.0.0.300", "Address '10.0.0.300' is not an IP address with a prefix length"),
-        (
-            "Address = 10.0.0.1/33",
-            "Address '10.0.0.1/33' is not an IP address with a prefix length",
-        ),
-        (
-            "Address = vpn.example",
-            "Address 'vpn.example' is not an IP address with a prefix length",
-        ),
-        ("Address =", "Address has no value"),
-        ("Address = ,", "Address has no value"),
-        ("DNS = 10.0.0.300", "DNS '10.0.0.300' is neither an IP address nor a search domain"),
-        ("DNS = tls://a", "DNS 'tls://a' is neither an IP address nor a search domain"),
-        ("DNS = fe80::1%eth0", "DNS 'fe80::1%eth0' is neither an IP address nor a search domain"),
-        ("DNS = \x1b[1m", "DNS '\\x1b[1m' is neither an IP address nor a search domain"),
-        ("MTU = 575", "MTU '575' is not a whole number from 576 to 65535"),
-        ("MTU = 65536", "MTU '65536' is not a whole number from 576 to 65535"),
-        ("MTU = 1e3", "MTU '1e3' is not a whole number from 576 to 65535"),
-        ("ListenPort = http", "ListenPort 'http' is not a whole number from 0 to 65535"),
-        ("ListenPort = 65536", "ListenPort '65536' is not a whole number from 0 to 65535"),
-        ("ListenPort = -1", "ListenPort '-1' is not a whole number from 0 to 65535"),
-        ("FwMark = 0x", "FwMark '0x' is not a number from 0x0 to 0xffffffff"),
-        ("FwMark = 0x1ffffffff", "FwMark '0x1ffffffff' is not a number from 0x0 to 0xffffffff"),
-        ("FwMark = 4294967296", "FwMark '4294967296' is not a whole number from 0 to 4294967295"),
-        ("FwMark =", "FwMark has no value"),
         ("PublicKey = x", "PublicKey stands below [Interface]. Put it below [Peer]"),
-        ("PrivateKey = x", "PrivateKey is given again, after line 2. Keep one of them"),
-        ("[interface]", "[Interface] is given again, after line 1. Keep one of them"),
+        (f"PresharedKey = {KEY}", "PresharedKey stands below [Interface]. Put it below [Peer]"),
+        ("AllowedIPs", "AllowedIPs stands below [Interface]. Put it below [Peer]"),
+        ("[Peer]\nMTU = 1400", "MTU stands below [Peer]. Put it below [Interface]"),
+        (f"[Peer]\nPrivateKey={KEY}", "PrivateKey stands below [Peer]. Put it below [Interface]"),
+        ("[Peer]\nAddress = x", "Address stands below [Peer]. Put it below [Interface]"),
     ],
 )
-def test_wrong_lines_of_the_interface(line: str, problem: str) -> None:
-    """Each names its line, its key and, where that is allowed, its value."""
-    assert f"vpn.conf:4: {problem}." == in_interface(line)
+def test_keys_in_a_wrong_section(line: str, problem: str) -> None:
+    """Where they belong is said, and nothing of their values."""
+    at = 4 + line.count("\n")
+    ours = [each for each in in_interface(line).split("\n") if "stands" in each]
+    assert [f"vpn.conf:{at}: {problem}."] == ours
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("AllowedIPs = 10.0.0.0/33", "AllowedIPs '10.0.0.0/33' is not an IP network"),
-        ("AllowedIPs = ::/0,", "AllowedIPs '' is not an IP network"),
-        ("AllowedIPs = ++::/0", "AllowedIPs '++::/0' is not an IP network"),
-        ("AllowedIPs = ::/0 0.0.0.0/0", "AllowedIPs '::/00.0.0.0/0' is not an IP network"),
-        ("AllowedIPs =", "AllowedIPs has no value"),
-        ("Endpoint = vpn", "Endpoint 'vpn' has no port"),
-        ("Endpoint = vpn:0", "Endpoint 'vpn:0' has no port number from 1 to 65535"),
-        ("Endpoint = vpn:domain", "Endpoint 'vpn:domain' has no port number from 1 to 65535"),
-        ("Endpoint =", "Endpoint has no value"),
-        (
-            "PersistentKeepalive = 65536",
-            "PersistentKeepalive '65536' is not a whole number from 0 to 65535",
-        ),
-        (
-            "PersistentKeepalive = on",
-            "PersistentKeepalive 'on' is not a whole number from 0 to 65535",
-        ),
-        (
-            "PersistentKeepalive = 1s",
-            "PersistentKeepalive '1s' is not a whole number from 0 to 65535",
-        ),
-        (
-            f"PresharedKey = {KEY[:-1]}",
-            "PresharedKey is not a key: 44 characters of base64 with '=' at the end",
-        ),
-        ("PresharedKey =", "PresharedKey has no value"),
-        (
-            f"PresharedKey = {KEY[:-2]}B=",
-            "PresharedKey is not a key: 44 characters of base64 with '=' at the end",
-        ),
-        ("MTU = 1400", "MTU stands below [Peer]. Put it below [Interface]"),
-        (f"PublicKey = {KEY}", "PublicKey is given again, after line 5. Keep one of them"),
         ("[Peer]", "[Peer] has no PublicKey"),
+        ("[Peer]\nAllowedIPs = ::/0", "[Peer] has no PublicKey"),
         (f"[Peer]\nPublicKey = {PEER_KEY}", "[Peer] has the PublicKey of the one on line 4"),
     ],
 )
-def test_wrong_lines_of_a_peer(line: str, problem: str) -> None:
-    """Each names its line, its key and, where that is allowed, its value."""
+def test_wrong_peers(line: str, problem: str) -> None:
+    """The heading is where it is told."""
     assert f"vpn.conf:7: {problem}." == in_peer(line)
-
-
-@pytest.mark.parametrize("name", ["PrivateKey", "PublicKey"])
-@pytest.mark.parametrize(
-    "value", ["x", KEY[:-1], KEY + "x", KEY.replace("y", "-"), KEY[:-2] + "l="]
-)
-def test_wrong_keys_are_not_quoted(name: str, value: str) -> None:
-    """Neither the private key nor what stands in a place where it may have been put by mistake."""
-    right = KEY if name == "PrivateKey" else PEER_KEY
-    text = (INTERFACE + PEER).replace(right, value)
-    line = 2 if name == "PrivateKey" else 5
-    assert (
-        f"vpn.conf:{line}: {name} is not a key: 44 characters of base64 with '=' at the end."
-        == problems(text)
-    )
 
 
 @pytest.mark.parametrize("key", ["Address", "DNS", "MTU", "ListenPort", "FwMark"])
@@ -395,10 +394,10 @@ def test_an_empty_file(text: str) -> None:
 
 
 def test_an_empty_interface() -> None:
-    """What every tunnel needs is asked for at its heading."""
-    assert (
-        "vpn.conf:4: [Interface] has no PrivateKey.\nvpn.conf:4: [Interface] has no Address."
-    ) == problems(PEER + "[Interface]\n")
+    """What every tunnel needs is asked for at its heading; an empty address is none."""
+    expected = "vpn.conf:4: [Interface] has no PrivateKey.\nvpn.conf:4: [Interface] has no Address."
+    assert expected == problems(PEER + "[Interface]\n")
+    assert expected == problems(PEER + "[Interface]\nAddress =\nAddress = , ,")
 
 
 def test_the_private_key_may_come_from_elsewhere() -> None:

@@ -1,11 +1,14 @@
 """Whatever a stranger sends: a configuration or problems, never another error or a secret."""
 
 import base64
+import re
+from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgconfine.config.wgquick import Conf, ConfError, decode, parse
+from wgconfine.config.wgquick import Conf, ConfError, ConfPeer, decode, parse
+from wgconfine.runtime.link import endpoint_text
 
 KEYS = st.binary(min_size=32, max_size=32).map(lambda key: base64.b64encode(key).decode())
 NAMES = st.sampled_from(
@@ -27,6 +30,7 @@ LINES = st.one_of(
     st.builds(lambda name, value: f"{name} = {value}", NAMES, VALUES),
 )
 ADDRESSES = st.ip_addresses()
+ZERO_KEY = "A" * 43 + "="
 
 
 def outcome(text: str) -> tuple[Conf | None, str]:
@@ -78,48 +82,90 @@ def test_no_message_holds_a_secret(
     assert key[22:43] not in said
 
 
-@given(
-    private_key=KEYS,
-    addresses=st.lists(ADDRESSES, min_size=1, max_size=3, unique=True),
-    resolvers=st.lists(ADDRESSES, max_size=3, unique=True),
-    mtu=st.one_of(st.none(), st.integers(1280, 65535)),
-    peers=st.dictionaries(
-        KEYS,
-        st.tuples(st.one_of(st.none(), KEYS), ADDRESSES, st.integers(1, 65535)),
-        min_size=1,
-        max_size=3,
-    ),
+PORTS = st.integers(1, 65535)
+INTERFACES = st.builds(
+    lambda host, taken: f"{host}/{host.max_prefixlen - taken}", ADDRESSES, st.integers(0, 32)
 )
-def test_values_survive(
-    private_key: str,
-    addresses: list[str],
-    resolvers: list[str],
-    mtu: int | None,
-    peers: dict[str, tuple[str | None, str, int]],
-) -> None:
-    """What is written into a configuration is what is read from it."""
-    lines = ["[Interface]", f"PrivateKey = {private_key}"]
-    lines += [f"Address = {address}" for address in addresses]
-    lines += [f"DNS = {', '.join(map(str, resolvers))}"]
-    lines += [f"MTU = {mtu}"] if mtu else []
-    for public_key, (preshared_key, host, port) in peers.items():
-        lines += ["[Peer]", f"PublicKey = {public_key}", f"AllowedIPs = {host}"]
-        lines += [
-            f"Endpoint = [{host}]:{port}" if ":" in str(host) else f"Endpoint = {host}:{port}"
+NETWORKS = INTERFACES.map(lambda text: str(ip_network(text, strict=False)))
+NOT_MAPPED = ADDRESSES.filter(lambda each: not getattr(each, "ipv4_mapped", None)).map(str)
+
+
+@st.composite
+def confs(draw: st.DrawFn) -> Conf:
+    """A whole configuration."""
+    conf = Conf()
+    conf.private_key = draw(KEYS)
+    conf.addresses = draw(st.lists(INTERFACES, min_size=1, max_size=3, unique=True))
+    conf.dns = draw(st.lists(NOT_MAPPED, max_size=3, unique=True))
+    conf.search = draw(st.lists(st.sampled_from(["lan", "corp.example", "a_b.c"]), unique=True))
+    conf.mtu = draw(st.none() | st.integers(1280, 65535))
+    conf.listen_port = draw(st.none() | PORTS)
+    conf.fwmark = draw(st.none() | st.integers(0, 0xFFFFFFFF))
+    for key in draw(st.lists(KEYS, min_size=1, max_size=3, unique=True)):
+        peer = ConfPeer(0)
+        peer.public_key = key
+        peer.preshared_key = draw(st.none() | KEYS)
+        peer.allowed_ips = draw(st.lists(NETWORKS, max_size=3, unique=True))
+        host = st.just("vpn.example.net") | NOT_MAPPED
+        peer.endpoint = draw(st.none() | st.tuples(host, PORTS))
+        peer.persistent_keepalive = draw(st.none() | PORTS)
+        conf.peers.append(peer)
+    return conf
+
+
+def written(conf: Conf) -> str:
+    """Write it as a provider would."""
+    lines = ["[Interface]", f"PrivateKey = {conf.private_key}"]
+    lines += [f"Address = {', '.join(conf.addresses)}", f"DNS = {', '.join(conf.dns)}"]
+    lines += [f"DNS = {domain}" for domain in conf.search]
+    pairs = [("MTU", conf.mtu), ("ListenPort", conf.listen_port), ("FwMark", conf.fwmark)]
+    lines += [f"{name} = {value}" for name, value in pairs if value is not None]
+    for peer in conf.peers:
+        lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
+        lines += [f"AllowedIPs = {each}" for each in peer.allowed_ips]
+        if peer.endpoint:
+            lines.append(f"Endpoint = {endpoint_text(*peer.endpoint)}")
+        values = [
+            ("PresharedKey", peer.preshared_key),
+            ("PersistentKeepalive", peer.persistent_keepalive),
         ]
-        lines += [f"PresharedKey = {preshared_key}"] if preshared_key else []
-        lines += [f"PersistentKeepalive = {port}"]
-    conf, _ = outcome("\n".join(lines))
-    assert conf is not None
-    assert (private_key, mtu) == (conf.private_key, conf.mtu)
-    assert len(addresses) == len(conf.addresses)
-    assert len(resolvers) == len(conf.dns)
-    assert [(key, psk, port, port) for key, (psk, _, port) in peers.items()] == [
-        (
-            peer.public_key,
-            peer.preshared_key,
-            peer.endpoint[1] if peer.endpoint else None,
-            peer.persistent_keepalive,
-        )
-        for peer in conf.peers
-    ]
+        lines += [f"{name} = {value}" for name, value in values if value is not None]
+    return "\n".join(lines)
+
+
+def content(value: Conf | ConfPeer) -> dict[str, object]:
+    """Give what it says, without where that stood."""
+    names = [name for name in value.__slots__ if name not in {"line", "lines", "warnings", "peers"}]
+    return {name: getattr(value, name) for name in names}
+
+
+@given(confs())
+def test_values_survive(conf: Conf) -> None:
+    """What is written into a configuration is what is read from it, all of it."""
+    read, _ = outcome(written(conf))
+    assert read is not None
+    assert content(conf) == content(read)
+    assert list(map(content, conf.peers)) == list(map(content, read.peers))
+
+
+RIGHT = {
+    "Address": "10.66.0.2/32", "DNS": "corp.example", "AllowedIPs": "fc00::/7",
+    "Endpoint": "vpn.example:5",
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(RIGHT)), st.text(max_size=3), st.integers(0, 14))
+def test_no_value_has_room_for_another(name: str, odd: str, place: int) -> None:
+    """What goes on to resolv.conf, to wg(8) and into lists of ours holds no space and no quote."""
+    value = RIGHT[name][:place] + odd + RIGHT[name][place:]
+    lines = {"Address": "", "DNS": "", "AllowedIPs": "", "Endpoint": ""} | {name: f"{name}={value}"}
+    conf, _ = outcome(
+        f"[Interface]\nPrivateKey={ZERO_KEY}\nAddress=::1\n{lines['Address']}\n{lines['DNS']}\n"
+        f"[Peer]\nPublicKey={ZERO_KEY}\n{lines['AllowedIPs']}\n{lines['Endpoint']}\n"
+    )
+    if conf is None:
+        return
+    (peer,) = conf.peers
+    hosts = [peer.endpoint[0]] if peer.endpoint else []
+    values = [*conf.addresses, *conf.dns, *conf.search, *hosts, *peer.allowed_ips]
+    assert [] == [each for each in values if not re.fullmatch("[A-Za-z0-9_.:/-]+", each)]

@@ -1,5 +1,6 @@
 """Settings and facts become the exact set of files."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from wgconfine.model.settings import Backend, ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.model.units import UnitFacts, UnitText
-from wgconfine.plan.desired import Machine, check_services, desired_tree
+from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import closing_path, dropin_path
 
@@ -98,6 +99,69 @@ def test_the_units_own_conditions_come_after_the_guard() -> None:
     assert isinstance(found, File)
     assert f"# unit-digest: {known[UNIT].digest}\n" in found.text
     assert found.text.index("kill -USR1") < found.text.index("ExecCondition=-/bin/false\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("PIDFile=/run/x.pid", "/run/wgconfine/run/%N/x.pid"),
+        ("PIDFile=/var/run/x/y.pid", "/run/wgconfine/run/%N/x/y.pid"),
+        ("PIDFile=x.pid", "/run/wgconfine/run/%N/x.pid"),
+        ("PIDFile=%t/%p.pid", "/run/wgconfine/run/%N/x.pid"),
+        ("RuntimeDirectory=x\nPIDFile=/run/x/y.pid", None),
+        ("RuntimeDirectory=x\nPIDFile=x/y.pid", None),
+        ("PIDFile=/srv/x.pid", None),
+        ("PIDFile=/run/x.pid\nPIDFile=", None),
+    ],
+)
+def test_a_pid_file_is_where_pid_1_finds_it(text: str, written: str | None) -> None:
+    """In the private /run; but a RuntimeDirectory= is the host's, and is left as it is."""
+    lines = dropin_lines(text)
+
+    assert ([] if written is None else [f"PIDFile={written}"]) == [
+        line for line in lines if line.startswith("PIDFile=")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [
+        ("", "~AF_VSOCK"),
+        ("RestrictAddressFamilies=none", "none"),
+        ("RestrictAddressFamilies=AF_INET\nRestrictAddressFamilies=none", "none"),
+        ("RestrictAddressFamilies=none\nRestrictAddressFamilies=AF_INET", "~AF_VSOCK"),
+        ("RestrictAddressFamilies=none\nRestrictAddressFamilies=", "~AF_VSOCK"),
+    ],
+)
+def test_a_unit_without_any_address_family_keeps_none(text: str, families: str) -> None:
+    """A deny-list after `none` would begin a list anew that lets all others in."""
+    (line,) = (each for each in dropin_lines(text) if each.startswith("RestrictAddressF"))
+
+    assert families == line.partition("=")[2].partition(" ")[0]
+
+
+@pytest.mark.parametrize(("systemd", "count"), [(0, 0), (257, 0), (258, 1), (262, 1)])
+def test_no_namespace_is_delegated_where_systemd_can(systemd: int, count: int) -> None:
+    """A later upgrade of the unit can't have it join out of a user namespace."""
+    assert count == dropin_lines("", systemd=systemd).count("DelegateNamespaces=no")
+
+
+def dropin_lines(text: str, *, systemd: int = 0) -> list[str]:
+    known = {UNIT: facts(UNIT, text)}
+    found = desired_tree([settings()], known, replace(machine(), systemd=systemd))
+    file = found[dropin_path(UNIT)]
+    assert isinstance(file, File)
+    return file.text.splitlines()
+
+
+def test_a_slice_that_is_replaced_is_told() -> None:
+    """With the line where it stands."""
+    known = {UNIT: facts(UNIT, "Slice=own.slice"), GHOST: facts(GHOST)}
+
+    (word,) = replaced_slices([settings(services=(UNIT, GHOST))], known)
+
+    assert "x.service (/usr/lib/systemd/system/x.service:3)" == word.where
+    assert "Slice='own.slice' is replaced by wgconfine-vpn.slice" in word.what
 
 
 def test_every_wrong_service_of_every_tunnel_is_named() -> None:

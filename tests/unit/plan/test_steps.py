@@ -11,7 +11,17 @@ from wgconfine.model.tree import Tree
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.difference import Change, ChangeKind, compare
-from wgconfine.plan.steps import Action, FileStep, Running, Step, UnitStep, file_steps, live_steps
+from wgconfine.plan.steps import (
+    Action,
+    FileStep,
+    Running,
+    Step,
+    UnitStep,
+    file_steps,
+    live_steps,
+    under_way,
+)
+from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import closing_path, dropin_path
 
@@ -119,6 +129,44 @@ def test_a_tunnel_that_runs_by_an_older_record_is_reloaded() -> None:
         UnitStep(action=Action.DAEMON_RELOAD),
         UnitStep(action=Action.RELOAD, units=(TUNNEL,)),
     ] == live_steps([], machine, frozenset())
+
+
+def test_what_ran_before_a_run_was_cut_off_is_started_by_the_next() -> None:
+    """Also a tunnel that was to be started: its files are there already."""
+    cut_off = under_way(steps(tree({"vpn": [A]}), {}, A))
+    machine = Running(unfinished=cut_off)
+    assert [
+        "daemon-reload",
+        "ensure stopped a.service",
+        f"start {TUNNEL}",
+        "start a.service  (inside; it ran before an apply that did not come to its end)",
+    ] == [step.describe() for step in live_steps([], machine, frozenset())]
+
+
+def test_what_was_started_in_the_open_meanwhile_is_stopped() -> None:
+    """Whoever did: until its files are read it may not run."""
+    machine = Running(units=frozenset({A}), unfinished=Unfinished(stopped=frozenset({A})))
+    assert [Action.STOP, Action.DAEMON_RELOAD, Action.ENSURE_STOPPED, Action.START] == [
+        step.action for step in live_steps([], machine, frozenset()) if isinstance(step, UnitStep)
+    ]
+
+
+def test_a_tunnel_whose_restart_was_cut_off_is_restarted() -> None:
+    """Or started, where it was stopped by then."""
+    cut_off = Unfinished(restarting=frozenset({TUNNEL}))
+    for running, action in (({TUNNEL}, Action.RESTART), (set[str](), Action.START)):
+        machine = Running(units=frozenset(running), unfinished=cut_off)
+        assert units(live_steps([], machine, frozenset()), action) == [TUNNEL]
+
+
+def test_the_word_of_a_release_is_nobody_elses() -> None:
+    """Another command leaves such a service as it is, unless the settings confine it again."""
+    cut_off = Unfinished(stopped=frozenset({A}), released={A: RELEASE})
+    assert cut_off.half_released(confined=[], released=[]) == {A}
+    assert cut_off.half_released(confined=[], released=[A]) == frozenset()
+    assert cut_off.half_released(confined=[A], released=[]) == frozenset()
+    assert cut_off.only([A]) == cut_off
+    assert not cut_off.only([B])
 
 
 def test_a_running_service_stops_before_its_drop_in_is_written() -> None:

@@ -15,6 +15,7 @@ from wgconfine.render.service import (
     dropin_path,
     dropin_settings,
     slice_file,
+    unit_digest,
 )
 
 UNIT = UnitName("x.service")
@@ -167,3 +168,9 @@ def test_every_file_has_our_mark_where_it_is_looked_for() -> None:
     ]
 
     assert [True, True, True] == [MARK in text[:200] for text in texts]
+
+
+def test_the_digest_of_the_unit_is_read_back() -> None:
+    """By this `plan` and `status` notice an upgrade."""
+    assert unit_digest(dropin()) == "d1g"
+    assert unit_digest("[Service]\nExecStart=/x # unit-digest: y\n") == ""

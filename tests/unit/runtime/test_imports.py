@@ -35,7 +35,6 @@ BUDGET = {
     "reload": CORE | CTYPES | JSON | FLOCK,
     "down": CORE | CTYPES | JSON | FLOCK,
     "resume": CORE | JSON,
-    "attach": CORE | JSON,
     "clear": CORE | JSON,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
 }

@@ -45,11 +45,13 @@ def test_writes_wgs_own_format() -> None:
     )
 
 
-def test_every_peer_has_its_allowed_ips() -> None:
-    """A peer without that line would keep, in `wg syncconf`, whatever it had."""
-    lines = link.wg_config(conf(), None).splitlines()
+def test_a_peer_without_networks_has_no_such_line() -> None:
+    """wg(8) takes no empty list; the heading alone replaces what the peer had."""
+    lone = conf(CONF.replace("AllowedIPs = 10.0.0.0/8\n", ""))
 
-    assert lines.count("[Peer]") == sum(line.startswith("AllowedIPs = ") for line in lines) == 2
+    assert link.wg_config(lone, None).endswith(
+        f"[Peer]\nPublicKey = {OTHER}\nPersistentKeepalive = 0\n"
+    )
 
 
 def test_without_a_port_wg_chooses_one() -> None:

@@ -23,7 +23,7 @@ def test_every_verb_leads_somewhere() -> None:
     assert [] == [each for each in VERBS if verb(each) is None]
 
 
-@pytest.mark.parametrize("word", ["up", "reload", "resume", "attach", "clear"])
+@pytest.mark.parametrize("word", ["up", "reload", "resume", "clear"])
 def test_a_failure_is_one_line_and_status_1(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback in the journal: it is what systemctl status shows."""
     assert main(["wgconfine.runtime", word, "no-such-tunnel"]) == 1

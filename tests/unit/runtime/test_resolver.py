@@ -64,6 +64,17 @@ def test_a_file_is_rewritten_in_its_place(tmp_path: Path) -> None:
     assert (inode, "short\n") == (path.stat().st_ino, path.read_text(encoding="ascii"))
 
 
+def test_a_file_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
+    """Units have 0077, and users of services read resolv.conf."""
+    before = os.umask(0o077)
+    try:
+        resolver.write_in_place(os.fspath(tmp_path / "resolv.conf"), "text\n")
+    finally:
+        os.umask(before)
+
+    assert 0o644 == stat.S_IMODE((tmp_path / "resolv.conf").stat().st_mode)
+
+
 def test_an_unchanged_file_is_not_announced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,3 +61,13 @@ def test_without_services_nobody_is_asked(machine: Path) -> None:
     services.resume("vpn")
 
     assert not (machine / "log").exists()
+
+
+def test_clearing_lets_the_first_configuration_with_a_credential_pass(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one is a reload, which does its work only where `in-force` is: empty until then."""
+    monkeypatch.setattr(paths, "STATE", os.fspath(machine))
+    services.clear("vpn")
+
+    assert "" == (machine / "tunnel/vpn" / paths.IN_FORCE).read_text()

@@ -7,9 +7,11 @@ import pytest
 
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings
+from wgconfine.system import confcheck
 from wgconfine.system.confcheck import Findings, check_sources
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+OTHER = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 CONF = f"""\
 [Interface]
 PrivateKey = {KEY}
@@ -21,12 +23,13 @@ AllowedIPs = 0.0.0.0/0
 """
 
 
-def settings(text: str) -> Settings:
-    return parse_settings("vpn", [(PurePosixPath("/etc/wgconfine/vpn.toml"), text)])
+def settings(text: str, name: str = "vpn") -> Settings:
+    return parse_settings(name, [(PurePosixPath(f"/etc/wgconfine/{name}.toml"), text)])
 
 
-def found(text: str) -> Findings:
-    return check_sources([settings(text)])
+def found(*texts: str) -> Findings:
+    names = ["vpn", "two", "three", "four"][: len(texts)]
+    return check_sources(map(settings, texts, names))
 
 
 def written(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -93,9 +96,12 @@ def test_key_files(rooted: Path) -> None:
     assert KEY not in str(problem)
 
 
-@pytest.mark.parametrize("place", ["/home/me", "/root", "/run/user/1", "/tmp", "/var/tmp"])  # noqa: S108 — refused
+@pytest.mark.parametrize(
+    "place",
+    ["/dev/shm", "/home/me", "/root", "/run/user/1", "/tmp", "/var/tmp"],  # noqa: S108 — refused
+)
 def test_places_that_the_unit_does_not_see(place: str) -> None:
-    """ProtectHome= and PrivateTmp=: there or not, it is said now, with the key's own place."""
+    """The unit has its own: there or not, it is said now, with the key's own place."""
     path = Path(place) / "secret"
 
     assert ["/etc/wgconfine/vpn.toml: config"] == [
@@ -105,6 +111,55 @@ def test_places_that_the_unit_does_not_see(place: str) -> None:
         "/etc/wgconfine/vpn.toml: private-key-file",
         "/etc/wgconfine/vpn.toml: peer[0].preshared-key-file",
     ] == [each.where for each in found(inline(path, path)).problems]
+
+
+def credential(name: str) -> str:
+    """Settings whose key is a credential."""
+    return (
+        f'address = ["10.0.0.2"]\ndns = []\nprivate-key-credential = "{name}"\n'
+        f'[[peer]]\npublic-key = "{OTHER}"\n'
+    )
+
+
+def test_one_private_key_in_two_tunnels(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever each has it from; every place is named, and the key is not shown."""
+    monkeypatch.setattr(confcheck, "CREDENTIALS", [f"{rooted}/none", os.fspath(rooted)])
+    conf = written(rooted / "a.conf", CONF)
+    spaced = written(rooted / "b.conf", "\n" + CONF.replace(KEY, f"{KEY[:9]} {KEY[9:]}"))
+    key, shared = written(rooted / "key", KEY), written(rooted / "shared", OTHER)
+    inlined = inline(key, shared)
+
+    problems = found(
+        f'config = "{conf}"', f'config = "{spaced}"', inlined, credential(key.name)
+    ).problems
+
+    assert [
+        "/etc/wgconfine/three.toml: private-key-file",
+        f"{conf}:2",
+        f"{spaced}:3",
+    ] == [each.where for each in problems]
+    (what,) = {each.what for each in problems}
+    first = "/etc/wgconfine/four.toml: private-key-credential"
+    assert f"the private key is also that of {first}" == what
+    assert KEY[:20] not in str(problems)
+
+
+def test_a_tunnel_that_is_off_disturbs_nobody(rooted: Path) -> None:
+    """Its files are checked, its key is not compared; a preshared key may be shared."""
+    conf = written(rooted / "a.conf", CONF)
+    key, other = written(rooted / "key", KEY), written(rooted / "other", OTHER)
+    off = "enable = false\n" + inline(key, other)
+
+    assert Findings() == found(f'config = "{conf}"', off, inline(other, key))
+
+
+def test_a_credential_that_is_there(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a key file like any other; one that is encrypted or comes later is judged later."""
+    monkeypatch.setattr(confcheck, "CREDENTIALS", [f"{rooted}/none", os.fspath(rooted)])
+    path = written(rooted / "wg.key", "nonsense")
+
+    assert Findings() == found(credential("another"))
+    assert [os.fspath(path)] == [each.where for each in found(credential("wg.key")).problems]
 
 
 def test_what_cannot_be_seen_is_said(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

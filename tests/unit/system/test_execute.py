@@ -112,7 +112,7 @@ def test_what_does_not_start_keeps_nothing_else_from_being_done(tmp_path: Path) 
     failures = execute(EVERY, TreeWriter(tmp_path), systemctl, lambda _: None)
 
     assert ["restart b.service", "reload c.service", "start d.service"] == [
-        failure.step for failure in failures
+        failure.step for _, failure in failures
     ]
     assert not (tmp_path / "etc/x").exists()
 

@@ -34,7 +34,7 @@ def is_free(path: Path) -> bool:
 
 def test_it_is_held_for_the_block_and_free_after_it(state: Path) -> None:
     """Under a name that no tunnel can have, for root alone."""
-    with apply_lock(HERE):
+    with apply_lock(HERE, print):
         (path,) = (state / "lock").iterdir()
         assert path.name == "=apply"
         assert not is_free(path)
@@ -47,7 +47,7 @@ def test_its_directories_are_open_to_all(state: Path) -> None:
     before = os.umask(0o077)
     try:
         for _ in range(2):
-            with apply_lock(HERE):
+            with apply_lock(HERE, print):
                 pass
             modes = [stat.S_IMODE(each.stat().st_mode) for each in (state, state / "lock")]
             assert [0o755, 0o755] == modes
@@ -58,7 +58,7 @@ def test_its_directories_are_open_to_all(state: Path) -> None:
 
 def test_an_error_frees_it(state: Path) -> None:
     """The next `apply` must not wait for ever."""
-    with pytest.raises(KeyError), apply_lock(HERE):
+    with pytest.raises(KeyError), apply_lock(HERE, print):
         raise KeyError
     assert is_free(state / "lock" / "=apply")
 
@@ -67,7 +67,7 @@ def test_only_root_gets_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """And nothing is left behind."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    with pytest.raises(NeedsRoot), apply_lock(HERE):
+    with pytest.raises(NeedsRoot), apply_lock(HERE, print):
         pytest.fail("it was given")
     assert not state.exists()
 
@@ -77,13 +77,33 @@ def test_a_link_in_its_place_is_not_followed(state: Path) -> None:
     (state / "lock").mkdir(parents=True)
     (state / "lock" / "=apply").symlink_to(state / "victim")
 
-    with pytest.raises(OSError, match="symbolic links"), apply_lock(HERE):
+    with pytest.raises(OSError, match="symbolic links"), apply_lock(HERE, print):
         pytest.fail("it was given")
     assert not (state / "victim").exists()
 
 
+def test_who_finds_it_held_says_so_once(state: Path) -> None:
+    """And gets it as soon as it is free."""
+    said: list[str] = []
+    descriptors: list[int] = []
+
+    def free(line: str) -> None:
+        said.append(line)
+        os.close(descriptors.pop())
+
+    with apply_lock(HERE, said.append):
+        pass
+    assert said == []
+    descriptors.append(os.open(state / "lock" / "=apply", os.O_RDWR))
+    fcntl.flock(descriptors[0], fcntl.LOCK_EX)
+    with apply_lock(HERE, free):
+        assert [
+            "Waiting for another wgconfine that changes this machine; Ctrl-C ends the wait."
+        ] == said
+
+
 def test_a_tree_has_none(state: Path, tmp_path: Path) -> None:
     """Nothing is left in it but what was asked for, and no root is needed."""
-    with apply_lock(tmp_path):
+    with apply_lock(tmp_path, print):
         assert not state.exists()
     assert [] == list(tmp_path.iterdir())

@@ -108,6 +108,37 @@ def test_a_process_that_cannot_be_seen(state: Path) -> None:
     assert ("running", "its namespace can't be seen: run this as root") == (found.state, found.why)
 
 
+@pytest.mark.parametrize(
+    ("program", "name", "being"),
+    [
+        ("/usr/lib/systemd/systemd-executor", "(x)", True),
+        ("/usr/lib/systemd/systemd-executor", "systemd-executo", True),
+        ("/usr/lib/systemd/systemd", "(x)", True),
+        ("/usr/lib/systemd/systemd", "systemd", False),  # a user manager
+        ("/opt/systemd-executor", "(x)", False),
+    ],
+)
+def test_a_process_that_systemd_is_setting_up(
+    state: Path, monkeypatch: pytest.MonkeyPatch, program: str, name: str, *, being: bool
+) -> None:
+    """It has joined no namespace yet, and none of the service's own code runs in it."""
+    monkeypatch.setattr(module, "PROC", state)
+    for pid, exe in (("1", "/usr/lib/systemd/systemd"), ("7", program)):
+        (state / pid).mkdir()
+        (state / pid / "exe").symlink_to(exe)
+    (state / "7/comm").write_text(f"{name}\n")
+
+    assert being == module.is_set_up(7)
+
+
+def test_a_unit_that_is_not_what_its_drop_in_was_written_for() -> None:
+    """The command that mends it; a unit of another tunnel is none of this one's."""
+    (tunnel,) = observe(FakeSystemctl(), [settings()], [], changed={A, UnitName("b")}).tunnels
+
+    assert "a.service has changed since it was confined: wgconfine apply" in tunnel.problems
+    assert not any("b" in each.split()[0] for each in tunnel.problems)
+
+
 def test_a_stopped_service_that_somebody_wants_waits() -> None:
     """Its want@ target is active."""
     systemctl = FakeSystemctl(**{"wgconfine-want@a__target": RUNNING})

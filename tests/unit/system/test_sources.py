@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from wgconfine.model.errors import OperationFailed, ProblemsFound
+from wgconfine.model.errors import NeedsRoot, OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.runtime.failure import Failure
 from wgconfine.system import sources
@@ -39,7 +39,9 @@ def test_tunnels_and_their_fragments(tmp_path: Path) -> None:
     put(tmp_path, "/etc/wgconfine/vpn.d/20.toml", 'services = ["c.service"]')
     put(tmp_path, "/etc/wgconfine/vpn.d/10.toml", 'services = ["b.service"]')
     put(tmp_path, "/etc/wgconfine/vpn.d/10.toml~", "[")
-    put(tmp_path, "/etc/wgconfine/two.toml", CONFIG)
+    put(tmp_path, "/etc/wgconfine/vpn.d/.10.toml", "[")
+    put(tmp_path, "/etc/wgconfine/.#vpn.toml", "[")
+    put(tmp_path, "/etc/wgconfine/two.toml", CONFIG.replace("vpn", "two"))
     put(tmp_path, "/etc/wgconfine/vpn.json", "[")
 
     assert [("two", ()), ("vpn", ("a.service", "b.service", "c.service"))] == [
@@ -71,6 +73,57 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert ["/etc/wgconfine/vpn.toml: Is a directory."] == problems(tmp_path)
 
 
+def test_every_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Beside all that is wrong in those that can be."""
+    put(tmp_path, "/etc/wgconfine/vpn.toml", CONFIG + 'services = ["a.service"]')
+    put(tmp_path, "/etc/wgconfine/vpn.d/10.toml", 'services = ["a.service", 5]')
+    put(tmp_path, "/etc/wgconfine/vpn.d/20.toml", b"\xff")
+    (tmp_path / "etc/wgconfine/vpn.d/30.toml").mkdir()
+    put(tmp_path, "/etc/wgconfine/two.toml", "mtu = 1\n" + CONFIG)
+    put(tmp_path, "/etc/wgconfine/two.d", "a file")
+
+    assert [
+        "/etc/wgconfine/two.d: Not a directory.",
+        "/etc/wgconfine/two.toml: mtu: 1 is not a whole number from 576 to 65535.",
+        (
+            "/etc/wgconfine/vpn.d/10.toml: services[0]: 'a.service' is already listed, "
+            "at /etc/wgconfine/vpn.toml: services[0]."
+        ),
+        "/etc/wgconfine/vpn.d/10.toml: services[1]: 5 is not the name of a service.",
+        "/etc/wgconfine/vpn.d/20.toml:1: is not UTF-8 text. Save it as UTF-8.",
+        "/etc/wgconfine/vpn.d/30.toml: Is a directory.",
+    ] == problems(tmp_path)
+
+
+def test_a_place_that_is_no_directory(tmp_path: Path) -> None:
+    """It is no machine without tunnels: something is wrong there."""
+    put(tmp_path, "/etc/wgconfine", "a file")
+
+    assert ["/etc/wgconfine: Not a directory."] == problems(tmp_path)
+
+
+@pytest.mark.parametrize("closed", ["etc/wgconfine", "etc/wgconfine/vpn.toml"])
+def test_what_only_root_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """It is no mistake of the settings, and nothing that could be passed over."""
+    put(tmp_path, "/etc/wgconfine/vpn.toml", CONFIG)
+    denied = PermissionError(13, "Permission denied")
+
+    def names(path: Path) -> list[str]:
+        if path == tmp_path / closed:
+            raise denied
+        return ["vpn.toml"]
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "listdir", names)
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: names(path))
+
+    with pytest.raises(NeedsRoot) as caught:
+        sources.load_all(tmp_path)
+    assert f"/{closed}: Permission denied. Run it as root." == str(caught.value)
+
+
 def test_this_machines_settings_are_judged(rooted: Path) -> None:
     """Invariant 8: who can write there decides what leaves the tunnel."""
     place = put(rooted, "vpn.toml", CONFIG)
@@ -87,6 +140,18 @@ def test_this_machines_settings_are_judged(rooted: Path) -> None:
     ] == list(caught.value.problems)
     place.chmod(0o644)
     assert sources.load_file(Path("/"), PurePosixPath(place)).name == "vpn"
+
+
+def test_one_wrong_directory_is_one_problem(rooted: Path) -> None:
+    """It is to be mended once, however many files lie there."""
+    paths = [PurePosixPath(put(rooted, f"conf/{name}.toml", CONFIG)) for name in ("one", "two")]
+    put(rooted, "conf/two.d/10.toml", 'services = ["a.service"]')
+    (rooted / "conf").chmod(0o777)
+
+    assert ([], [f"{rooted}/conf: others than root may write there. chmod go-w it."]) == (
+        sources.read_files(Path("/"), paths)[0],
+        [str(each) for each in sources.read_files(Path("/"), paths)[1]],
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.system import systemctl as module
-from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.system.systemctl import RealSystemctl, systemd_version
 
 
 @pytest.fixture
@@ -101,3 +101,12 @@ def test_no_systemctl(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module._ENVIRONMENT, "PATH", str(program))
     with pytest.raises(OperationFailed, match="not there"):
         RealSystemctl().daemon_reload()
+
+
+@pytest.mark.parametrize(
+    ("shown", "version"), [("257.9-1~deb13u1", 257), ("252 (252.38)", 252), ("v9", 0), ("", 0)]
+)
+def test_version(program: Path, shown: str, version: int) -> None:
+    """Of the manager that runs, whatever a distribution puts behind it."""
+    install(program, f"echo '{shown}'")
+    assert version == systemd_version()

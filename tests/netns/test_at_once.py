@@ -1,0 +1,99 @@
+"""Two verbs of one tunnel at once take turns, and the end is that of one after the other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+
+import pytest
+
+from tests.netns.machine import Done, Machine, own_namespace
+
+pytestmark = pytest.mark.netns
+
+WAITING = "waiting for another that changes tunnel vpn"
+HOLD = """
+mkdir -p /run/wgconfine/lock
+exec flock /run/wgconfine/lock/vpn sh -c 'touch /run/held; sleep 1'
+"""
+
+
+def at_once(machine: Machine, *verbs: str) -> list[Done]:
+    """Run verbs that all find the lock held, so that they begin together when it is free."""
+    machine.sh("rm -f /run/held")
+    machine.start("sh", "-c", HOLD)
+    machine.wait_for(machine.path("/run/held").exists)
+    with ThreadPoolExecutor(len(verbs)) as threads:
+        done = list(
+            threads.map(lambda verb: machine.runtime(verb, prefix=own_namespace(verb)), verbs)
+        )
+    machine.sh("rm -f /run/held")
+    return done
+
+
+def new_link(machine: Machine) -> None:
+    machine.succeed("down")
+    machine.wireguard_ended()
+    machine.start_wireguard()
+
+
+@pytest.mark.parametrize("verbs", [("up", "up"), ("reload", "reload"), ("up", "reload")])
+def test_up_and_reload(tunnel: Machine, verbs: tuple[str, ...]) -> None:
+    """Each does its work, on a new link and on a live one, and says that it waits."""
+    state = tunnel.state()
+    for prepare in (lambda _: None, new_link):
+        prepare(tunnel)
+        done = at_once(tunnel, *verbs)
+        assert [0, 0] == [each.status for each in done]
+        assert [1, 1] == [each.said.count(WAITING) for each in done]
+        assert state == tunnel.state()
+
+
+def test_up_and_down(tunnel: Machine) -> None:
+    """Whichever comes last decides."""
+    ends = []
+    for verbs in permutations(("reload", "down")):
+        new_link(tunnel)
+        tunnel.succeed("up")
+        tunnel.runtime(verbs[0])
+        done = tunnel.runtime(verbs[1])
+        if verbs[-1] == "down":
+            tunnel.wireguard_ended()
+            assert done.status == 0
+        ends.append((done.status, tunnel.state()))
+        tunnel.start_wireguard()
+        tunnel.succeed("up")
+    done_both = at_once(tunnel, "reload", "down")
+    if done_both[0].status == 0:
+        tunnel.wireguard_ended()
+    assert (done_both[0].status, tunnel.state()) in [(0, ends[0][1]), ends[1]]
+
+
+@pytest.mark.parametrize("verb", ["netns-up", "netns-down"])
+def test_namespaces(machine: Machine, verb: str) -> None:
+    """One name and one record at most, of the same namespace."""
+    machine.succeed("netns-up")
+    machine.succeed(verb)
+    state = machine.state()
+    done = at_once(machine, verb, verb)
+    assert [0, 0] == [each.status for each in done]
+    assert state == machine.state()
+    if verb == "netns-up":
+        named, record = "/run/netns/vpn", "/run/wgconfine/netns/vpn"
+        assert machine.identity(named) == machine.identity(record)
+
+
+def test_the_lock_is_not_free_while_a_killed_holders_program_runs(tunnel: Machine) -> None:
+    """It would go on to change the link under the next one's hands."""
+    tunnel.write(
+        "/usr/sbin/wg",
+        "#!/bin/sh\ntouch /run/began; sleep 1; touch /run/ended\n",
+        mode=0o755,
+    )
+    with ThreadPoolExecutor(1) as threads:
+        killed = threads.submit(tunnel.runtime, "reload")
+        tunnel.wait_for(tunnel.path("/run/began").exists)
+        tunnel.sh("pkill -KILL -f 'run[(][)] reload'")
+        assert not tunnel.path("/run/ended").exists()
+        tunnel.sh("rm /usr/sbin/wg")
+        assert WAITING in tunnel.succeed("reload")
+        assert tunnel.path("/run/ended").exists()
+        assert killed.result().status != 0

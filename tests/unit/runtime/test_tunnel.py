@@ -1,0 +1,17 @@
+"""What `up` and `reload` wait for."""
+
+import pytest
+
+from tests.unit.runtime.test_record import VALUES
+from wgconfine.runtime import tunnel
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.record import Record
+
+
+def test_a_userspace_link_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """wireguard-go is missing, or can't make its link."""
+    monkeypatch.setattr(tunnel, "PATIENCE", 0.0)
+    record = Record("vpn", VALUES | {"link": "wgc-none"})
+
+    with pytest.raises(Failure, match=r"^wgc-none: wireguard-go made no link in 0 s\.$"):
+        tunnel.wait_for_userspace_link(record)
