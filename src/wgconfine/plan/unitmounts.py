@@ -218,6 +218,19 @@ def _other_roots(facts: UnitFacts) -> Iterator[Problem]:
             )
 
 
+def _extensions(facts: UnitFacts) -> Iterator[Problem]:
+    """They come with an /etc or /usr of theirs (confext, sysext), after our binds or before."""
+    for key in ("ExtensionImages", "ExtensionDirectories"):
+        for line in list_lines(facts, "Service", key):
+            yield problem_at(
+                facts,
+                line,
+                f"{key}={quote(line.value)} may lie over the tunnel's files in /etc or over what"
+                " the guard needs in /usr",
+                f"Take it away by an empty {key}= in a drop-in",
+            )
+
+
 def _opened_files(facts: UnitFacts) -> Iterator[Problem]:
     """`OpenFile=` (253) connects to a socket of the host's and hands it over."""
     for line in list_lines(facts, "Service", "OpenFile"):
@@ -256,6 +269,7 @@ MOUNT_RULES = (
     _binds,
     _other_mounts,
     _mounts_for_the_host,
+    _extensions,
     _opened_files,
     _standard_streams,
 )

@@ -60,6 +60,8 @@ def check(text: str) -> list[Problem]:
         ("RootDirectory=/srv/x", "not supported yet"),
         ("RootImage=/srv/x.img", "not supported yet"),
         ("RootMStack=/srv/x", "not supported yet"),
+        ("ExtensionImages=/srv/x.raw", "may lie over"),
+        ("ExtensionDirectories=-/srv/x", "may lie over"),
         ("DelegateNamespaces=yes", "runs it in the host's"),
         ("DelegateNamespaces=~pid", "runs it in the host's"),
         ("DelegateNamespaces=no\nDelegateNamespaces=net", "runs it in the host's"),
