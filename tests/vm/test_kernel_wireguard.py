@@ -81,7 +81,7 @@ def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
     assert "wireguard" in machine.sh("ip -n vpn -d link show wg0")
 
 
-@everywhere
+@on_one
 def test_a_reload_changes_no_process_and_no_port(world: World) -> None:
     """A changed .conf comes in without a restart, a new source port or a packet outside."""
     machine = world.machine
@@ -96,7 +96,7 @@ def test_a_reload_changes_no_process_and_no_port(world: World) -> None:
     assert "mtu 1300" in machine.sh("ip -n vpn link show wg0")
 
 
-@everywhere
+@on_one
 def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     """The link is deleted under a running service: it goes on running and no packet leaves."""
     machine = world.machine
@@ -111,7 +111,7 @@ def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     machine.systemctl("restart", "wgconfine@vpn.service")
 
 
-@everywhere
+@on_one
 def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
     """Stopping the tunnel stops its services, and no packet leaves."""
     machine = world.machine
