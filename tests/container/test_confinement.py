@@ -79,6 +79,7 @@ def test_the_service_keeps_its_own_user(world: World) -> None:
     machine.systemctl("start", programs.TRANSMISSION)
     pid = machine.show(programs.TRANSMISSION, "MainPID")
     assert "debian-transmission" == machine.sh(f"stat -c %U /proc/{pid}")
+    assert machine.sh("readlink /proc/1/ns/user") == machine.sh(f"readlink /proc/{pid}/ns/user")
     inside = ("nsenter", "-t", pid, "-m", "-n", "getent", "passwd", "debian-transmission")
     assert machine.run(*inside).stdout.startswith("debian-transmission:")
 
@@ -129,6 +130,21 @@ def test_a_crash_of_the_userspace_wireguard_restarts_nothing_else(world: World) 
         machine.wait_for(lambda: asks_from_inside(world) == TUNNEL["v4"], "the tunnel is back")
     assert () == uplink.traffic.foreign()
     assert before == machine.show("probe.service", "MainPID")
+
+
+def test_a_crash_while_the_conf_is_away_is_made_good_when_it_is_back(world: World) -> None:
+    """`status` names what failed until then."""
+    machine = world.machine
+    machine.sh("mv /etc/wireguard/vpn.conf /etc/wireguard/away")
+    try:
+        machine.systemctl("kill", "--signal=KILL", "wgconfine-wireguard@vpn.service")
+        machine.wait_for(
+            lambda: "! wgconfine-reload@vpn.service failed" in wgconfine(world, "status").stdout,
+            "status says so",
+        )
+    finally:
+        machine.sh("mv /etc/wireguard/away /etc/wireguard/vpn.conf")
+    machine.wait_for(lambda: asks_from_inside(world) == TUNNEL["v4"], "the tunnel is back")
 
 
 def asks_from_inside(world: World) -> str:

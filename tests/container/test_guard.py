@@ -134,6 +134,30 @@ def test_exit_statuses_that_the_unit_calls_success_do_not_pass(world: World) -> 
         world.machine.sh("umount /run/netns/vpn; ip netns del foreign")
 
 
+def test_the_guard_refuses_also_where_nobody_reads_what_it_says(world: World) -> None:
+    """It would die by SIGPIPE before it refuses, which SuccessExitStatus= may let pass."""
+    machine = world.machine
+    text = f"IgnoreSIGPIPE=no\nSuccessExitStatus=SIGPIPE\nStandardError=file:{RAN}.fifo\n"
+    write_service(world, "lenient.service.d/deaf.conf", f"[Service]\n{text}")
+    machine.sh(f"mkfifo -m 666 {RAN}.fifo")
+    wgconfine(world, "apply")
+    failed = machine.sh(f"""
+        (while [ -e {RAN}.fifo ]; do : <{RAN}.fifo; sleep 0.002; done) >/dev/null 2>&1 &
+        mount --bind /proc/1/ns/net /run/netns/vpn
+        for number in 1 2 3 4 5 6; do
+            systemctl start lenient.service 2>/dev/null || echo $?
+            systemctl stop lenient.service
+        done
+        systemctl show --value --property=Result lenient.service
+        umount /run/netns/vpn
+        rm {RAN}.fifo /etc/systemd/system/lenient.service.d/deaf.conf
+        systemctl daemon-reload
+    """)
+    wgconfine(world, "apply")
+    assert ["1"] * 6 == failed.split()[:6]
+    assert [] == ran(world)
+
+
 def test_a_record_that_was_taken_away_is_refused(world: World) -> None:
     """Without our own record the guard can't agree with anything."""
     world.machine.run("umount", "/run/wgconfine/netns/vpn")

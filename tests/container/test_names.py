@@ -99,6 +99,24 @@ def test_every_command_takes_these_names(world: World) -> None:
         assert "" == machine.run("systemd-analyze", "verify", path, check=False).stderr
 
 
+def test_tunnels_that_start_at_once_do_not_cover_one_another(world: World) -> None:
+    """/run/netns becomes a mount once; each name is gone with its tunnel, and its namespace too."""
+    machine = world.machine
+    units = " ".join(f"wgconfine-netns@{name}.service" for name in SERVICES)
+    for _ in range(5):
+        machine.sh(f"""
+            systemctl stop {units}
+            umount /run/netns
+            systemctl start {units}
+            systemctl stop {units}
+        """)
+        assert "" == machine.sh("ls /run/netns /run/wgconfine/netns | grep -v :")
+        assert "net:[" not in machine.read("/proc/self/mountinfo")
+    machine.sh(
+        f"systemctl start {units} wgconfine@a wgconfine@a-b wgconfine@a-b-8080 wgconfine@{LONG}"
+    )
+
+
 def test_they_can_be_released_and_removed(world: World) -> None:
     """Nothing of ours is left for what was released, and the rest is untouched."""
     machine = world.machine

@@ -9,7 +9,7 @@ from tests.netns.machine import Done, Machine, own_namespace
 
 pytestmark = pytest.mark.netns
 
-WAITING = "waiting for another that changes tunnel vpn"
+WAITING = "waiting for another that holds /run/wgconfine/lock/vpn"
 HOLD = """
 mkdir -p /run/wgconfine/lock
 exec flock /run/wgconfine/lock/vpn sh -c 'touch /run/held; sleep 1'

@@ -66,7 +66,8 @@ def services_to_release(
     root: Path, name: str, tunnels: Sequence[Settings], earlier: Unfinished
 ) -> set[UnitName]:
     """Give the services that `remove NAME --release` lets go, also those that it began with."""
-    elsewhere = {unit for each in tunnels if each.name != name for unit in each.services}
+    others = {unit for each in tunnels if each.name != name for unit in each.services}
+    elsewhere = set(real_names(root, others).values())
     begun = {unit for unit, word in earlier.released.items() if word == name} - elsewhere
     settings = next((each for each in tunnels if each.name == name), None)
     if settings is not None:

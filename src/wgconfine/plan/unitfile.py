@@ -55,6 +55,12 @@ _LINE_END = re.compile(r"(?:\r\n|\n\r|[\r\n])\0?|\0")
 _UNSAFE_IN_SECTION = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK = "\ufeff"
+# Names of before 231, which systemd still takes for the others.
+_OLD_NAMES = {
+    "ReadWriteDirectories": "ReadWritePaths",
+    "ReadOnlyDirectories": "ReadOnlyPaths",
+    "InaccessibleDirectories": "InaccessiblePaths",
+}
 
 
 def parse_unit(text: UnitText) -> tuple[Assignment, ...]:
@@ -82,7 +88,7 @@ def parse_unit(text: UnitText) -> tuple[Assignment, ...]:
             assignments.append(
                 Assignment(
                     section=section,
-                    key=key.strip(_WHITESPACE),
+                    key=_OLD_NAMES.get(key.strip(_WHITESPACE), key.strip(_WHITESPACE)),
                     value=value.strip(_WHITESPACE),
                     path=text.path,
                     line=number,

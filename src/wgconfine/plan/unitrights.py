@@ -43,13 +43,36 @@ def allows_no_family(facts: UnitFacts) -> bool:
 def _delegated_namespaces(facts: UnitFacts) -> Iterator[Problem]:
     """The guard, with its `+`, is spared this; the main process then runs in the host's: tried."""
     line = last_line(facts, "Service", "DelegateNamespaces")
-    if line and line.value.lower() not in {"0", "no", "n", "false", "f", "off"}:
+    if line:  # `no` has it in a user namespace, too
         yield problem_at(
             facts,
             line,
             f"DelegateNamespaces={quote(line.value)} has it join the tunnel's namespace out of a"
             " user namespace, which fails, and systemd then runs it in the host's",
-            "Set DelegateNamespaces=no in a drop-in",
+            "Reset it by an empty DelegateNamespaces= in a drop-in",
+        )
+
+
+def _authenticates(facts: UnitFacts) -> Iterator[Problem]:
+    """systemd opens the session before the process joins its namespaces: tried on 252 and 262."""
+    line = last_line(facts, "Service", "PAMName")
+    if line:
+        yield problem_at(
+            facts,
+            line,
+            f"PAMName={quote(line.value)} has PAM's modules run in the host's namespace",
+            "Take it away by an empty PAMName= in a drop-in",
+        )
+
+
+def _manages_users(facts: UnitFacts) -> Iterator[Problem]:
+    line = last_line(facts, "Service", "PrivateUsers")
+    if line and line.value == "managed":
+        yield problem_at(
+            facts,
+            line,
+            "PrivateUsers=managed has another service make its namespaces",
+            "Set PrivateUsers=yes in a drop-in",
         )
 
 
@@ -151,6 +174,8 @@ def _loader_variables(facts: UnitFacts) -> Iterator[Problem]:
 
 RIGHT_RULES = (
     _delegated_namespaces,
+    _authenticates,
+    _manages_users,
     _joins_a_user_namespace,
     _foreign_system_calls,
     _stored_descriptors,

@@ -29,11 +29,12 @@ CLOSING = "zz-wgconfine-closed.conf"
 
 # It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$`
 # is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
-# `-p`: with root's rights a shell takes no functions out of the environment (bash(1)).
+# `-p`: with root's rights a shell takes no functions out of the environment (bash(1)). It speaks in
+# a subshell: where nobody reads, that dies by SIGPIPE, which SuccessExitStatus= may let pass, too.
 GUARD = (
     '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
     " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
-    " || {{ echo 'wgconfine: this is not the namespace of tunnel {name}: refused' >&2;"
+    " || {{ (echo 'wgconfine: this is not the namespace of tunnel {name}: refused') >&2;"
     ' kill -USR1 $$$$; }}"'
 )
 
@@ -57,6 +58,8 @@ NetworkNamespacePath=/run/netns/{name}
 # The guard: before every other command of the unit, and none of them runs unless it passes. It has
 # root's rights, and nobody who may write an EnvironmentFile= of the unit shall use them.
 UnsetEnvironment={loader}
+# PAM's modules would run before this unit joins any namespace: in the host's.
+PAMName=
 {commands}\
 {kept}\
 # A /run of its own, without the host's resolver, buses and name service daemons.
@@ -81,8 +84,8 @@ GUARDED = ("ExecCondition", "ExecReload", "ExecReloadPost", "ExecStop", "ExecSto
 KEPT = (*GUARDED, "SuccessExitStatus", "PIDFile", "RestrictAddressFamilies")
 """The unit's own lines that the drop-in resets and repeats, or rewrites."""
 
-DELEGATES = 258
-"""From this systemd on a unit can have its namespaces set up inside of a user namespace."""
+SINCE = {"DelegateNamespaces": 258, "ExecReloadPost": 259}
+"""The systemd that each of these came with; an older one complains of an unknown key."""
 
 LOADER_VARIABLES = (
     *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE"),
@@ -96,8 +99,9 @@ FAMILIES = (
 )
 
 # The guard would pass, and the main process then join from inside of that user namespace, which the
-# kernel forbids: systemd 262 goes on in the host's. An older one complains of an unknown key.
-DELEGATE_NOTHING = "DelegateNamespaces=no\n"
+# kernel forbids: systemd 262 goes on in the host's. An older one complains of an unknown key. Not
+# `no`, which brings a user namespace with it, as any value does.
+DELEGATE_NOTHING = "DelegateNamespaces=\n"
 
 CLOSED = """\
 # {mark}. It outlives the confinement on purpose: this service does not run in the open
@@ -109,9 +113,9 @@ UnsetEnvironment={loader}
 # systemd runs these after a start that was refused, too.
 ExecStopPost=
 ExecCondition=
-ExecCondition=+/bin/sh -p -c "echo 'wgconfine: %n is not confined and not released. \
+ExecCondition=+/bin/sh -p -c "(echo 'wgconfine: %n is not confined and not released. \
 Run wgconfine apply, or wgconfine release %n; \
-without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload' >&2; \
+without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload') >&2; \
 kill -USR1 $$$$"
 """
 
@@ -161,9 +165,9 @@ def dropin_file(
         settings=settings.path,
         digest=digest,
         name=value(settings.name),
-        commands=guarded(GUARD.format(name=value(settings.name)), own),
+        commands=guarded(GUARD.format(name=value(settings.name)), own, systemd),
         loader=" ".join(LOADER_VARIABLES),
-        kept=kept(own) + (DELEGATE_NOTHING if systemd >= DELEGATES else ""),
+        kept=kept(own) + (DELEGATE_NOTHING if knows(systemd, "DelegateNamespaces") else ""),
         families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,
         slice=value(slice_name(settings.name)),
     )
@@ -179,13 +183,21 @@ def kept(own: Mapping[str, tuple[str, ...]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def guarded(guard: str, commands: Mapping[str, tuple[str, ...]]) -> str:
-    """Give each list with the guard before its own lines; without any it needs no guard."""
+def knows(systemd: int, key: str) -> bool:
+    return systemd >= SINCE.get(key, 0)
+
+
+def guarded(guard: str, commands: Mapping[str, tuple[str, ...]], systemd: int) -> str:
+    """Give each list with the guard before its own lines.
+
+    One without any is reset, for an upgrade may bring some, and they are run without a guard then.
+    """
     lists = [(key, commands.get(key, ())) for key in GUARDED]
     return "".join(
-        f"{key}=\n" + "".join(f"{key}={line}\n" for line in (guard, *lines))
+        f"{key}=\n"
+        + "".join(f"{key}={line}\n" for line in (guard, *lines) if lines or key == "ExecCondition")
         for key, lines in lists
-        if lines or key == "ExecCondition"
+        if lines or knows(systemd, key)
     )
 
 

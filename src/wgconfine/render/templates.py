@@ -124,6 +124,9 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
+# wireguard-go may have died while the .conf is away for a moment.
+Restart=on-failure
+RestartSec=5s
 ExecStart={runtime} reload %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager

@@ -26,7 +26,7 @@ class Lock:
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another that changes tunnel {self.name}")
+            say(f"waiting for another that holds {paths.lock(self.name)}")
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:

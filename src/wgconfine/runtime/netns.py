@@ -30,10 +30,11 @@ def up(name: str) -> None:
         step("nft -f - (the tunnel's table, without a resolver yet)")
         run("nft", "-f", "-", text=firewall.ruleset([]))
         os.makedirs(paths.empty_root(), mode=0o755, exist_ok=True)
-        share_names()
-        # Our record first: a name without a record is then somebody else's, whenever we are killed.
-        for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
-            bind(path)
+        with Lock("=netns"):  # /run/netns is everybody's; no tunnel has that name
+            share_names()
+            # Our record first: a name without one is somebody else's, whenever we are killed.
+            for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
+                bind(path)
 
 
 def prove_own_namespace() -> None:

@@ -92,10 +92,11 @@ def services_of(
     return tuple(found)
 
 
-def own_units(name: TunnelName) -> tuple[str, str, str]:
+def own_units(name: TunnelName) -> tuple[str, str, str, str]:
     return (
         f"wgconfine-netns@{name}.service",
         f"wgconfine@{name}.service",
+        f"wgconfine-reload@{name}.service",
         f"wgconfine-wireguard@{name}.service",
     )
 
@@ -113,7 +114,7 @@ def tunnel_status(
     *,
     unlike: Iterable[str],
 ) -> TunnelStatus:
-    netns, tunnel, wireguard = (states[unit] for unit in own_units(name))
+    netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
     problems = [each for each in unlike if each]
     problems += [
@@ -121,6 +122,8 @@ def tunnel_status(
         for state in (netns, tunnel, *((wireguard,) if userspace else ()))
         if judge(state) in {"failed", "refused"}
     ]
+    if judge(reload) == "failed":  # "refused" is what it is where there was nothing to reload
+        problems.append(f"{reload.name} failed: journalctl -u {reload.name}")
     return TunnelStatus(
         name=name,
         state=tunnel_word(settings, tunnel),

@@ -71,7 +71,7 @@ def test_the_guard_compares_with_our_own_record() -> None:
     assert values(dropin("my-lab"), "ExecCondition")[1] == (
         '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/my-lab ]'
         " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
-        " || { echo 'wgconfine: this is not the namespace of tunnel my-lab: refused' >&2;"
+        " || { (echo 'wgconfine: this is not the namespace of tunnel my-lab: refused') >&2;"
         ' kill -USR1 $$$$; }"'
     )
 
@@ -94,13 +94,16 @@ def test_what_binds_is_also_waited_for() -> None:
 
 
 def test_the_guard_comes_before_every_list_that_the_unit_has() -> None:
-    """ExecStopPost= runs after a refused start: the guard stands first in it."""
+    """ExecStopPost= runs after a refused start: the guard stands first in it.
+
+    A list that the unit has not is reset, for an upgrade may bring one.
+    """
     text = dropin_file(settings(), UNIT, digest="", own={"ExecStopPost": ("-/bin/a b",)}).text
 
     reset, guard, own = values(text, "ExecStopPost")
     assert ("", "-/bin/a b") == (reset, own)
     assert [guard] == values(text, "ExecCondition")[1:]
-    assert [] == values(text, "ExecReload")
+    assert [""] == values(text, "ExecReload")
 
 
 def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
@@ -131,9 +134,9 @@ def test_the_closing_file_always_refuses_and_says_why() -> None:
 
     assert reset == ""
     assert line.startswith(
-        "+/bin/sh -p -c \"echo 'wgconfine: %n is not confined and not released. "
+        "+/bin/sh -p -c \"(echo 'wgconfine: %n is not confined and not released. "
     )
-    assert line.endswith(' >&2; kill -USR1 $$$$"')
+    assert line.endswith(') >&2; kill -USR1 $$$$"')
 
 
 def test_the_closing_file_tells_how_to_do_without_wgconfine() -> None:
