@@ -17,14 +17,18 @@ __all__ = [
     "Backend",
     "ConfFile",
     "Endpoint",
+    "Hardening",
     "IPAddress",
     "IPInterface",
     "IPNetwork",
     "Inline",
+    "OnLeak",
     "Peer",
+    "Refinement",
     "Settings",
     "TunnelName",
     "UnitName",
+    "VerifySettings",
 ]
 
 TunnelName = NewType("TunnelName", str)
@@ -87,13 +91,49 @@ class Inline:
     private_key_credential: str | None = None
 
 
+class Hardening(StrEnum):
+    """How much of a confined service's rights is taken away beside the network."""
+
+    BASELINE = "baseline"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refinement:
+    """`[service."UNIT"]`: what the owner of one service of the list has said of it.
+
+    `allow_paths` are paths below /run of the host that it sees too; `allow_bus` are the names on
+    the system bus that it may talk to, empty for no bus at all.
+    """
+
+    unit: UnitName
+    allow_paths: tuple[PurePosixPath, ...] = ()
+    allow_bus: tuple[str, ...] = ()
+    hardening: Hardening = Hardening.BASELINE
+
+
+class OnLeak(StrEnum):
+    """What a periodic `verify` that finds a leak does beside being loud."""
+
+    REPORT = "report"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifySettings:
+    """`[verify]`: `every` is in seconds, None for never."""
+
+    every: int | None = 900
+    on_leak: OnLeak = OnLeak.REPORT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One tunnel.
 
     `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at
     all". `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after
-    file.
+    file. `refinements` are of services of the list, each at most once.
     """
 
     name: TunnelName
@@ -107,3 +147,10 @@ class Settings:
     mtu: int | None = None
     listen_port: int | None = None
     fwmark: int | None = None
+    verify: VerifySettings = VerifySettings()
+    refinements: tuple[Refinement, ...] = ()
+
+    def refinement(self, unit: UnitName) -> Refinement:
+        """Give what was said of a service; the defaults where nothing was."""
+        said = (each for each in self.refinements if each.unit == unit)
+        return next(said, Refinement(unit=unit))

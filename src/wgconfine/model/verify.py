@@ -1,0 +1,77 @@
+"""What `verify` found: one Check for each thing that was looked at, and what they come to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgconfine.model.errors import ExitCode
+
+__all__ = ["Area", "Check", "Verdict", "Verification", "exit_code"]
+
+
+class Area(StrEnum):
+    """The five questions of `verify`, in the order in which they are shown."""
+
+    STRUCTURE = "structure"
+    UNITS = "units"
+    PROCESSES = "processes"
+    ESCAPES = "escapes"
+    WORKS = "works"
+
+
+class Verdict(StrEnum):
+    """What was found of one thing.
+
+    OPEN is a hole that the owner asked for, or one that is documented to stay open: it is shown and
+    is no failure. UNAVAILABLE is what this machine can't have: shown, no failure. BROKEN is a
+    tunnel that does not carry: closed, and of no use. UNKNOWN could not be checked.
+    """
+
+    OK = "ok"
+    OPEN = "open"
+    UNAVAILABLE = "not available"
+    UNKNOWN = "unknown"
+    BROKEN = "does not work"
+    NOT_CONFINED = "not confined"
+    LEAK = "LEAK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    `name` is a stable word for JSON and tests (`routes`, `dns-varlink`); `unit` the service that it
+    is about, empty for the tunnel itself; `evidence` what was seen, `mend` the one command that
+    mends it, empty where there is nothing to mend. Foreign text in them is escaped where it is
+    shown.
+    """
+
+    area: Area
+    name: str
+    verdict: Verdict
+    evidence: str
+    unit: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """All checks of one tunnel; `seconds` is how long they took."""
+
+    tunnel: str
+    checks: tuple[Check, ...]
+    seconds: float = 0.0
+
+
+_CODES = (
+    (Verdict.LEAK, ExitCode.LEAK),
+    (Verdict.NOT_CONFINED, ExitCode.NOT_CONFINED),
+    (Verdict.UNKNOWN, ExitCode.UNCHECKED),
+    (Verdict.BROKEN, ExitCode.FAILED),
+)
+
+
+def exit_code(verifications: Iterable[Verification]) -> ExitCode:
+    """Give what the process returns: the worst wins, a leak before what is not confined."""
+    found = {check.verdict for each in verifications for check in each.checks}
+    return next((code for verdict, code in _CODES if verdict in found), ExitCode.OK)
