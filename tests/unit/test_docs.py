@@ -14,15 +14,22 @@ from wgconfine.config.entries import ENTRIES
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ExitCode
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Peer, UnitName
+from wgconfine.model.settings import Peer, Rights, UnitName, VerifySettings
 from wgconfine.model.units import UnitText
 from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import dropin_settings
 
 TOP = Path(__file__).parents[2]
+
+
+def names(kind: type) -> list[str]:
+    return [each.name for each in fields(kind)]
+
+
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-KEYS = (*schema.KEYS, *schema._LATER, *(each.name.replace("_", "-") for each in fields(Peer)))
+TABLES = [name.replace("_", "-") for kind in (Peer, Rights, VerifySettings) for name in names(kind)]
+KEYS = (*schema.KEYS, *schema._LATER, *TABLES)
 
 
 def read(name: str) -> str:

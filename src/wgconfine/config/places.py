@@ -11,7 +11,10 @@ _KEY_MAX = 40
 
 
 def place_of(path: PurePosixPath, *keys: str | int) -> str:
-    """Give `FILE`, or `FILE: KEY.PATH`; positions in lists count from 0: `peer[1].endpoint`."""
+    """Give `FILE`, or `FILE: KEY.PATH`; positions in lists count from 0: `peer[1].endpoint`.
+
+    A key with a dot is in quotes, as TOML wants it: `service."x.service"`.
+    """
     dotted = ""
     for key in keys:
         dotted += f"[{key}]" if isinstance(key, int) else f".{_shown(key)}"
@@ -22,4 +25,5 @@ def place_of(path: PurePosixPath, *keys: str | int) -> str:
 def _shown(key: str) -> str:
     if holds_key(key):
         return HIDDEN
-    return escape(key if len(key) <= _KEY_MAX else key[: _KEY_MAX - 1] + "…")
+    shown = escape(key if len(key) <= _KEY_MAX else key[: _KEY_MAX - 1] + "…")
+    return f'"{shown}"' if "." in shown else shown

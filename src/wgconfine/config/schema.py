@@ -26,32 +26,46 @@ from wgconfine.config.values import (
     read_address,
     read_backend,
     read_boolean,
+    read_bus_name,
     read_credential,
     read_endpoint,
     read_fwmark,
+    read_hardening,
+    read_interval,
     read_keepalive,
     read_mtu,
     read_network,
+    read_on_leak,
     read_port,
     read_public_key,
     read_resolver,
+    read_run_path,
     show,
 )
 from wgconfine.config.words import suggest
-from wgconfine.model.settings import Backend, IPAddress, IPInterface, Peer, UnitName
+from wgconfine.model.settings import (
+    Backend,
+    IPAddress,
+    IPInterface,
+    Peer,
+    Refinement,
+    Rights,
+    UnitName,
+    VerifySettings,
+)
 
 __all__ = ["INLINE_KEYS", "KEYS", "LIST_KEYS", "Document", "Finding", "structure"]
 
 Read = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-LIST_KEYS = ("services", "address", "peer", "dns")
+LIST_KEYS = ("services", "address", "peer", "dns", "service")
 """What a file of NAME.d may add to."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
 """What stands in the place of `config`."""
 _LATER = (
     "publish", "reach", "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "inbound",
-    "outbound", "health", "verify", "service", "port-forward",
+    "outbound", "health", "port-forward",
 )  # fmt: skip
 _SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
 _ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
@@ -73,6 +87,8 @@ class Document:
     mtu: int | None = None
     listen_port: int | None = None
     fwmark: int | None = None
+    verify: VerifySettings | None = None
+    service: tuple[Refinement, ...] | None = None
 
 
 KEYS = tuple(known.name.replace("_", "-") for known in fields(Document))
@@ -129,6 +145,41 @@ def _read_peer(value: Any) -> Peer:
     if not isinstance(value, dict):
         raise WrongValueError(f"{show(value)} is not a table")
     return _read_peer_table({"allowed-ips": _ALL_ADDRESSES, **value})
+
+
+def _read_verify(value: Any) -> VerifySettings:
+    if not isinstance(value, dict):
+        raise WrongValueError(f"{show(value)} is not a table")
+    return _read_verify_table(value)
+
+
+def _read_refinements(value: Any) -> tuple[Refinement, ...]:
+    """Read the tables of `[service."UNIT"]`; the place of each is its unit's name."""
+    if not isinstance(value, dict):
+        raise WrongValueError(f"{show(value)} is not a table", 'Write [service."UNIT"]')
+    found, errors = [], []
+    for unit, table in value.items():
+        try:
+            found.append(_read_refinement(unit, table))
+        except (WrongValueError, ClassValidationError) as error:
+            error.add_note(IterableValidationNote("", unit, object))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("", errors, dict)
+    return tuple(found)
+
+
+def _read_refinement(unit: str, table: Any) -> Refinement:
+    name = parse_service(unit)
+    if not isinstance(table, dict):
+        raise WrongValueError(f"{show(table)} is not a table", 'Write [service."UNIT"]')
+    said = _read_rights(table)
+    return Refinement(
+        unit=name,
+        allow_paths=said.allow_paths,
+        allow_bus=said.allow_bus,
+        hardening=said.hardening,
+    )
 
 
 def _table_reader(kind: type[_T], reads: Mapping[str, Read]) -> Callable[[Any], _T]:
@@ -195,6 +246,17 @@ _read_peer_table = _table_reader(
         "persistent_keepalive": read_keepalive,
     },
 )
+_read_verify_table = _table_reader(
+    VerifySettings, {"every": read_interval, "on_leak": read_on_leak}
+)
+_read_rights = _table_reader(
+    Rights,
+    {
+        "allow_paths": _list_of(read_run_path),
+        "allow_bus": _list_of(read_bus_name),
+        "hardening": read_hardening,
+    },
+)
 _read_document = _table_reader(
     Document,
     {
@@ -210,5 +272,7 @@ _read_document = _table_reader(
         "mtu": read_mtu,
         "listen_port": read_port,
         "fwmark": read_fwmark,
+        "verify": _read_verify,
+        "service": _read_refinements,
     },
 )

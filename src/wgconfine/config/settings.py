@@ -20,6 +20,7 @@ from wgconfine.model.settings import (
     Inline,
     Settings,
     TunnelName,
+    VerifySettings,
 )
 
 __all__ = ["parse_settings", "parse_tunnel_name"]
@@ -84,6 +85,7 @@ def parse_settings(
     if len(files) == len(texts):  # else what seems to be missing may stand in the unreadable one
         problems.extend(_check_source(files))
     problems.extend(_check_services(files))
+    problems.extend(_check_refinements(files, complete=len(files) == len(texts)))
     problems.extend(_check_peers(files))
     problems.extend(_check_reach(files))
     if problems:
@@ -169,6 +171,26 @@ def _check_services(files: Sequence[_File]) -> Iterator[Problem]:
                 yield Problem(where=place, what=what)
 
 
+def _check_refinements(files: Sequence[_File], *, complete: bool) -> Iterator[Problem]:
+    """Check that each service that something is said of is listed, and has one table."""
+    listed = {unit for file in files for unit in file.document.services or ()}
+    # Where a list could not be read, what it names is not known.
+    complete = complete and all(
+        file.document.services is not None or "services" not in file.table for file in files
+    )
+    first: dict[str, str] = {}
+    for file in files:
+        for refinement in file.document.service or ():
+            place = place_of(file.path, "service", refinement.unit)
+            if first.setdefault(refinement.unit, place) != place:
+                yield Problem(
+                    where=place, what=f"it has a table already, at {first[refinement.unit]}"
+                )
+            elif complete and refinement.unit not in listed:
+                what, hint = "it is not in services", "List it there, or take this table away"
+                yield Problem(where=place, what=what, hint=hint)
+
+
 def _check_peers(files: Sequence[_File]) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for file in files:
@@ -199,6 +221,7 @@ def _merge(files: Sequence[_File]) -> Document:
         address=_joined(document.address for document in documents),
         peer=_joined(document.peer for document in documents),
         dns=_joined(document.dns for document in documents),
+        service=_joined(document.service for document in documents),
     )
 
 
@@ -230,4 +253,6 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         mtu=document.mtu,
         listen_port=document.listen_port,
         fwmark=document.fwmark,
+        verify=document.verify or VerifySettings(),
+        refinements=document.service or (),
     )

@@ -4,9 +4,12 @@ Every function takes what TOML gives and returns the model's value, or raises `W
 words for a person.
 """
 
+import re
+from enum import StrEnum
 from ipaddress import ip_address, ip_interface, ip_network
 from os import fspath
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from wgconfine.config.escape import holds_key, quote
 from wgconfine.config.literal import (
@@ -16,7 +19,15 @@ from wgconfine.config.literal import (
     is_key,
     parse_endpoint,
 )
-from wgconfine.model.settings import Backend, Endpoint, IPAddress, IPInterface, IPNetwork
+from wgconfine.model.settings import (
+    Backend,
+    Endpoint,
+    Hardening,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    OnLeak,
+)
 
 __all__ = [
     "MTU_MIN_IPV6",
@@ -25,15 +36,20 @@ __all__ = [
     "read_address",
     "read_backend",
     "read_boolean",
+    "read_bus_name",
     "read_credential",
     "read_endpoint",
     "read_fwmark",
+    "read_hardening",
+    "read_interval",
     "read_keepalive",
     "read_mtu",
     "read_network",
+    "read_on_leak",
     "read_port",
     "read_public_key",
     "read_resolver",
+    "read_run_path",
     "show",
 ]
 
@@ -48,6 +64,12 @@ _CREDENTIAL_CHARACTERS = frozenset(
 )
 """Of what systemd allows, what stands in a unit without quotes."""
 _LONGEST_NUMBER = 20
+_SPAN = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)", re.ASCII)
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_SPAN_MIN, _SPAN_MAX = 60, 31 * 86400
+_BUS_NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]*(\.[A-Za-z_-][A-Za-z0-9_-]*)+", re.ASCII)
+_BUS_NAME_MAX = 255
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class WrongValueError(ValueError):
@@ -80,9 +102,34 @@ def read_boolean(value: object) -> bool:
 
 
 def read_backend(value: object) -> Backend:
-    if not isinstance(value, str) or value not in tuple(Backend):
-        raise WrongValueError(f"{show(value)} is none of {', '.join(Backend)}")
-    return Backend(value)
+    return _one_of(Backend, value)
+
+
+def read_hardening(value: object) -> Hardening:
+    return _one_of(Hardening, value)
+
+
+def read_on_leak(value: object) -> OnLeak:
+    return _one_of(OnLeak, value)
+
+
+def _one_of(choices: type[_Choice], value: object) -> _Choice:
+    if not isinstance(value, str) or value not in tuple(choices):
+        raise WrongValueError(f"{show(value)} is none of {', '.join(choices)}")
+    return choices(value)
+
+
+def read_interval(value: object) -> int | None:
+    """Read a time span of one unit as systemd.time(7) has it, in seconds; None for `off`."""
+    if value == "off":
+        return None
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise WrongValueError(f"{show(value)} is not a time span", "Write '15min', '6h' or 'off'")
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if not _SPAN_MIN <= seconds <= _SPAN_MAX:
+        raise WrongValueError(f"{show(value)} is not from '1min' to '31d'")
+    return seconds
 
 
 def read_absolute_path(value: object) -> PurePosixPath:
@@ -97,6 +144,29 @@ def read_absolute_path(value: object) -> PurePosixPath:
             f"{show(value)} is not a plain path", "Write it without '.', '..' and double '/'"
         )
     return path
+
+
+def read_run_path(value: object) -> PurePosixPath:
+    """Read a path that a confined service does not see: it has a /run of its own, no more."""
+    path = read_absolute_path(value)
+    if path.parts[:2] != ("/", "run") or path == PurePosixPath("/run"):
+        raise WrongValueError(
+            f"{show(value)} is not below /run",
+            "Leave it out: of the host's files only those of /run are hidden",
+        )
+    return path
+
+
+def read_bus_name(value: object) -> str:
+    """Read a well-known bus name: D-Bus specification, "Valid Names"."""
+    if (
+        not isinstance(value, str)
+        or not _BUS_NAME.fullmatch(value)
+        or len(value) > _BUS_NAME_MAX
+        or holds_key(value)
+    ):
+        raise WrongValueError(f"{show(value)} is not a name on a bus, such as 'org.example.Name'")
+    return value
 
 
 def read_credential(value: object) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "OnLeak",
     "Peer",
     "Refinement",
+    "Rights",
     "Settings",
     "TunnelName",
     "UnitName",
@@ -99,17 +100,23 @@ class Hardening(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refinement:
-    """`[service."UNIT"]`: what the owner of one service of the list has said of it.
+class Rights:
+    """What the owner of a confined service has said of it.
 
     `allow_paths` are paths below /run of the host that it sees too; `allow_bus` are the names on
     the system bus that it may talk to, empty for no bus at all.
     """
 
-    unit: UnitName
     allow_paths: tuple[PurePosixPath, ...] = ()
     allow_bus: tuple[str, ...] = ()
     hardening: Hardening = Hardening.BASELINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refinement(Rights):
+    """`[service."UNIT"]`: rights of one service of the list."""
+
+    unit: UnitName
 
 
 class OnLeak(StrEnum):

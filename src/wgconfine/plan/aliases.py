@@ -46,7 +46,11 @@ def resolve(tunnels: Iterable[Settings], facts: Mapping[UnitName, UnitFacts]) ->
                 services.append(real)
             else:
                 problems.append(_listed_twice(settings, name, real, first))
-        resolved.append(replace(settings, services=tuple(services)))
+        refinements = tuple(
+            replace(each, unit=facts[each.unit].name) if each.unit in facts else each
+            for each in settings.refinements
+        )
+        resolved.append(replace(settings, services=tuple(services), refinements=refinements))
     return Resolved(
         tunnels=tuple(resolved),
         facts={each.name: each for each in facts.values()},

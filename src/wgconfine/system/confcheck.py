@@ -52,15 +52,21 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
     return findings
 
 
-def secret_files(settings: Settings) -> list[tuple[str, PurePosixPath]]:
+Key = tuple[str | int, ...]
+"""The place of a value in the settings: keys, and positions in lists."""
+
+
+def secret_files(settings: Settings) -> list[tuple[Key, PurePosixPath]]:
     source = settings.wireguard
     if isinstance(source, ConfFile):
-        return [("config", source.path)]
-    found = [("private-key-file", source.private_key_file)]
+        return [(("config",), source.path)]
+    found: list[tuple[Key, PurePosixPath | None]] = [
+        (("private-key-file",), source.private_key_file)
+    ]
     if source.private_key_credential is not None:
-        found.append(("private-key-credential", credential_file(source.private_key_credential)))
+        found.append((("private-key-credential",), credential_file(source.private_key_credential)))
     found += [
-        (f"peer[{index}].preshared-key-file", peer.preshared_key_file)
+        (("peer", index, "preshared-key-file"), peer.preshared_key_file)
         for index, peer in enumerate(source.peers)
     ]
     return [(key, path) for key, path in found if path is not None]
@@ -72,9 +78,9 @@ def credential_file(name: str) -> PurePosixPath | None:
     return next((path for path in paths if not may_look(path) or os.path.lexists(path)), None)
 
 
-def hidden(settings: Settings, key: str, path: PurePosixPath) -> Problem:
+def hidden(settings: Settings, key: Key, path: PurePosixPath) -> Problem:
     return Problem(
-        where=place_of(settings.path, key),
+        where=place_of(settings.path, *key),
         what=f"the tunnel's unit has no access to {path}",
         hint="Put it into /etc/wireguard",
     )
@@ -92,14 +98,14 @@ def may_look(path: PurePosixPath) -> bool:
 
 
 def check_file(
-    settings: Settings, key: str, path: PurePosixPath, findings: Findings
+    settings: Settings, key: Key, path: PurePosixPath, findings: Findings
 ) -> PrivateKey | None:
     """Check what is at `key` of the settings; gives the private key if that is one."""
     try:
         if not isinstance(settings.wireguard, ConfFile):
             text = read_key(str(path))
-            ours = key.startswith("private-key")
-            return private_key(settings, place_of(settings.path, key), text) if ours else None
+            ours = key[0] != "peer"
+            return private_key(settings, place_of(settings.path, *key), text) if ours else None
         conf = parse_conf(path, read_trusted(str(path), secret=True), settings)
     except ProblemsFound as found:
         findings.problems.extend(found.problems)

@@ -18,11 +18,15 @@ from wgconfine.model.settings import (
     Backend,
     ConfFile,
     Endpoint,
+    Hardening,
     Inline,
+    OnLeak,
     Peer,
+    Refinement,
     Settings,
     TunnelName,
     UnitName,
+    VerifySettings,
 )
 
 T = TypeVar("T")
@@ -32,6 +36,7 @@ NAMES = st.sampled_from(
     [
         "config", "address", "private-key-file", "private-key-credential", "private-key",
         "services", "backend", "dns", "mtu", "listen-port", "fwmark", "enable", "publish", "peer",
+        "verify", "verify.every", "service", "service.'x.service'", "hardening", "allow-paths",
         "adress", "peer.public-key", "peer.endpoint", '"\\u001b"',
     ],
 )  # fmt: skip
@@ -118,12 +123,23 @@ def written(tunnel: Settings) -> str:
     keys = ["enable", "services", "backend", "dns", "mtu", "listen-port", "fwmark"]
     source = tunnel.wireguard
     if isinstance(source, ConfFile):
-        return lines_of(tunnel, keys) + f"config = {toml(source.path)}\n"
+        return lines_of(tunnel, keys) + f"config = {toml(source.path)}\n" + tables_of(tunnel)
     text = lines_of(tunnel, keys)
     text += lines_of(source, ["address", "private-key-file", "private-key-credential"])
     peer_keys = ["public-key", "endpoint", "allowed-ips", "preshared-key-file"]
     peer_keys.append("persistent-keepalive")
-    return text + "".join("[[peer]]\n" + lines_of(peer, peer_keys) for peer in source.peers)
+    text += "".join("[[peer]]\n" + lines_of(peer, peer_keys) for peer in source.peers)
+    return text + tables_of(tunnel)
+
+
+def tables_of(tunnel: Settings) -> str:
+    """Write what stands in tables of their own."""
+    every = "off" if tunnel.verify.every is None else f"{tunnel.verify.every}s"
+    text = f'[verify]\nevery = "{every}"\non-leak = "{tunnel.verify.on_leak}"\n'
+    for each in tunnel.refinements:
+        text += f"[service.{toml(each.unit)}]\n"
+        text += lines_of(each, ["allow-paths", "allow-bus", "hardening"])
+    return text
 
 
 def tuples(values: st.SearchStrategy[T], low: int = 0) -> st.SearchStrategy[tuple[T, ...]]:
@@ -158,6 +174,17 @@ INLINES = st.builds(
     address=tuples(INTERFACES, 1),
     peers=PEER_LISTS.map(tuple),
 )
+REFINEMENTS = st.builds(
+    Refinement,
+    unit=st.just(UnitName("")),
+    allow_paths=tuples(
+        st.sampled_from(["/run/x", "/run/a b/c%d", "/run/ü"]).map(PurePosixPath),
+    ),
+    allow_bus=tuples(
+        st.from_regex(r"[A-Za-z_-]{1,9}(\.[a-z_-][a-z0-9_-]{0,9}){1,3}", fullmatch=True)
+    ),
+    hardening=st.sampled_from(Hardening),
+)
 TUNNELS = st.builds(
     Settings,
     name=st.just(TunnelName("vpn")),
@@ -173,11 +200,18 @@ TUNNELS = st.builds(
     mtu=st.none() | st.integers(1280, 65535),
     listen_port=st.none() | PORTS,
     fwmark=st.none() | st.integers(0, 0xFFFFFFFF),
+    verify=st.builds(
+        VerifySettings,
+        every=st.none() | st.integers(60, 86400),
+        on_leak=st.sampled_from(OnLeak),
+    ),
 )
 
 
-@given(TUNNELS)
-def test_values_survive(tunnel: Settings) -> None:
+@given(TUNNELS, st.lists(REFINEMENTS, max_size=3))
+def test_values_survive(tunnel: Settings, said: list[Refinement]) -> None:
     """What is written into the settings is what is read from them, all of it."""
+    pairs = zip(said, tunnel.services, strict=False)
+    tunnel = replace(tunnel, refinements=tuple(replace(each, unit=unit) for each, unit in pairs))
     parsed = parse_settings("vpn", [(tunnel.path, written(tunnel))])
     assert tunnel == replace(parsed, digest="")

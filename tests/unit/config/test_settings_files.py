@@ -10,7 +10,19 @@ from wgconfine.config.escape import quote
 from wgconfine.config.settings import parse_settings, parse_tunnel_name
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Backend, ConfFile, Endpoint, Inline, Peer, Settings
+from wgconfine.model.settings import (
+    Backend,
+    ConfFile,
+    Endpoint,
+    Hardening,
+    Inline,
+    OnLeak,
+    Peer,
+    Refinement,
+    Settings,
+    UnitName,
+    VerifySettings,
+)
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 OTHER_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -132,6 +144,37 @@ def test_fragments_add_to_lists() -> None:
     assert [OTHER_KEY, KEY] == [peer.public_key for peer in settings.wireguard.peers]
 
 
+def test_fragments_bring_what_is_said_of_their_services() -> None:
+    """A package's file may have a table for the service that it adds, and only one may."""
+    more = 'services = ["b.service"]\n[service."b.service"]\nhardening = "strict"'
+    settings = read(CONFIG, more)
+    assert Hardening.STRICT is settings.refinement(UnitName("b.service")).hardening
+    assert Refinement(unit=UnitName("c.service")) == settings.refinement(UnitName("c.service"))
+    assert [
+        (
+            'vpn.d/10-more.toml: service."b.service": it has a table already, '
+            'at vpn.toml: service."b.service".'
+        )
+    ] == problems(f'{CONFIG}[service."b.service"]', more)
+
+
+def test_of_services_that_can_not_be_read_nothing_is_missing() -> None:
+    """One mistake is one problem."""
+    assert ["vpn.toml: services: 5 is not a list."] == problems(
+        CONFIG + 'services = 5\n[service."x.service"]'
+    )
+
+
+def test_what_is_said_of_verify() -> None:
+    """Spans are systemd's, of one unit; `off` is never."""
+    assert VerifySettings(every=900, on_leak=OnLeak.REPORT) == read(CONFIG).verify
+    text = '[verify]\nevery = "{}"\non-leak = "stop"'
+    assert [60, 7200, None] == [
+        read(CONFIG + text.format(each)).verify.every for each in ("60s", "2h", "off")
+    ]
+    assert OnLeak.STOP is read(CONFIG + text.format("1d")).verify.on_leak
+
+
 def test_fragments_only_add_to_lists() -> None:
     """Another package cannot change what the owner set, whether he set it or not."""
     assert [
@@ -191,7 +234,7 @@ def test_other_names(name: str) -> None:
         ("listen_port = 1", "listen_port: unknown key. Did you mean 'listen-port'?"),
         ('Config = "x"', "Config: unknown key. Did you mean 'config'?"),
         ('"a\\u001b[1m" = 1', "a\\x1b[1m: unknown key"),
-        (f'"{"k." * 40}" = 1', f"{'k.' * 19}k…: unknown key"),
+        (f'"{"k." * 40}" = 1', f'"{"k." * 19}k…": unknown key'),
         (f'"{KEY}" = 1', "(hidden): unknown key"),
     ],
 )
@@ -232,8 +275,6 @@ def test_unknown_keys_of_a_peer(line: str, problem: str) -> None:
         "inbound",
         "outbound",
         "health",
-        "verify",
-        "service",
         "port-forward",
     ],
 )

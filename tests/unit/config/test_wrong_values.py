@@ -33,6 +33,11 @@ PATHS: Rows = [
 ]
 PORT = "is not a whole number from 1 to 65535"
 NO_KEY = ": it is not a key: 44 characters of base64 with '=' at the end"
+SPAN = "is not a time span. Write '15min', '6h' or 'off'"
+TABLE = 'Write [service."UNIT"]'
+LISTED = "List it there, or take this table away"
+NOT_RUN = "is not below /run. Leave it out: of the host's files only those of /run are hidden"
+NO_NAME = "is not a name on a bus, such as 'org.example.Name'"
 SETTINGS: dict[str, Rows] = {
     "enable": [
         ('"yes"', ": 'yes' is neither true nor false"),
@@ -109,6 +114,63 @@ SETTINGS: dict[str, Rows] = {
         ("0x1ffffffff", ": 8589934591 is not a whole number from 0 to 4294967295"),
         ('"off"', ": 'off' is not a whole number from 0 to 4294967295"),
         (f"0x{'f' * 5000}", ": this number is not a whole number from 0 to 4294967295"),
+    ],
+    "verify": [
+        ("true", ": true is not a table"),
+        ('"15min"', ": '15min' is not a table"),
+        ("[]", ": a list is not a table"),
+        ('{ever = "1h"}', ".ever: unknown key. Did you mean 'every'?"),
+        ("{every = 0, on-leak = 1}", f".every: 0 {SPAN}"),
+    ],
+    "service": [
+        ("[]", f": a list is not a table. {TABLE}"),
+        ('"x.service"', f": 'x.service' is not a table. {TABLE}"),
+        ("{x = {}}", ".x: 'x' has no suffix. Write 'x.service'"),
+        ('{"x.service" = 5}', f'."x.service": 5 is not a table. {TABLE}'),
+        ('{"x.service" = {}}', '."x.service": it is not in services. ' + LISTED),
+        ('{"x.service" = {unit = 5}}', '."x.service".unit: unknown key'),
+        (f'{{"{KEY}" = {{}}}}', ".(hidden): (hidden) is not the name of a service"),
+    ],
+}
+VERIFY: dict[str, Rows] = {
+    "every": [
+        ("15", f": 15 {SPAN}"),
+        ('"15"', f": '15' {SPAN}"),
+        ('"1h 5min"', f": '1h 5min' {SPAN}"),
+        ('"-5min"', f": '-5min' {SPAN}"),
+        ('"\\u0665min"', f": '\u0665min' {SPAN}"),
+        ('"59s"', ": '59s' is not from '1min' to '31d'"),
+        ('"32d"', ": '32d' is not from '1min' to '31d'"),
+        ("false", f": false {SPAN}"),
+    ],
+    "on-leak": [
+        ('"kill"', ": 'kill' is none of report, stop"),
+        ("[]", ": a list is none of report, stop"),
+        ("true", ": true is none of report, stop"),
+    ],
+}
+SERVICE: dict[str, Rows] = {
+    "allow-paths": [
+        ('"/run/x"', ": '/run/x' is not a list"),
+        ('["/run/x", "x"]', "[1]: 'x' is not an absolute path"),
+        ('["/run"]', f"[0]: '/run' {NOT_RUN}"),
+        ('["/srv/x"]', f"[0]: '/srv/x' {NOT_RUN}"),
+        ('["/runner"]', f"[0]: '/runner' {NOT_RUN}"),
+        ('["/run/../etc"]', f"[0]: '/run/../etc' {PLAIN_PATH}"),
+    ],
+    "allow-bus": [
+        ("true", ": true is not a list"),
+        ('["avahi"]', f"[0]: 'avahi' {NO_NAME}"),
+        ('[":1.5"]', f"[0]: ':1.5' {NO_NAME}"),
+        ('["org.example.*"]', f"[0]: 'org.example.*' {NO_NAME}"),
+        ('["org.1.x"]', f"[0]: 'org.1.x' {NO_NAME}"),
+        (f'["a.{"b" * 255}"]', f"[0]: (hidden) {NO_NAME}"),
+        ("[5]", f"[0]: 5 {NO_NAME}"),
+    ],
+    "hardening": [
+        ('"none"', ": 'none' is none of baseline, strict"),
+        ("true", ": true is none of baseline, strict"),
+        ('"STRICT"', ": 'STRICT' is none of baseline, strict"),
     ],
 }
 PEER: dict[str, Rows] = {
@@ -244,7 +306,8 @@ def test_no_key_is_left_out() -> None:
     """A new key of either kind of file comes with three wrong values, at least."""
     assert [*KEYS] == [*SETTINGS]
     assert [*ENTRIES] == [*CONF]
-    few = {key for key, found in (SETTINGS | PEER | CONF).items() if len(found) < 3}
+    tables = SETTINGS | PEER | VERIFY | SERVICE | CONF
+    few = {key for key, found in tables.items() if len(found) < 3}
     assert IGNORED == few
 
 
@@ -263,7 +326,15 @@ def test_wrong_values_of_the_settings(key: str, value: str, problem: str) -> Non
         whole = {"dns": "[]"}
     text = "".join(f"{name} = {each}\n" for name, each in (whole | {key: value}).items())
     end = "" if problem.endswith("?") else "."
-    assert f"/vpn.toml: {key}{problem}{end}" == said(text)
+    assert said(text).splitlines()[0] == f"/vpn.toml: {key}{problem}{end}"
+
+
+@pytest.mark.parametrize(("key", "value", "problem"), [*rows(VERIFY), *rows(SERVICE)])
+def test_wrong_values_of_the_tables(key: str, value: str, problem: str) -> None:
+    """The message names the table, and of a service's its unit."""
+    table = "verify" if key in VERIFY else 'service."x.service"'
+    text = f'config = "/c"\nservices = ["x.service"]\n[{table}]\n{key} = {value}\n'
+    assert f"/vpn.toml: {table}.{key}{problem}." == said(text)
 
 
 @pytest.mark.parametrize(("key", "value", "problem"), rows(PEER))

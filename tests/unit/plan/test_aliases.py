@@ -1,8 +1,16 @@
 """Services that the settings list by another name."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.settings import (
+    ConfFile,
+    Hardening,
+    Refinement,
+    Settings,
+    TunnelName,
+    UnitName,
+)
 from wgconfine.model.tree import File
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.aliases import enabled_services, resolve
@@ -41,6 +49,18 @@ def test_an_alias_becomes_the_unit_that_it_stands_for() -> None:
     assert (OTHER, SSH) == found.tunnels[0].services
     assert () == found.problems
     assert {OTHER, SSH} == found.facts.keys()
+
+
+def test_what_is_said_of_an_alias_is_said_of_its_unit() -> None:
+    """The table bears the name that the list has."""
+    said = (
+        Refinement(unit=SSHD, hardening=Hardening.STRICT),
+        Refinement(unit=UnitName("x.service")),
+    )
+    (tunnel,) = resolve([replace(settings("vpn", SSHD), refinements=said)], KNOWN).tunnels
+
+    assert Hardening.STRICT is tunnel.refinement(SSH).hardening
+    assert said[1] in tunnel.refinements
 
 
 def test_both_names_in_one_tunnel_are_a_problem() -> None:
