@@ -25,6 +25,7 @@ CONTEST: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         (*QUICK, "wg-quick", "up", "/root/quick.conf"),
         (*QUICK, "wg-quick", "down", "/root/quick.conf"),
     ),
+    "wgconfine tick (nothing is due)": ((*RUNTIME, "tick"), ("true",)),
     "python3 -I -c pass": (("/usr/bin/python3", "-I", "-c", "pass"), ("true",)),
 }
 

@@ -21,6 +21,7 @@ IN_THE_TUNNEL = set(client_addresses(2)[0].split("/")[:1] + client_addresses(2)[
 FAMILIES = 2  # IPv4 and IPv6
 PAUSE = 2  # seconds
 PLAN_HAS_CHANGES = 5
+NOT_CONFINED = 3
 ENOUGH = 50  # packets inside the tunnel: a service that did nothing proves nothing
 
 SETTINGS = """\
@@ -99,6 +100,7 @@ class Demo:
         self.in_the_open()
         self.settle()
         self.inside()
+        self.proof()
         self.link_lost()
         self.tunnel_stopped()
         self.removed_and_released()
@@ -207,9 +209,41 @@ class Demo:
             seen=outside,
         )
 
+    def proof(self) -> None:
+        screen = self.screen
+        screen.heading("5. Proof, on the running system")
+        screen.say(
+            "verify compares what runs with what was declared, looks at every process and socket,"
+            " and starts a probe with each service's own user and sandbox that tries to get out:"
+        )
+        with self.world.capture_uplink() as uplink:
+            verified = self.do("wgconfine", "verify")
+        screen.claim("verify found nothing that gets out", holds=verified.returncode == 0)
+        self.claim_nothing_foreign(uplink.traffic)
+        screen.say("Now root moves a process of the host's among those of the service:")
+        script = (
+            'sleep 60 >/dev/null 2>&1 & echo $! >"/sys/fs/cgroup$(systemctl show --value'
+            f' --property=ControlGroup {TORRENT})/cgroup.procs"'
+        )
+        screen.command(script)
+        self.machine.run("bash", "-c", script)
+        verified = self.do("wgconfine", "verify")
+        screen.claim(
+            f"verify names it, by exit code {NOT_CONFINED}",
+            holds=verified.returncode == NOT_CONFINED,
+        )
+        self.do("systemctl", "restart", TORRENT)
+        self.pause("the client announces itself")
+        verified = self.machine.run("wgconfine", "verify", check=False)
+        screen.claim(
+            "after the command that verify printed, all is well",
+            holds=verified.returncode == 0,
+            seen=verified.stdout,
+        )
+
     def link_lost(self) -> None:
         screen = self.screen
-        screen.heading("5. The link vanishes under the running service")
+        screen.heading("6. The link vanishes under the running service")
         pid = self.machine.show(TORRENT, "MainPID")
         with self.world.capture_uplink() as uplink:
             self.take_link_away()
@@ -251,7 +285,7 @@ class Demo:
 
     def tunnel_stopped(self) -> None:
         screen = self.screen
-        screen.heading("6. Somebody stops the tunnel")
+        screen.heading("7. Somebody stops the tunnel")
         with self.world.capture_uplink() as uplink:
             self.do("systemctl", "stop", "wgconfine@vpn")
             self.do("wgconfine", "status")
@@ -268,7 +302,7 @@ class Demo:
 
     def removed_and_released(self) -> None:
         screen = self.screen
-        screen.heading("7. Removed is not released")
+        screen.heading("8. Removed is not released")
         screen.say("The tunnel is taken away. Its services do not fall back into the open:")
         self.do("wgconfine", "remove", "vpn")
         with self.world.capture_uplink() as uplink:

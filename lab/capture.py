@@ -144,10 +144,12 @@ class Capture:
         return self._traffic
 
     def __enter__(self) -> Self:
-        # Big buffer (KiB), no batching, a write per packet, no look-ups, no change of user.
+        # Big buffer (KiB), no batching, a write per packet, no look-ups, no change of user. Without
+        # batching each packet has a slot of the whole length to be captured: with 256 KiB, which 0
+        # stands for, there were 128 of them.
         command = self._internet.command(
-            *("tcpdump", "-i", self._interface, "-w", os.fspath(self._file), "-s", "0"),
-            *("-B", "32768", "--immediate-mode", "-U", "-n", "-Z", "root"),
+            *("tcpdump", "-i", self._interface, "-w", os.fspath(self._file), "-s", "8192"),
+            *("-B", "65536", "--immediate-mode", "-U", "-n", "-Z", "root"),
         )
         with self._words.open("wb") as words:
             self._tcpdump = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=words)

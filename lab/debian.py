@@ -79,6 +79,9 @@ RELEASES = {
     )
 }
 
+# systemd-resolved of bookworm puts a link to itself there, and the kernel could not be downloaded.
+RESOLVER = '--customize-hook=cp --remove-destination /etc/resolv.conf "$1/etc/resolv.conf"'
+
 
 def base_root(release: str, extra_packages: Sequence[str] = ()) -> Path:
     """The folder of a Debian root, made on first use. It is shared: never write to it."""
@@ -96,6 +99,7 @@ def base_root(release: str, extra_packages: Sequence[str] = ()) -> Path:
             "--variant=minbase",
             f"--include={','.join(packages)}",
             *(f"--aptopt={option}" for option in options),
+            RESOLVER,
             f"--customize-hook=chroot \"$1\" sh -c '{_quoted(CUSTOMIZE)}'",
             release,
             os.fspath(root),

@@ -15,8 +15,10 @@ UNITS = (
     *("probe.service", "wgconfine-want@probe.target", "steady.service"),
     *("wgconfine@vpn.service", "wgconfine-netns@vpn.service", "wgconfine-wireguard@vpn.service"),
     *("wgconfine@two.service", "wgconfine-netns@two.service", "wgconfine-wireguard@two.service"),
+    *("wgconfine-switch@vpn.service", "wgconfine-switch@two.service", "wgconfine-tick.timer"),
 )
 
+# Not what verify keeps below /run/wgconfine: it runs by a timer of its own, too.
 LOOK = rf"""
 for place in /etc/systemd/system /usr/local/lib/systemd /etc/wgconfine /etc/systemd/network \
     /etc/NetworkManager; do
@@ -37,7 +39,10 @@ for unit in probe steady; do
         echo "$unit is in the open"
 done
 find /run/netns /run/wgconfine -path '/run/wgconfine/run/*/*' -prune -o \
+    -path '/run/wgconfine/verify' -prune -o -path '/run/wgconfine/probe' -prune -o \
     -printf '%p %y %m %l\n' | grep -v '^/run/wgconfine/lock/[^=]' | sort
+nft list tables | sort
+systemctl list-units --failed --no-legend --plain 'wgconfine*'
 find /run/wgconfine/tunnel -type f -print0 | sort -z | xargs -0r head -n 99
 for name in vpn two; do
     [ -e /run/wgconfine/netns/$name ] || continue

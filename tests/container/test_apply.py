@@ -238,3 +238,60 @@ def test_the_firewall_is_there_before_the_tunnel(world: World) -> None:
         if "counter" in each
     ]
     assert sum(dropped) >= 2
+
+
+LEAVES_BEHIND = """\
+[Service]
+User=games
+KillMode=process
+ExecStart=/bin/sh -c 'sleep 1000 & exec sleep 1000'
+"""
+LEFT = r"""
+nft list tables
+findmnt -rno TARGET | grep -E '^/run/(wgconfine|netns)/' || true
+systemctl list-units --all --no-legend --plain 'wgconfine*' | grep -v '[.]slice ' || true
+find /etc/systemd /usr/local/lib/systemd /etc/NetworkManager /etc/wgconfine -name '*wgconfine*' \
+    ! -path /etc/wgconfine
+cd /run/wgconfine
+for place in bus probe switch tunnel verify; do
+    [ ! -e $place ] || find $place -mindepth 1 ! -name '=*'
+done
+ls /etc/wgconfine
+"""
+"""What is there of ours; slices alone stay, empty, until the next boot."""
+
+
+def test_of_a_tunnel_that_is_removed_nothing_is_left(world: World) -> None:
+    """No unit, no table in the host, no mount, and nothing that is listed as failed.
+
+    Also where a service leaves processes behind, which would keep the second switch in place.
+    """
+    machine, verify = world.machine, "wgconfine-verify@vpn.service"
+    write_service(world, "left.service", LEAVES_BEHIND)
+    confine(world, "left.service")
+    machine.systemctl("start", "left.service", verify)
+    machine.run("nft", "delete", "table", "inet", "wgconfine-vpn")
+    machine.systemctl("start", verify, check=False)
+    machine.systemctl("restart", "wgconfine-switch@vpn.service")
+    there = machine.sh(LEFT)
+    assert "table inet wgconfine-vpn" in there
+    assert f"{verify} loaded failed" in " ".join(there.split())
+
+    wgconfine(world, "remove", "vpn", "--release", "--purge", "--yes")
+
+    assert "" == machine.sh(LEFT)
+    assert machine.is_active("left.service")
+
+
+def test_a_tunnel_that_cannot_start_is_removed(world: World) -> None:
+    """systemd tries it again and again until then, and by no step of ours once more."""
+    machine = world.machine
+    write_service(world, "probe.service", PROBE)
+    confine(world, "probe.service")
+    machine.systemctl("stop", "wgconfine@vpn.service")
+    machine.sh("sed -i s/^PrivateKey.*/PrivateKey=x/ /etc/wireguard/vpn.conf")
+    machine.systemctl("start", "wgconfine@vpn.service", check=False)
+
+    wgconfine(world, "remove", "vpn", "--release", "--purge", "--yes")
+
+    assert "" == machine.sh(LEFT)

@@ -8,7 +8,7 @@ import pytest
 from lab import World, boot_container
 from lab.fixtures import BootContainer
 from tests.matrix import EVERYWHERE
-from tests.scenario import confine, refused, wgconfine, write_service, write_tunnel
+from tests.scenario import refused, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -23,6 +23,11 @@ ExecStopPost=/bin/sh -c 'echo post >> {RAN}'
 """
 """A unit that leaves a line in a file for every command of it that runs."""
 
+OWN_RAN = "/var/lib/own/ran"
+OWN_USERS = WITNESS.replace(RAN, OWN_RAN) + "User=games\nStateDirectory=own\n"
+STRICT = '[service."own.service"]\nhardening = "strict"\n'
+"""The same with a user namespace of its own, which its user may write that file in."""
+
 RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
 
 
@@ -32,7 +37,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
-        confine(world, "witness.service", "lenient.service")
+        write_service(world, "own.service", OWN_USERS)
+        write_tunnel(world, ["witness.service", "lenient.service", "own.service"], extra=STRICT)
+        wgconfine(world, "apply")
         yield world
 
 
@@ -43,15 +50,15 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     machine = request.getfixturevalue("world").machine
-    machine.sh(f"systemctl stop witness lenient; systemctl reset-failed; rm -f {RAN}")
+    machine.sh(f"systemctl stop witness lenient own; systemctl reset-failed; rm -f {RAN} {OWN_RAN}")
     yield
     machine.sh(
-        "systemctl stop witness lenient; systemctl restart wgconfine-netns@vpn wgconfine@vpn"
+        "systemctl stop witness lenient own; systemctl restart wgconfine-netns@vpn wgconfine@vpn"
     )
 
 
-def ran(world: World) -> list[str]:
-    return world.machine.run("cat", RAN, check=False).stdout.split()
+def ran(world: World, path: str = RAN) -> list[str]:
+    return world.machine.run("cat", path, check=False).stdout.split()
 
 
 def start(world: World, unit: str = "witness.service") -> int:
@@ -120,6 +127,27 @@ def test_an_unmounted_namespace_file_is_refused(world: World) -> None:
     assert refused(world, "witness.service").startswith("witness.service: refused")
 
 
+def test_a_user_namespace_is_made_after_the_guard(world: World) -> None:
+    """Inside of it no other could be joined. The control: it runs in one where all is well."""
+    machine = world.machine
+    assert 0 == start(world, "own.service")
+    machine.wait_for(lambda: len(ran(world, OWN_RAN)) == 3, "all three commands ran")
+    pid = machine.show("own.service", "MainPID")
+    users = machine.sh(f"readlink /proc/1/ns/user /proc/{pid}/ns/user").split()
+    assert machine.sh("stat -Lc %i /run/netns/vpn") == machine.sh(f"stat -Lc %i /proc/{pid}/ns/net")
+    machine.sh(f"""
+        systemctl stop own.service; rm {OWN_RAN}
+        mount --bind /proc/1/ns/net /run/netns/vpn
+    """)
+    try:
+        assert 0 != start(world, "own.service")
+        assert [] == ran(world, OWN_RAN)
+        assert "failed" == machine.show("own.service", "ActiveState")
+    finally:
+        machine.sh("umount /run/netns/vpn")
+    assert 2 == len(set(users))
+
+
 def test_exit_statuses_that_the_unit_calls_success_do_not_pass(world: World) -> None:
     """SuccessExitStatus=255 lets an exit status through: the guard dies by a signal instead."""
     world.machine.sh("""
@@ -183,7 +211,8 @@ def test_systemd_that_may_not_join_runs_nothing(
         "open.service",
         WITNESS.replace(RAN, "/var/lib/open") + "NetworkNamespacePath=/run/netns/other\n",
     )
-    write_tunnel(world, ["witness.service"])
+    write_service(world, "own.service", OWN_USERS)
+    write_tunnel(world, ["witness.service", "own.service"], extra=STRICT)
     done = wgconfine(world, "apply", check=False)
 
     world.machine.run("ip", "netns", "add", "other")
@@ -197,7 +226,8 @@ def test_systemd_that_may_not_join_runs_nothing(
     if denied == "one":
         stand_in_for_the_tunnel(world)
     assert 0 != start(world)
-    assert [] == ran(world)
+    assert 0 != start(world, "own.service")
+    assert [] == ran(world) + ran(world, OWN_RAN)
     assert not world.machine.is_active("witness.service")
     if denied == "one":
         assert "failed" == world.machine.show("witness.service", "ActiveState")
@@ -230,7 +260,9 @@ def test_systemd_without_the_capability_runs_nothing(
         "open.service",
         WITNESS.replace(RAN, "/var/lib/open") + "NetworkNamespacePath=/run/netns/vpn\n",
     )
-    confine(world, "witness.service")
+    write_service(world, "own.service", OWN_USERS)
+    write_tunnel(world, ["witness.service", "own.service"], extra=STRICT)
+    wgconfine(world, "apply")
     # PID 1 writes its bounding set there too, and these two files are the real machine's.
     machine.sh("""
         for file in bset inheritable; do
@@ -248,7 +280,8 @@ def test_systemd_without_the_capability_runs_nothing(
     assert machine.sh("readlink /proc/1/ns/net") == machine.sh(f"readlink /proc/{control}/ns/net")
 
     start(world)
-    assert [] == ran(world)
+    start(world, "own.service")  # now its user namespace would be made first
+    assert [] == ran(world) + ran(world, OWN_RAN)
     assert not machine.is_active("witness.service")
     assert refused(world, "witness.service").startswith("witness.service: refused")
 

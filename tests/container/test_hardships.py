@@ -55,6 +55,7 @@ def test_children_of_the_open_run_do_not_survive(world: World) -> None:
     machine.systemctl("start", "leaver.service")
     machine.wait_for(lambda: bool(machine.sh("pgrep -f '^sleep 4711' || true")), "the child runs")
     confine(world, "leaver.service")
+    machine.wait_for(lambda: bool(machine.sh("pgrep -f '^sleep 4711' || true")), "it runs again")
     children = machine.sh("pgrep -f '^sleep 4711'").split()
     own = {machine.sh(f"readlink /proc/{pid}/ns/net") for pid in children}
     assert {machine.sh("readlink /proc/$(systemctl show -P MainPID leaver)/ns/net")} == own

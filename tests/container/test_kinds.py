@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lab import World, boot_container
-from tests.scenario import confine, refused, wgconfine, write_tunnel
+from tests.scenario import refused, wgconfine, write_tunnel
+from wgconfine.render.hardening import CALLS, CAPABILITIES
 
 pytestmark = pytest.mark.container
 
@@ -90,7 +91,7 @@ KINDS = {
     "filter-allow": setting("User=games\nSystemCallFilter=@system-service"),
     "filter-deny": setting("SystemCallFilter=~@mount @privileged\nSystemCallErrorNumber=EPERM"),
     "bind": setting("BindPaths=/var/tmp:/mnt\nBindReadOnlyPaths=/etc/hostname:/srv/x"),
-    "temporary": setting("TemporaryFileSystem=/home /opt:ro /run/own"),
+    "temporary": setting("TemporaryFileSystem=/home /srv:ro /run/own"),
     "strict": setting(
         "ProtectSystem=strict\nProtectHome=yes\nPrivateTmp=yes\nPrivateDevices=yes\n"
         "RuntimeDirectory=strict\nStateDirectory=strict",
@@ -135,6 +136,45 @@ KINDS = {
     "bpf": setting("PrivateBPF=yes\nPrivateUsers=yes", since=258, PrivateBPF="yes"),
 }
 
+# Run by each that `strict` gives users of its own, and that works all the same.
+WORKS = "ExecStartPre=/bin/sh -e -c '{}'\n"
+OWN_USERS = {
+    "own-files": setting(
+        "User=games\nSupplementaryGroups=mail\nStateDirectory=own-files\n"
+        + WORKS.format("touch /var/lib/own-files/$$$$ /srv/of-mail/$$$$"),
+        PrivateUsers="yes",
+    ),
+    "own-dynamic": setting(
+        "DynamicUser=yes\nStateDirectory=own-dynamic\nLoadCredential=h:/etc/hostname\n"
+        + WORKS.format(
+            "[ $(id -un) = own-dynamic ]; touch /var/lib/own-dynamic/$$$$;"
+            " [ -s $$CREDENTIALS_DIRECTORY/h ]"
+        ),
+        PrivateUsers="yes",
+    ),
+    "own-notify": Kind(
+        text="Type=notify\nUser=games\nNotifyAccess=all\n"
+        "ExecStart=/bin/sh -c 'systemd-notify --ready --status=up; exec sleep infinity'\n",
+        shows={"StatusText": "up", "PrivateUsers": "yes"},
+    ),
+    "own-forking": Kind(
+        text=FORK.format("/run/of/x.pid")
+        + "User=games\nRuntimeDirectory=of\nPIDFile=/run/of/x.pid\n",
+        shows={"PrivateUsers": "yes"},
+    ),
+    "own-port": setting(
+        "User=games\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+        """ExecStartPre=/usr/bin/python3 -c 'import socket; socket.socket().bind(("", 80))'""",
+        PrivateUsers="no",
+    ),
+    "own-begins-as-root": setting(
+        "User=games\n"
+        "ExecStartPre=!/usr/bin/setpriv --reuid=games --regid=games --init-groups /bin/true",
+        PrivateUsers="no",
+    ),
+}
+KINDS |= OWN_USERS
+
 DROPINS = {
     "kind-of@.service": f"[Service]\nType=exec\nEnvironment=MAIN=%i\n{SLEEP}",
     "kind-of@.service.d/a.conf": "[Service]\nEnvironment=TEMPLATE=1\n",
@@ -157,6 +197,18 @@ LISTS = {
     "capabilities-denied": "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_NET_ADMIN",
     "calls-allowed": "SystemCallFilter=@system-service\nSystemCallFilter=~@privileged",
     "calls-denied": "SystemCallFilter=~@mount",
+    "calls-one": "SystemCallFilter=~@mount\nSystemCallFilter=mount:ENOSYS",
+    "calls-number": "SystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM",
+    "calls-other-number": "SystemCallFilter=@system-service\nSystemCallErrorNumber=EACCES",
+    "calls-kill": "SystemCallFilter=@system-service\nSystemCallErrorNumber=kill",
+    "calls-enosys": "SystemCallFilter=@system-service\nSystemCallErrorNumber=ENOSYS",
+    "calls-uring": "SystemCallFilter=@system-service io_uring_setup:EACCES request_key @mount",
+    "capabilities-more": "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_KILL CAP_SYS_TIME",
+    "capabilities-empty": "CapabilityBoundingSet=",
+    "capabilities-tilde": "CapabilityBoundingSet=~",
+    "capabilities-out": "CapabilityBoundingSet=CAP_NET_ADMIN",
+    "namespaces": "RestrictNamespaces=net mnt",
+    "namespaces-denied": "RestrictNamespaces=~net",
 }
 # Runs on the machine, so that one command asks all of it.
 COLLECT = r"""
@@ -225,7 +277,7 @@ def texts() -> dict[str, str]:
     lists = {
         f"{twin}{name}.service": f"[Service]\n{SLEEP}{text}"
         for name, text in LISTS.items()
-        for twin in ("list-", "open-")
+        for twin in ("list-", "strict-", "open-")
     }
     return kinds | lists | DROPINS
 
@@ -249,11 +301,18 @@ class Seen:
 def seen(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Seen]:
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         version = version_of(world)
-        world.machine.sh("mkdir -p /opt; ip netns add other")
+        world.machine.sh(
+            "mkdir -p /opt; install -d -m 2770 -g mail /srv/of-mail; ip netns add other"
+        )
         write_units(world, texts())
         names = [f"{name}.service" for name, each in KINDS.items() if each.since <= version]
-        lists = [f"list-{name}.service" for name in LISTS]
-        confine(world, *names, INSTANCE, *lists)
+        lists = [f"{twin}{name}.service" for name in LISTS for twin in ("list-", "strict-")]
+        strict = "".join(
+            f'[service."{name}.service"]\nhardening = "strict"\n'
+            for name in (*OWN_USERS, *(f"strict-{each}" for each in LISTS))
+        )
+        write_tunnel(world, [*names, INSTANCE, *lists], extra=strict)
+        wgconfine(world, "apply")
         world.machine.write("/root/collect.py", COLLECT)
         asked = json.dumps([[*names, INSTANCE], SHOWN])
         done = world.machine.run("python3", "/root/collect.py", input=asked, timeout=300)
@@ -298,7 +357,8 @@ def test_an_instance_has_all_drop_ins(seen: Seen) -> None:
 def shown_list(world: World, unit: str, key: str) -> tuple[bool, frozenset[str]]:
     """Whether a list is one of what is denied, and its words, as systemd shows it in force."""
     shown = world.machine.show(unit, key)
-    return shown.startswith("~"), frozenset(shown.removeprefix("~").split())
+    words = shown.removeprefix("~").split()
+    return shown.startswith("~"), frozenset(word.partition(":")[0] for word in words)
 
 
 def is_within(inner: tuple[bool, frozenset[str]], outer: tuple[bool, frozenset[str]]) -> bool:
@@ -327,14 +387,40 @@ def test_a_list_in_force_is_within_theirs_and_ours(seen: Seen, name: str) -> Non
     assert "native" == seen.world.machine.show(f"list-{name}.service", "SystemCallArchitectures")
 
 
+@pytest.mark.parametrize("twin", ["list-", "strict-"])
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_that_is_no_matter_of_ours_stays_theirs(seen: Seen, name: str) -> None:
-    """Capabilities and system calls are exactly what they are without confinement."""
-    for key in ("CapabilityBoundingSet", "SystemCallFilter"):
-        twins = [
-            seen.world.machine.show(f"{twin}{name}.service", key) for twin in ("list-", "open-")
-        ]
-        assert twins[0] == twins[1]
+def test_rights_in_force_are_within_theirs_and_ours(seen: Seen, name: str, twin: str) -> None:
+    """Capabilities are theirs less ours; system calls are within both, whatever theirs forbid."""
+    world = seen.world
+    units = (f"{twin}{name}.service", f"open-{name}.service", f"{twin}absent.service")
+    capabilities = [
+        frozenset(world.machine.show(each, "CapabilityBoundingSet").split()) for each in units
+    ]
+    calls = [shown_list(world, each, "SystemCallFilter") for each in units]
+
+    assert capabilities[0] == capabilities[1] & capabilities[2]
+    assert not {each.lower() for each in CAPABILITIES} & capabilities[0]
+    assert is_within(calls[0], calls[1])
+    assert is_within(calls[0], calls[2])
+    assert {*CALLS} <= calls[2][1]
+    if twin == "strict-":
+        assert "yes" == world.machine.show(units[0], "RestrictNamespaces")
+
+
+@pytest.mark.parametrize("name", [name for name in LISTS if name.startswith("calls-")])
+def test_a_filter_of_both_can_be_set_up(seen: Seen, name: str) -> None:
+    """Not every mixture can: a number that an allow-list gives anyway is 228/SECCOMP."""
+    machine = seen.world.machine
+    units = [f"{twin}{name}.service" for twin in ("list-", "strict-")]
+    machine.systemctl("start", *units)
+    for unit in units:
+        pid = machine.show(unit, "MainPID")
+        machine.wait_for(
+            lambda: machine.sh(f"cat /proc/{pid}/comm || true") == "sleep",  # noqa: B023 — is called at once
+            f"{unit} runs",
+            timeout=9,
+        )
+    machine.systemctl("stop", *units)
 
 
 REFUSED = {
@@ -347,6 +433,7 @@ REFUSED = {
     "incus": ("ExecStart=/usr/bin/incus start x", "incusd"),
     "root-directory": ("RootDirectory=/srv/root", "the guard needs the host's"),
     "root-image": ("RootImage=/srv/root.img", "the guard needs the host's"),
+    "mounts-for-others": ("ExecStart=/usr/bin/rclone mount a: /mnt", "mounts for the host"),
     "delegate-namespaces": ("DelegateNamespaces=net", "systemd then runs it in the host's"),
     "user-namespace": ("UserNamespacePath=/srv/ns", "which the kernel forbids"),
     "work-in-run": ("WorkingDirectory=/run/nowhere", "a /run of its own"),

@@ -20,14 +20,14 @@ def world(wheelhouse: Path) -> Iterator[World]:
 
 
 def test_a_longer_name_is_refused(world: World) -> None:
-    """Before anything is changed: systemd could not name the target that it needs."""
+    """Before anything is changed: systemd could not name the units of ours that go with it."""
     unit = f"{'x' * 234}.service"
     write_service(world, unit, PROBE)
     write_tunnel(world, [unit], name="long", client=20)
     done = wgconfine(world, "apply", check=False)
     world.machine.run("rm", "/etc/wgconfine/long.toml")
     assert 78 == done.returncode
-    assert "is longer than 241 characters. Give the unit a shorter name" in done.stderr
+    assert "is longer than 234 characters. Give the unit a shorter name" in done.stderr
 
 
 def test_two_tunnels_with_one_key_are_refused(world: World) -> None:

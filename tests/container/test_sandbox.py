@@ -29,6 +29,12 @@ ExecStartPre=/bin/sh -c 'mkdir -m 1777 /run/lock/x; mkdir -m 700 /run/lock/x/y /
 ExecStart=/bin/sleep infinity
 """
 
+OPENED = """
+        [service."messy.service"]
+        allow-paths = ["/run/log"]
+        allow-bus = ["org.example.Name"]
+"""
+
 PLACES = (
     "/ /boot /dev /dev/shm /etc /etc/wgconfine /home /opt /root /run /run/lock /run/netns "
     "/run/systemd /run/wgconfine /run/wgconfine/lock /run/wgconfine/netns /run/wgconfine/run "
@@ -47,7 +53,8 @@ def units() -> dict[str, Any]:
 @pytest.fixture(scope="module", params=sorted(RELEASES))
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with three userspace tunnels and a service that leaves a mess."""
-    with boot_container(request.param, wheelhouse=wheelhouse) as world:
+    packages = ("xdg-dbus-proxy",)
+    with boot_container(request.param, wheelhouse=wheelhouse, extra_packages=packages) as world:
         write_service(world, "messy.service", MESSY)
         for client, name in enumerate(ADDRESSES, start=2):
             write_inline(world, name, client)
@@ -78,6 +85,7 @@ def write_inline(world: World, name: str, client: int) -> None:
         [[peer]]
         public-key = "{conf["PublicKey"]}"
         endpoint = "{ENDPOINTS[name]}"
+        {OPENED if name == "files" else ""}
         """,
     )
 
@@ -179,6 +187,8 @@ WRITABLE = {
     "wgconfine@": STATE | TEMPORARY,
     "wgconfine-reload@": STATE | TEMPORARY,
     "wgconfine-endpoint@": {"/run/wgconfine/lock"} | TEMPORARY,
+    "wgconfine-switch@": TEMPORARY,
+    "wgconfine-verify@": STATE,
 }
 
 

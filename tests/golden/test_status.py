@@ -2,7 +2,14 @@
 
 from collections.abc import Callable
 
-from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
+from wgconfine.model.status import (
+    Holes,
+    PeerStatus,
+    ServiceStatus,
+    Status,
+    TunnelStatus,
+    VerifyStatus,
+)
 from wgconfine.report.status import as_json, as_text
 
 STATUS = Status(
@@ -17,6 +24,7 @@ STATUS = Status(
                 ),
             ),
             problems=("the settings have changed since: wgconfine apply",),
+            verify=VerifyStatus(verdict="ok", age=720),
         ),
         TunnelStatus(name="off", state="disabled", backend=""),
         TunnelStatus(
@@ -40,7 +48,13 @@ STATUS = Status(
                 ),
             ),
             services=(
-                ServiceStatus(unit="transmission-daemon.service", state="confined"),
+                ServiceStatus(
+                    unit="transmission-daemon.service",
+                    state="confined",
+                    holes=Holes(
+                        paths=("/run/postgresql", "/run/x.sock"), bus=("org.example.Name",)
+                    ),
+                ),
                 ServiceStatus(
                     unit="mail-fetch.service",
                     state="NOT CONFINED",

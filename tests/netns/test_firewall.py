@@ -1,12 +1,14 @@
 """What may leave and enter a tunnel's namespace, tried with sockets; each try has its control."""
 
 import errno
+import json
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.netns.machine import Machine
+from wgconfine.runtime.firewall import ruleset
 
 pytestmark = pytest.mark.netns
 
@@ -42,6 +44,37 @@ def leaky(named: Machine) -> Machine:
 
 
 @pytest.fixture
+def carried(named: Machine) -> Machine:
+    """A link in the tunnel's place whose far side is the world, and a resolver of each family."""
+    named.sh("""
+        ip link add wg0 netns vpn type veth peer name wg1 netns world
+        mac=02:00:00:00:00:01
+        ip -n vpn link set wg0 address $mac addrgenmode none
+        ip -n world link set wg1 address $mac
+        for end in "vpn wg0 2" "world wg1 1"; do
+            set -- $end
+            ip -n $1 address add 10.66.0.$3/24 dev $2
+            ip -n $1 address add fd66::$3/64 dev $2 nodad
+            ip -n $1 link set $2 up
+        done
+        # A tunnel has no neighbours to discover, and the firewall lets none be.
+        ip -n vpn link set wg0 arp off
+        ip -n world link set wg1 arp off
+        ip -n vpn route add default dev wg0
+        ip -n vpn -6 route add default dev wg0
+        ip -n world address add 203.0.113.9/32 dev lo
+        ip -n world address add 2001:db8:9::9/128 dev lo
+    """)
+    load(named, ["10.66.0.1", "fd66::1"])
+    return named
+
+
+def load(machine: Machine, resolvers: list[str]) -> None:
+    machine.write("/run/lab/rules", ruleset(resolvers))
+    machine.sh("nft -f /run/lab/rules", inside="vpn")
+
+
+@pytest.fixture
 def opened() -> Iterator[list[socket.socket]]:
     """Sockets to be closed in the end."""
     sockets: list[socket.socket] = []
@@ -58,6 +91,7 @@ def reached(machine: Machine, kind: int, target: tuple[str, int], way: tuple[str
         machine.socket(receiver, family, kind) as listener,
         machine.socket(sender, family, kind) as caller,
     ):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
         if kind == socket.SOCK_STREAM:
             listener.listen()
@@ -73,6 +107,98 @@ def reached(machine: Machine, kind: int, target: tuple[str, int], way: tuple[str
         except OSError as error:
             return errno.errorcode[error.errno or 0]
         return "reached"
+
+
+RESOLVERS = {socket.AF_INET: "10.66.0.1", socket.AF_INET6: "fd66::1"}
+STRANGERS = {socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8:9::9"}
+WRONG = [
+    *("127.0.0.53", "192.168.1.1", "203.0.113.9"),
+    *("fe80::1%wg0", "fd00::53", "2001:db8:9::9"),
+]
+
+
+@KINDS
+@pytest.mark.parametrize("asked", WRONG)
+def test_a_query_for_anybody_reaches_the_declared_resolver(
+    carried: Machine, asked: str, kind: int, opened: list[socket.socket]
+) -> None:
+    """Of its own family, and the answer comes back as if the one asked had given it."""
+    family = socket.AF_INET6 if ":" in asked else socket.AF_INET
+    opened += [carried.socket("world", family, kind), carried.socket("vpn", family, kind)]
+    listener, caller = opened
+    listener.bind((RESOLVERS[family], 53))
+    where: tuple[str, int] | tuple[str, int, int, int] = (asked, 53)
+    if "%" in asked:
+        index = int(carried.sh("ip -o link show wg0", inside="vpn").partition(":")[0])
+        where = (asked.partition("%")[0], 53, 0, index)
+
+    assert b"answer" == exchange(listener, caller, where)
+
+
+@KINDS
+def test_a_query_for_the_ipv6_loopback_is_rejected_at_once(carried: Machine, kind: int) -> None:
+    """The kernel lets no answer come back to ::1: the next resolver of the list is asked."""
+    assert reached(carried, kind, ("::1", 53), ("vpn", "vpn")) in {"ECONNREFUSED", "EPERM"}
+
+
+def exchange(listener: socket.socket, caller: socket.socket, where: tuple[object, ...]) -> bytes:
+    """Ask over the protocol that the sockets are of, and give what the caller hears."""
+    if caller.type == socket.SOCK_STREAM:
+        listener.listen()
+        caller.connect(where)
+        served, _ = listener.accept()
+        with served:
+            served.send(b"answer")
+            return caller.recv(16)
+    caller.connect(where)
+    caller.send(b"query")
+    _, sender = listener.recvfrom(16)
+    listener.sendto(b"answer", sender)
+    return caller.recv(16)
+
+
+@BOTH
+@KINDS
+@pytest.mark.parametrize("port", [853, 5353, 5355])
+def test_other_look_ups_reach_declared_resolvers_alone(
+    carried: Machine, family: socket.AddressFamily, kind: int, port: int
+) -> None:
+    """DoT, DoQ, mDNS and LLMNR to strangers are rejected and counted, as is a family without."""
+    way = ("vpn", "world")
+    assert reached(carried, kind, (RESOLVERS[family], port), way) == "reached"
+    assert 0 == rejected(carried)
+    assert reached(carried, kind, (STRANGERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
+    assert 0 < rejected(carried)
+
+    load(carried, [address for other, address in RESOLVERS.items() if other != family])
+    assert reached(carried, kind, (RESOLVERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
+    without_firewall(carried)
+    assert reached(carried, kind, (STRANGERS[family], port), way) == "reached"
+
+
+def rejected(machine: Machine) -> int:
+    """The packets that were rejected by the ports of look-ups other than 53."""
+    listed = json.loads(machine.sh("nft -j list table inet wgconfine", inside="vpn"))["nftables"]
+    rules = [each["rule"] for each in listed if each.get("rule", {}).get("comment") == "dns-other"]
+    counters = [part["counter"] for rule in rules for part in rule["expr"] if "counter" in part]
+    assert 2 == len(counters)
+    return sum(counter["packets"] for counter in counters)
+
+
+@pytest.mark.parametrize(
+    ("group", "port"), [("224.0.0.251", 5353), ("ff02::fb", 5353), ("ff02::1:3", 5355)]
+)
+def test_names_are_not_asked_of_a_whole_network(carried: Machine, group: str, port: int) -> None:
+    """mDNS and LLMNR go to groups, on the tunnel's link too; any other group is reached."""
+    family = socket.AF_INET6 if ":" in group else socket.AF_INET
+    index = int(carried.sh("ip -o link show wg0", inside="vpn").partition(":")[0])
+    where = (group, port, 0, index) if ":" in group else (group, port)
+    with carried.socket("vpn", family, socket.SOCK_DGRAM) as caller:
+        assert 1 == caller.sendto(b"a", (group, 4711, *where[2:]))
+        before = rejected(carried)
+        with pytest.raises(PermissionError):
+            caller.sendto(b"a", where)
+    assert before + 1 == rejected(carried)
 
 
 def without_firewall(machine: Machine) -> None:

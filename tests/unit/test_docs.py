@@ -1,6 +1,7 @@
 """The documentation knows every key, command, option and exit code, and its examples are right."""
 
 import argparse
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -16,9 +17,11 @@ from wgconfine.model.errors import ExitCode
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Peer, Rights, UnitName, VerifySettings
 from wgconfine.model.units import UnitText
-from wgconfine.plan.unitcheck import check_unit
+from wgconfine.plan.unitcheck import NAMES, check_unit
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import dropin_settings
+from wgconfine.verify.channels import CHANNELS
+from wgconfine.verify.processjudge import NAMES as PROCESS_NAMES
 
 TOP = Path(__file__).parents[2]
 
@@ -83,6 +86,51 @@ def test_commands_know_the_exit_code(code: ExitCode) -> None:
     assert f"\n| {code} | " in read("docs/commands.md").partition("## Exit codes")[2]
 
 
+def names_of_checks() -> set[str]:
+    """Give each name that a module of verify/ gives a check, and each setting that is compared."""
+    nodes = (
+        node
+        for path in (TOP / "src/wgconfine/verify").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    )
+    keywords = (node for node in nodes if isinstance(node, ast.keyword) and node.arg == "name")
+    values = (each.value.value for each in keywords if isinstance(each.value, ast.Constant))
+    return {each for each in values if isinstance(each, str)} | {*NAMES.values()}
+
+
+def names_of_openings() -> set[str]:
+    """Give each name of what stays open, up to its first variable part."""
+    text = read("src/wgconfine/plan/openings.py")
+    keywords = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.keyword))
+    values = [node.value for node in keywords if node.arg == "name"]
+    beginnings = [each.values[0] if isinstance(each, ast.JoinedStr) else each for each in values]
+    return {str(each.value) for each in beginnings if isinstance(each, ast.Constant)}
+
+
+@pytest.mark.parametrize("name", sorted(names_of_openings()))
+def test_verify_knows_the_opening(name: str) -> None:
+    """Each thing that stays open is in docs/verify.md, and what closes it."""
+    assert re.search(f"^\\| `{name}(`|[A-Z]+`)", read("docs/verify.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted({*PROCESS_NAMES, "other-roots"}))
+def test_verify_knows_what_is_looked_at_of_processes(name: str) -> None:
+    """Each check of processes has a line in docs/verify.md."""
+    assert f"`{name}`" in read("docs/verify.md")
+
+
+@pytest.mark.parametrize("name", sorted(names_of_checks()))
+def test_verify_knows_the_check(name: str) -> None:
+    """Each check of `verify` has a line in docs/verify.md."""
+    assert f"`{name}`" in read("docs/verify.md")
+
+
+@pytest.mark.parametrize("name", ["probe", *CHANNELS])
+def test_probes_know_the_channel(name: str) -> None:
+    """Each thing that is tried is in docs/probes.md."""
+    assert f"`{name}`" in read("docs/probes.md")
+
+
 def test_settings_of_the_readme() -> None:
     """README's first screen is settings of at most ten lines that are right."""
     language, text = FENCE.findall(read("README.md"))[0]
@@ -97,7 +145,10 @@ def test_settings_of_the_readme() -> None:
 def test_settings_of_the_reference() -> None:
     """The examples of docs/settings.md are right: a tunnel, and a fragment that adds to it."""
     texts = [text for language, text in FENCE.findall(read("docs/settings.md"))]
-    paths = [PurePosixPath("/etc/wgconfine/vpn.toml"), PurePosixPath("/etc/wgconfine/vpn.d/a.toml")]
+    paths = [
+        PurePosixPath("/etc/wgconfine/vpn.toml"),
+        *(PurePosixPath(f"/etc/wgconfine/vpn.d/{each}.toml") for each in "ab"),
+    ]
 
     settings = parse_settings("vpn", list(zip(paths, texts, strict=True)))
 

@@ -9,6 +9,7 @@ import pytest
 from lab import World, assert_confined, boot_vm
 from tests import programs
 from tests.matrix import EVERYWHERE, first
+from tests.outside import SEND, SENT, counted, in_group, seen
 from tests.reboot import assert_release_is_a_word
 from tests.scenario import (
     ONESHOT,
@@ -70,6 +71,27 @@ def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
     assert f":{port}" in machine.sh("ss -Hlun")
     assert f":{port}" not in machine.sh("nsenter --net=/run/netns/vpn ss -Hlun")
     assert "wireguard" in machine.sh("ip -n vpn -d link show wg0")
+
+
+@on_one
+def test_the_second_switch_counts_what_is_sent_outside_of_the_tunnel_alone(world: World) -> None:
+    """Neither the tunnel's own packets, whose socket the kernel has, nor anybody else's."""
+    machine = world.machine
+    machine.systemctl("start", "probe.service")
+    before = counted(world, "vpn")
+    with world.capture_uplink() as control:
+        in_group(world, "lab.control", SEND, "control")
+    with world.capture_uplink() as uplink:
+        in_group(world, "wgconfine.slice/wgconfine-vpn.slice/probe.service", SEND, "dropped")
+
+    assert SENT == seen(control.traffic)
+    assert () == uplink.traffic.foreign()
+    assert (0, 0) == before
+    assert 8 <= counted(world, "vpn")[0]
+    assert () != uplink.traffic.wireguard()
+    machine.systemctl("restart", "wgconfine-switch@vpn.service")  # it goes on counting
+    assert 8 <= counted(world, "vpn")[0]
+    machine.sh("nft reset counters table inet wgconfine-vpn")
 
 
 @on_one

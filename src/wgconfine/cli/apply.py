@@ -5,17 +5,23 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.dialogue import complain, confirm
-from wgconfine.cli.survey import PATTERNS, Survey, survey
+from wgconfine.cli.survey import Survey, survey
+from wgconfine.cli.verify import verify_after_apply
 from wgconfine.model.errors import ExitCode, OperationFailed
+from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import unified
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, under_way
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.record import record_path
+from wgconfine.render.service import closing_path, dropin_path, slice_name
 from wgconfine.render.templates import UNITS
 from wgconfine.system.execute import execute
+from wgconfine.system.installed import PATTERNS
+from wgconfine.system.leftovers import sweep_state
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PATTERNS as SETTINGS
 from wgconfine.system.tree import TreeWriter
 from wgconfine.system.unfinished import keep_unfinished
+from wgconfine.verify.subject import units_of_tunnel
 
 __all__ = ["approve", "carry_out", "run_apply", "run_plan"]
 
@@ -34,9 +40,28 @@ def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> Exit
 
 
 def run_apply(root: Path, *, yes: bool, python: PurePosixPath | None) -> ExitCode:
-    """Make the machine match the settings."""
+    """Make the machine match the settings, and verify the tunnels that this was about."""
     with apply_lock(root, complain):
-        return carry_out(survey(root, python=python), root, yes=yes)
+        found = survey(root, python=python)
+        code = carry_out(found, root, yes=yes)
+    names = concerned(found) if found.systemctl is not None else []
+    return verify_after_apply(names) if names and code is ExitCode.OK else code
+
+
+def concerned(found: Survey) -> list[TunnelName]:
+    """Give the tunnels that a survey has something to do for."""
+    paths = {step.change.path for step in found.steps if isinstance(step, FileStep)}
+    asked = {unit for step in found.steps if isinstance(step, UnitStep) for unit in step.units}
+    templates = {path for path in paths if path.parent == UNITS and "@." in path.name}
+    names = []
+    for settings in found.tunnels:
+        units = {*settings.services, *units_of_tunnel(settings.name)}
+        places = {f"{unit}.d" for unit in units}
+        own = {record_path(settings.name), UNITS / slice_name(settings.name)}
+        its_files = paths & own or {each for each in paths if each.parent.name in places}
+        if settings.enable and (templates or its_files or asked & units):
+            names.append(settings.name)
+    return names
 
 
 def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
@@ -84,6 +109,10 @@ def tidy(found: Survey, writer: TreeWriter) -> None:
     for unit in sorted(found.unfinished.services()):
         for path in (dropin_path(unit), closing_path(unit)):
             writer.remove_empty(path.parent)
+    if found.systemctl is not None:
+        enabled = [each for each in found.tunnels if each.enable]
+        services = {unit.removesuffix(".service") for each in enabled for unit in each.services}
+        sweep_state({each.name for each in enabled}, services)
 
 
 def approve(found: Survey, *, yes: bool) -> None:

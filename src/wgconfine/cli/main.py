@@ -19,7 +19,8 @@ __all__ = ["build_parser", "main"]
 
 EPILOG = """\
 exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
-5 plan has changes, 70 internal error, 78 settings are wrong
+5 plan has changes, 6 not all could be checked, 7 LEAK, 70 internal error,
+78 settings are wrong
 """
 
 # What a write gets that has no file's name: files of ours are named where they are written.
@@ -143,6 +144,16 @@ def add_views(add: Add) -> None:
     status.add_argument("names", nargs="*", metavar="NAME")
     status.add_argument("--json", action="store_true", help="print one JSON object")
 
+    verify = add("verify", help="prove the confinement on the running system")
+    verify.add_argument("names", nargs="*", metavar="NAME")
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
+    verify.add_argument("-v", "--verbose", action="store_true", help="list every check")
+    verify.add_argument(
+        "--compare", metavar="URL", help="ask a site which address it sees, inside and outside"
+    )
+    # What wgconfine-verify@NAME.service runs: for nobody who looks on.
+    verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
+
 
 def refuse_interpreter(arguments: argparse.Namespace) -> None:
     """Raise Refused where --python is given for this machine; `render` is for another always."""
@@ -191,6 +202,17 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
             from wgconfine.cli.render import run_render
 
             return run_render(arguments.root, arguments.output, python=arguments.python)
+        case "verify":
+            from wgconfine.cli.verify import run_verify, verify_periodically
+
+            if arguments.periodic:
+                return verify_periodically(arguments.names)
+            return run_verify(
+                arguments.names,
+                as_json=arguments.json,
+                verbose=arguments.verbose,
+                compare=arguments.compare,
+            )
         case _:
             from wgconfine.cli.status import run_status
 

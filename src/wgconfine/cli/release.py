@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import carry_out
 from wgconfine.cli.dialogue import complain, confirm
-from wgconfine.cli.survey import PATTERNS, closed_services, survey, unit_facts
-from wgconfine.config.edit import remove_service
+from wgconfine.cli.survey import survey
+from wgconfine.config.edit import remove_refinement, remove_service
 from wgconfine.config.unitnames import parse_service
 from wgconfine.config.values import WrongValueError
 from wgconfine.model.errors import ExitCode, OperationFailed, Refused
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.plan.unfinished import RELEASE
+from wgconfine.system.installed import PATTERNS, closed_services, unit_facts
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import fragments_of, load_all, write_settings
 from wgconfine.system.tree import read_installed
@@ -81,7 +82,8 @@ def real_names(root: Path, names: Iterable[UnitName]) -> dict[UnitName, UnitName
 
 def without(settings: Settings, units: Collection[UnitName]) -> Settings:
     left = tuple(unit for unit in settings.services if unit not in units)
-    return replace(settings, services=left)
+    refined = tuple(each for each in settings.refinements if each.unit not in units)
+    return replace(settings, services=left, refinements=refined)
 
 
 def confirm_release(units: Iterable[UnitName], *, yes: bool) -> None:
@@ -98,9 +100,14 @@ def confirm_release(units: Iterable[UnitName], *, yes: bool) -> None:
 def remove_from_settings(
     root: Path, tunnels: Iterable[Settings], units: Iterable[UnitName]
 ) -> None:
-    """Edit `services` in whichever file each unit stands; the next apply would close it again."""
+    """Edit `services` in whichever file each unit stands; the next apply would close it again.
+
+    Its own table goes before, in whichever file that is: without the service it would be wrong.
+    """
     for settings in tunnels:
         for unit in units:
             if unit in settings.services:
-                for path in (settings.path, *fragments_of(root, PurePosixPath(settings.path))):
-                    write_settings(root, path, partial(remove_service, unit=unit))
+                paths = (settings.path, *fragments_of(root, PurePosixPath(settings.path)))
+                for edit in (remove_refinement, remove_service):
+                    for path in paths:
+                        write_settings(root, path, partial(edit, unit=unit))

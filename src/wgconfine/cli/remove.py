@@ -10,13 +10,14 @@ from pathlib import Path, PurePosixPath
 from wgconfine.cli.apply import approve, carry_out
 from wgconfine.cli.dialogue import complain
 from wgconfine.cli.release import confirm_release, real_names, remove_from_settings, without
-from wgconfine.cli.survey import PATTERNS, closed_services, survey
+from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.render.record import record_path
+from wgconfine.system.installed import PATTERNS, closed_services
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PLACE, fragments_of, inside, load_all, write_settings
 from wgconfine.system.tree import read_installed

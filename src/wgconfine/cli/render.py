@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from wgconfine.cli.survey import DEFAULT_PYTHON, PATTERNS, closed_services
+from wgconfine.cli.survey import DEFAULT_PYTHON
 from wgconfine.model.errors import ExitCode, ProblemsFound
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, check_services, desired_tree
@@ -10,6 +10,7 @@ from wgconfine.plan.difference import compare
 from wgconfine.plan.steps import file_steps
 from wgconfine.system.execute import execute
 from wgconfine.system.host import fit_for_units
+from wgconfine.system.installed import PATTERNS, closed_services
 from wgconfine.system.sources import load_all
 from wgconfine.system.tree import TreeWriter, read_installed
 from wgconfine.system.unitsearch import find_facts

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wgconfine.cli.dialogue import complain
-from wgconfine.cli.survey import LIVE, PATTERNS, changed_units, closed_services, unit_facts
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.status import Status
 from wgconfine.model.units import UnitFacts
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.report import status as words
+from wgconfine.system.installed import LIVE, PATTERNS, changed_units, closed_services, unit_facts
 from wgconfine.system.observe import observe
 from wgconfine.system.sources import read_all
 from wgconfine.system.systemctl import RealSystemctl

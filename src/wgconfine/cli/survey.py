@@ -14,6 +14,7 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.difference import Change, compare
+from wgconfine.plan.remarks import remarks
 from wgconfine.plan.steps import (
     Action,
     Running,
@@ -24,48 +25,31 @@ from wgconfine.plan.steps import (
     under_way,
 )
 from wgconfine.plan.unfinished import Unfinished
-from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
-from wgconfine.render.templates import interpreter_of
-from wgconfine.runtime.paths import IN_FORCE, tunnel_state
-from wgconfine.system.confcheck import check_sources
+from wgconfine.plan.unituser import account_of
+from wgconfine.render.service import dropin_path
+from wgconfine.render.templates import TICK, UNITS, interpreter_of
+from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
+from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
+from wgconfine.system.installed import LIVE, PATTERNS, closed_services, unit_facts
 from wgconfine.system.observe import runs_outside
 from wgconfine.system.obstacles import foreign_obstacles
 from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.tree import obstacles, read_installed
 from wgconfine.system.unfinished import read_unfinished
-from wgconfine.system.units import read_facts, unit_states
-from wgconfine.system.unitsearch import find_facts
+from wgconfine.system.units import unit_states
+from wgconfine.system.users import read_user
 
 __all__ = [
     "DEFAULT_PYTHON",
-    "LIVE",
-    "PATTERNS",
     "Survey",
-    "changed_units",
-    "closed_services",
     "survey",
-    "unit_facts",
 ]
-
-PATTERNS = (
-    "/etc/systemd/system/wgconfine*",
-    "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
-    "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
-    "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
-    f"{CLOSING_UNITS}/*.service.d/zz-wgconfine-closed.conf",
-    "/etc/systemd/network/10-wgconfine.network",
-    "/etc/NetworkManager/conf.d/wgconfine.conf",
-    "/etc/wgconfine/*.json",
-)
-"""Every place where a file of ours may lie."""
 
 DEFAULT_PYTHON = PurePosixPath("/usr/bin/python3")
 
-LIVE = Path("/")
 ACTIVE = {"active", "activating", "reloading", "refreshing", "deactivating"}
-"""The running machine; any other root is a tree of files that no systemd runs from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +92,7 @@ def survey(
     resolved = resolve(declared, unit_facts(root, enabled_services(declared)))
     tunnels, facts = resolved.tunnels, resolved.facts
     enabled = [settings for settings in tunnels if settings.enable]
-    refuse_problems(enabled, facts, resolved.problems, live=live)
+    refuse_problems(enabled, facts, resolved.problems, said(enabled, facts, installed, live=live))
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
@@ -143,18 +127,48 @@ def refuse_problems(
     enabled: Sequence[Settings],
     facts: Mapping[UnitName, UnitFacts],
     known: Iterable[Problem],
-    *,
-    live: bool,
+    findings: Findings,
 ) -> None:
     """Raise ProblemsFound with all that is wrong in units and, on this machine, in .conf files."""
-    problems = [*known, *check_services(enabled, facts)]
-    if live:
-        findings = check_sources(enabled)
-        problems += findings.problems
-        findings.warnings.extend(replaced_slices(enabled, facts))
-        show_warnings(findings)
+    problems = [*known, *check_services(enabled, facts), *findings.problems]
+    show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
+
+
+def said(
+    enabled: Sequence[Settings],
+    facts: Mapping[UnitName, UnitFacts],
+    installed: Tree,
+    *,
+    live: bool,
+) -> Findings:
+    """Give what this machine has to say of .conf files and services; nothing of a tree of files."""
+    if not live:
+        return Findings()
+    findings = check_sources(enabled)
+    findings.warnings.extend(replaced_slices(enabled, facts))
+    units = [unit for settings in enabled for unit in settings.services]
+    seen = {
+        unit: read_user(
+            account,
+            namespace=Path(record_of_namespace(settings.name)),
+            services=settings.services,
+        )
+        for settings in enabled
+        for unit in settings.services
+        if (account := account_of(facts[unit]))
+    }
+    findings.warnings.extend(
+        remarks(
+            enabled,
+            facts,
+            users={unit: user for unit, user in seen.items() if user},
+            systemd=systemd_version() if enabled else 0,
+            new=[unit for unit in units if dropin_path(unit) not in installed],
+        )
+    )
+    return findings
 
 
 def resumable(
@@ -177,32 +191,9 @@ def started(steps: Iterable[Step], enabled: Iterable[Settings]) -> list[Settings
     return [each for each in enabled if f"wgconfine@{each.name}.service" in units]
 
 
-def unit_facts(root: Path, names: Sequence[UnitName]) -> dict[UnitName, UnitFacts]:
-    """Give what is known of each unit: of a tree from its files alone."""
-    return read_facts(RealSystemctl(), names) if root == LIVE else find_facts(root, names)
-
-
 def interpreter_of_tree(installed: Tree, python: PurePosixPath | None) -> PurePosixPath | None:
     """Give what `--python` says, else what it said when the tree was last applied."""
     return interpreter_of(installed) if python is None else fit_for_units(python)
-
-
-def closed_services(installed: Tree) -> set[UnitName]:
-    """Give the services that were confined once and not released since: either file tells it."""
-    units = {UnitName(path.parent.name.removesuffix(".d")) for path in installed}
-    return {
-        unit for unit in units if closing_path(unit) in installed or dropin_path(unit) in installed
-    }
-
-
-def changed_units(installed: Tree, facts: Mapping[UnitName, UnitFacts]) -> set[UnitName]:
-    """Give the units that are not any more what their drop-ins were written for."""
-    written = {unit: installed.get(dropin_path(unit)) for unit in facts}
-    return {
-        unit
-        for unit, file in written.items()
-        if isinstance(file, File) and unit_digest(file.text) != facts[unit].digest
-    }
 
 
 def look(
@@ -215,10 +206,12 @@ def look(
     tunnels = list(tunnels)
     digests = installed_digests(installed)
     homes = {unit: each.name for each in tunnels if each.enable for unit in each.services}
-    units: set[str] = {*homes, *closed_services(installed), *released}
+    tick = {TICK} if UNITS / TICK in installed else set()
+    units: set[str] = {*tick, *homes, *closed_services(installed), *released}
     for name in {*digests, *(settings.name for settings in tunnels)}:
-        units |= {f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service"}
-    states = unit_states(systemctl, sorted(units)) if units else {}
+        own = ("wgconfine", "wgconfine-netns", "wgconfine-switch", "wgconfine-verify")
+        units |= {f"{each}@{name}.service" for each in own}
+    states = unit_states(systemctl, sorted(units))
     active = frozenset(unit for unit, state in states.items() if state.active in ACTIVE)
     return Running(
         units=active,
@@ -232,6 +225,7 @@ def look(
             for name, digest in digests.items()
             if f"wgconfine@{name}.service" in active and digest_in_force(name) != digest
         ),
+        idle_tick=bool(tick - active),
         stale_units=any(state.need_daemon_reload for state in states.values()),
     )
 

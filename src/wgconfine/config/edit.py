@@ -1,11 +1,12 @@
 """Edits of a settings file that keep its comments and its order. Text in, text out."""
 
 import tomllib
+from collections.abc import MutableMapping
 
 import tomlkit
 from tomlkit.items import Array
 
-__all__ = ["remove_service", "set_enable"]
+__all__ = ["remove_refinement", "remove_service", "set_enable"]
 
 
 def remove_service(text: str, unit: str) -> str:
@@ -28,6 +29,21 @@ def remove_service(text: str, unit: str) -> str:
         document["services"] = left
         edited = tomlkit.dumps(document)
     return edited
+
+
+def remove_refinement(text: str, unit: str) -> str:
+    """Take the table `[service."UNIT"]` away; a text without it stays as it is.
+
+    Comments within the table go with it. Raises ValueError if the text is not TOML.
+    """
+    document = tomlkit.parse(text.removeprefix("\ufeff"))
+    tables = document.get("service")
+    if not isinstance(tables, MutableMapping) or unit not in tables:
+        return text
+    del tables[unit]
+    if not tables:
+        del document["service"]
+    return tomlkit.dumps(document)
 
 
 def set_enable(text: str, *, enable: bool) -> str:

@@ -6,9 +6,10 @@ from wgconfine.model.settings import UnitName
 
 __all__ = ["parse_service"]
 
-_MAX = 255 - len("wgconfine-want@.target") + len(".service")
-"""UNIT_NAME_MAX of systemd, less the NUL; each service has such a target (units of ours)."""
-_LONG_HINT = "Give the unit a shorter name: that of wgconfine-want@UNIT.target must fit, too"
+_MAX = 255 - len(".wgconfine-probe@.service.new") + len(".service")
+"""NAME_MAX, and UNIT_NAME_MAX of systemd less the NUL: each service has a unit of ours by that
+name, which is written aside and renamed."""
+_LONG_HINT = "Give the unit a shorter name: that of wgconfine-probe@UNIT.service must fit, too"
 _CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@",
 )

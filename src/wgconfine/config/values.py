@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from wgconfine.config.escape import holds_key, quote
+from wgconfine.config.holes import is_plain, shut_name, shut_path
 from wgconfine.config.literal import (
     canonical_address,
     canonical_ip,
@@ -154,6 +155,10 @@ def read_run_path(value: object) -> PurePosixPath:
             f"{show(value)} is not below /run",
             "Leave it out: of the host's files only those of /run are hidden",
         )
+    if not is_plain(fspath(path)):
+        raise WrongValueError(f"{show(value)} has characters that can't stand in a unit")
+    if why := shut_path(fspath(path)):
+        raise WrongValueError(f"{show(value)} can't be opened: {why}")
     return path
 
 
@@ -166,6 +171,8 @@ def read_bus_name(value: object) -> str:
         or holds_key(value)
     ):
         raise WrongValueError(f"{show(value)} is not a name on a bus, such as 'org.example.Name'")
+    if why := shut_name(value):
+        raise WrongValueError(f"{show(value)} can't be opened: {why}")
     return value
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "ExitCode",
     "InTheWay",
     "NeedsRoot",
+    "NotChecked",
     "OperationFailed",
     "ProblemsFound",
     "Refused",
@@ -65,6 +66,12 @@ class NeedsRoot(WgconfineError):
     """The command changes the machine, or reads what only root may read."""
 
     exit_code = ExitCode.NEEDS_ROOT
+
+
+class NotChecked(WgconfineError):
+    """What was to be looked at could not be, and so nothing is known of it."""
+
+    exit_code = ExitCode.UNCHECKED
 
 
 class Refused(WgconfineError):

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.settings import UnitName
 
-__all__ = ["Assignment", "UnitFacts", "UnitText"]
+__all__ = ["Assignment", "BusUser", "UnitFacts", "UnitText"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +70,17 @@ class UnitFacts:
             ),
             "",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusUser:
+    """Who a unit is to the system bus: its user, its groups, and the name that it has there.
+
+    Empty where the unit has none. A `dynamic` user is made by systemd when a unit of it starts.
+    """
+
+    user: str
+    dynamic: bool = False
+    group: str = ""
+    groups: tuple[str, ...] = ()
+    name: str = ""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from wgconfine.model.errors import ExitCode
 
-__all__ = ["Area", "Check", "Verdict", "Verification", "exit_code"]
+__all__ = ["Area", "Check", "Verdict", "Verification", "exit_code", "values_of", "worst"]
 
 
 class Area(StrEnum):
@@ -54,6 +54,18 @@ class Check:
     mend: str = ""
 
 
+def values_of(check: Check) -> dict[str, str]:
+    """Give a check as JSON has it, for programs and for `status`."""
+    return {
+        "area": check.area.value,
+        "name": check.name,
+        "unit": check.unit,
+        "verdict": check.verdict.value,
+        "evidence": check.evidence,
+        "mend": check.mend,
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """All checks of one tunnel; `seconds` is how long they took."""
@@ -73,5 +85,10 @@ _CODES = (
 
 def exit_code(verifications: Iterable[Verification]) -> ExitCode:
     """Give what the process returns: the worst wins, a leak before what is not confined."""
+    return dict(_CODES).get(worst(verifications), ExitCode.OK)
+
+
+def worst(verifications: Iterable[Verification]) -> Verdict:
+    """Give the worst verdict that is a failure; OK where there is none."""
     found = {check.verdict for each in verifications for check in each.checks}
-    return next((code for verdict, code in _CODES if verdict in found), ExitCode.OK)
+    return next((verdict for verdict, _ in _CODES if verdict in found), Verdict.OK)

@@ -6,13 +6,17 @@ from pathlib import PurePosixPath
 
 from wgconfine.config.escape import quote
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Backend, Settings, UnitName
+from wgconfine.model.settings import Backend, Refinement, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
+from wgconfine.plan.hardening import check_hardening, rights_of
+from wgconfine.plan.probed import reach_settings
 from wgconfine.plan.settled import last_line, problem_at
 from wgconfine.plan.unitcheck import check_unit
+from wgconfine.plan.unitholes import bus_user
 from wgconfine.plan.unitmounts import pid_file_in_run
 from wgconfine.plan.unitrights import allows_no_family
+from wgconfine.render.probe import probe_files
 from wgconfine.render.record import record_file
 from wgconfine.render.service import (
     KEPT,
@@ -23,7 +27,14 @@ from wgconfine.render.service import (
     slice_name,
 )
 from wgconfine.render.templates import templates
-from wgconfine.render.tunnel import boot_link, instance_dropins, unmanaged_link_files
+from wgconfine.render.tunnel import (
+    boot_link,
+    bus_dropin,
+    instance_dropins,
+    tick_link,
+    unmanaged_link_files,
+    watches,
+)
 
 __all__ = ["Machine", "check_services", "desired_tree", "replaced_slices"]
 
@@ -50,14 +61,18 @@ def check_services(
     tunnels: Iterable[Settings], facts: Mapping[UnitName, UnitFacts]
 ) -> list[Problem]:
     """Give every reason why a service can't be confined, over all tunnels."""
-    ours = dropin_settings()
     return [
         problem
         for settings in tunnels
         if settings.enable
         for unit in settings.services
-        for problem in check_unit(facts[unit], ours)
+        for problem in check_service(facts[unit], settings.refinement(unit))
     ]
+
+
+def check_service(facts: UnitFacts, said: Refinement) -> list[Problem]:
+    found = check_unit(facts, dropin_settings(said.hardening), said)
+    return found or sorted(set(check_hardening(facts, said.hardening)))
 
 
 def replaced_slices(
@@ -87,7 +102,10 @@ def desired_tree(
     empty.
     """
     enabled = [settings for settings in tunnels if settings.enable]
-    files: list[File | Link] = [] if not enabled else list(templates(python=machine.python))
+    bus = any(each.allow_bus for settings in enabled for each in settings.refinements)
+    files: list[File | Link] = []
+    if enabled:
+        files += [*templates(python=machine.python, bus=bus), tick_link()]
     if any(machine.backend(settings) is Backend.USERSPACE for settings in enabled):
         files += unmanaged_link_files()
     for settings in enabled:
@@ -116,16 +134,34 @@ def tunnel_files(
     return [
         record_file(settings, backend),
         *instance_dropins(settings, backend, python=machine.python),
+        *watches(settings, python=machine.python),
+        *(
+            bus_dropin(settings, each, bus_user(facts[each.unit]))
+            for each in settings.refinements
+            if each.allow_bus
+        ),
         boot_link(settings),
         slice_file(settings),
         *(
-            dropin_file(
-                settings,
-                unit,
-                digest=facts[unit].digest,
-                own=own_lines(facts[unit]),
-                systemd=machine.systemd,
-            )
+            each
             for unit in settings.services
+            for each in service_files(settings, facts[unit], machine, unit)
         ),
     ]
+
+
+def service_files(
+    settings: Settings, facts: UnitFacts, machine: Machine, unit: UnitName
+) -> list[File]:
+    """Give the drop-in of a service and the probe that is confined by the same lines."""
+    dropin = dropin_file(
+        settings,
+        unit,
+        digest=facts.digest,
+        own=own_lines(facts),
+        rights=rights_of(facts, settings.refinement(unit).hardening),
+        systemd=machine.systemd,
+    )
+    own = reach_settings(facts)
+    probe = probe_files(settings.name, unit, dropin=dropin.text, own=own, python=machine.python)
+    return [dropin, *probe]

@@ -13,7 +13,9 @@ from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.unfinished import Unfinished
+from wgconfine.plan.unitfile import without_comments
 from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.templates import TICK, UNITS
 
 __all__ = [
     "Action",
@@ -38,6 +40,7 @@ class Action(StrEnum):
     START = "start"
     RESTART = "restart"
     RELOAD = "reload"
+    RESET_FAILED = "reset-failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +76,16 @@ class Running:
     `units` are our services and tunnels that run or are about to; `outside` the confined services
     with a main process in another namespace than their tunnel's; `not_in_force` the running tunnels
     that were configured by another NAME.json than the one that lies there. `stale_units` says that
-    systemd has not read some unit of ours since it changed on disk. `unfinished` is what a run that
-    was cut off has left to do, less what may not be done any more.
+    systemd has not read some unit of ours since it changed on disk; `idle_tick` that the timer is
+    installed and does not run. `unfinished` is what a run that was cut off has left to do, less
+    what may not be done any more.
     """
 
     units: frozenset[str] = frozenset()
     outside: frozenset[UnitName] = frozenset()
     not_in_force: frozenset[TunnelName] = frozenset()
     stale_units: bool = False
+    idle_tick: bool = False
     unfinished: Unfinished = field(default_factory=Unfinished)
 
 
@@ -103,7 +108,7 @@ def file_steps(changes: Iterable[Change]) -> list[Step]:
 def same_settings(change: Change) -> bool:
     """Tell whether a drop-in differs in its comments alone, such as the digest of the unit."""
     texts = [
-        [line for line in file.text.splitlines() if not line.startswith("#")]
+        without_comments(file.text)
         for file in (change.before, change.after)
         if isinstance(file, File)
     ]
@@ -126,11 +131,12 @@ def live_steps(
         for unit in running
     ]
     steps += [*file_steps(closing), *reload_if(closing)]
-    steps += stop_tunnels(others, machine.units)
+    steps += [*stop_tick(others, machine), *stop_tunnels(others, machine.units, concerned)]
     unread = others or machine.stale_units or machine.unfinished
     steps += [*file_steps(others), *reload_if(unread)]
     # Only now does systemd know the new files: whoever started one of them since is stopped again.
     steps += [UnitStep(action=Action.ENSURE_STOPPED, units=(unit,)) for unit in concerned]
+    steps += forget_failures(others)
     steps += start_tunnels(others, machine)
     steps += [
         UnitStep(
@@ -140,7 +146,28 @@ def live_steps(
         )
         for unit in starting
     ]
-    return steps
+    return steps + start_tick(others, machine)
+
+
+def of_tick(changes: Iterable[Change]) -> Change | None:
+    return next((change for change in changes if change.path == UNITS / TICK), None)
+
+
+def stop_tick(changes: Iterable[Change], machine: Running) -> list[Step]:
+    """Stop the timer when the last tunnel goes: without its file systemd would let it run on."""
+    change = of_tick(changes)
+    gone = change is not None and change.after is None and TICK in machine.units
+    return [UnitStep(action=Action.STOP, units=(TICK,), why="no tunnel is left")] if gone else []
+
+
+def start_tick(changes: Iterable[Change], machine: Running) -> list[Step]:
+    """Start the timer with the first tunnel, and whenever it does not run: nobody would verify."""
+    change = of_tick(changes)
+    if TICK in machine.units and change is not None and change.after is not None:
+        return [UnitStep(action=Action.RESTART, units=(TICK,), why="its unit changed")]
+    new = change is not None and change.kind is ChangeKind.CREATE
+    idle = machine.idle_tick and (change is None or change.after is not None)
+    return [UnitStep(action=Action.START, units=(TICK,))] if new or idle else []
 
 
 def left_stopped(
@@ -177,8 +204,9 @@ def under_way(steps: Sequence[Step]) -> Unfinished:
     """Give what the next run must know if these steps are cut off, or do not work."""
     return Unfinished(
         stopped=frozenset(map(UnitName, asked_units(steps, Action.ENSURE_STOPPED))),
-        starting=asked_units(steps, Action.START),
-        restarting=asked_units(steps, Action.RESTART),
+        # Of the timer the machine itself tells whether it is to be started.
+        starting=asked_units(steps, Action.START) - {TICK},
+        restarting=asked_units(steps, Action.RESTART) - {TICK},
     )
 
 
@@ -224,13 +252,46 @@ def units_of(name: TunnelName) -> tuple[str, str]:
     return f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service"
 
 
-def stop_tunnels(changes: Sequence[Change], running: frozenset[str]) -> list[Step]:
-    return [
-        UnitStep(action=Action.STOP, units=units, why="the tunnel is removed or disabled")
-        for change in changes
-        if (name := tunnel_of(change)) and change.after is None
-        if (units := tuple(unit for unit in units_of(name) if unit in running))
-    ]
+def switch_of(name: TunnelName) -> str:
+    return f"wgconfine-switch@{name}.service"
+
+
+def verify_of(name: TunnelName) -> str:
+    return f"wgconfine-verify@{name}.service"
+
+
+def stop_tunnels(
+    changes: Sequence[Change], running: frozenset[str], concerned: Sequence[UnitName]
+) -> list[Step]:
+    """Stop tunnels that go, and then their second switches, which they uphold.
+
+    What a service has left behind is killed before: as long as it is there the rule stays.
+    """
+    steps: list[Step] = []
+    why = "the tunnel is removed or disabled"
+    for name in [name for each in changes if (name := tunnel_of(each)) and each.after is None]:
+        units = (*units_of(name), verify_of(name))
+        if stopped := tuple(unit for unit in units if unit in running):
+            steps.append(UnitStep(action=Action.STOP, units=stopped, why=why))
+        if (switch := switch_of(name)) in running:
+            if concerned:
+                steps.append(UnitStep(action=Action.ENSURE_STOPPED, units=tuple(concerned)))
+            steps.append(UnitStep(action=Action.STOP, units=(switch,), why=why))
+    return steps
+
+
+def forget_failures(changes: Sequence[Change]) -> list[Step]:
+    """Have systemd forget what failed of units that are gone: no file is left to mend it by.
+
+    By patterns, to which it is no error that nothing has failed.
+    """
+    gone = [each for each in changes if each.after is None]
+    patterns = [f"wgconfine*@{name}.*" for each in gone if (name := tunnel_of(each))]
+    # A backslash, as in escaped names of instances, is an escape in patterns.
+    units = [str(unit).replace("\\", "\\\\") for each in gone if (unit := confined_unit(each))]
+    patterns += [f"wgconfine-*@{unit}" for unit in units]
+    patterns += ["wgconfine-tick.*"] if of_tick(gone) else []
+    return [UnitStep(action=Action.RESET_FAILED, units=tuple(patterns))] if patterns else []
 
 
 def start_tunnels(changes: Sequence[Change], machine: Running) -> list[Step]:
@@ -247,7 +308,9 @@ def start_tunnels(changes: Sequence[Change], machine: Running) -> list[Step]:
         for unit in unfinished.starting | unfinished.restarting
         if is_tunnel(unit)
     }
-    for name in sorted(changed.keys() | machine.not_in_force | left):
+    # One that goes and whose start failed until now is by no record of ours, and stays stopped.
+    gone = {tunnel_of(each) for each in changes if each.after is None}
+    for name in sorted((changed.keys() | machine.not_in_force | left) - gone):
         tunnel = units_of(name)[0]
         own_dropins = {f"{tunnel}.d", f"wgconfine-wireguard@{name}.service.d"}
         its_units = any(each.path.parent.name in own_dropins for each in changes)
@@ -260,4 +323,22 @@ def start_tunnels(changes: Sequence[Change], machine: Running) -> list[Step]:
             steps.append(UnitStep(action=Action.RESTART, units=(tunnel,), why="its units changed"))
         elif name in changed or name in machine.not_in_force:
             steps.append(UnitStep(action=Action.RELOAD, units=(tunnel,)))
+    return [*steps, *bring_switches_up(changes, machine)]
+
+
+def bring_switches_up(changes: Sequence[Change], machine: Running) -> list[Step]:
+    """Give running tunnels the second switch where it is new, as after an upgrade.
+
+    A tunnel that starts or restarts brings its own along. It goes on counting: never a restart.
+    """
+    steps: list[Step] = []
+    template = UNITS / "wgconfine-switch@.service"
+    changed = any(each.path == template and each.after is not None for each in changes)
+    made = {each.path.parent.name for each in changes if each.kind is ChangeKind.CREATE}
+    left = {tunnel_of(each) for each in changes if each.after is None}
+    for name in sorted(map(tunnel_named, filter(is_tunnel, machine.units))):
+        switch = switch_of(name)
+        if name not in left and (changed or f"{switch}.d" in made):
+            action = Action.RELOAD if switch in machine.units else Action.START
+            steps.append(UnitStep(action=action, units=(switch,), why="its rule is new"))
     return steps

@@ -5,21 +5,23 @@ Each rule is one function of the unit's facts.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 
 from wgconfine.config.escape import escape, quote
 from wgconfine.model.problem import Problem
+from wgconfine.model.settings import Refinement
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import all_lines, expand, is_yes, last_line, list_lines, problem_at
 from wgconfine.plan.unitcommands import COMMAND_RULES
-from wgconfine.plan.unitmounts import MOUNT_RULES
+from wgconfine.plan.unitholes import HOST_RULES
+from wgconfine.plan.unitmounts import MOUNT_RULES, RUN_RULES
 from wgconfine.plan.unitrights import RIGHT_RULES
 from wgconfine.render.service import CLOSING, DROPIN
 
-__all__ = ["RULES", "Rule", "check_unit"]
+__all__ = ["HOLE_RULES", "RULES", "HoleRule", "Rule", "check_unit", "named_problems"]
 
 Rule = Callable[[UnitFacts], Iterator[Problem]]
+HoleRule = Callable[[UnitFacts, Refinement], Iterator[Problem]]
 
 _EARLY = frozenset(
     {
@@ -37,17 +39,34 @@ _EARLY = frozenset(
 )
 
 
-def check_unit(facts: UnitFacts, ours: Mapping[str, frozenset[str]]) -> list[Problem]:
+def check_unit(
+    facts: UnitFacts, ours: Mapping[str, frozenset[str]], said: Refinement | None = None
+) -> list[Problem]:
     """Every reason why the unit cannot be confined; empty if it can be.
 
-    `ours` names the settings of our drop-in, section by section. Of a unit that is not loaded only
-    that is said.
+    `ours` names the settings of our drop-in, section by section; `said` is what its owner opens to
+    it. Of a unit that is not loaded only that is said.
     """
+    return sorted({problem for _, problem in named_problems(facts, ours, said)})
+
+
+def named_problems(
+    facts: UnitFacts, ours: Mapping[str, frozenset[str]], said: Refinement | None = None
+) -> Iterator[tuple[str, Problem]]:
+    """The same, each with a stable word for the rule that it breaks: `unit` where none has one."""
     unusable = _unusable(facts)
     if unusable is not None:
-        return [unusable]
-    found = chain.from_iterable(rule(facts) for rule in RULES)
-    return sorted(set(chain(found, _read_after_ours(facts, ours))))
+        yield "unit", unusable
+        return
+    for rule in RULES:
+        for problem in rule(facts):
+            yield NAMES.get(rule, "unit"), problem
+    said = said or Refinement(unit=facts.name)
+    for hole_rule in HOLE_RULES:
+        for problem in hole_rule(facts, said):
+            yield "unit", problem
+    for problem in _read_after_ours(facts, ours):
+        yield "later-drop-in", problem
 
 
 def _unusable(facts: UnitFacts) -> Problem | None:
@@ -131,20 +150,6 @@ def _joins_another(facts: UnitFacts) -> Iterator[Problem]:
             )
 
 
-def _needs_the_bus(facts: UnitFacts) -> Iterator[Problem]:
-    kind = last_line(facts, "Service", "Type")
-    name = last_line(facts, "Service", "BusName")
-    line = kind if kind and kind.value == "dbus" else name
-    if line:
-        yield problem_at(
-            facts,
-            line,
-            f"{line.key}={quote(line.value)} needs the host's D-Bus, through which names could be"
-            " looked up outside of the tunnel; that is not possible yet",
-            "Set Type=exec and an empty BusName= in a drop-in if it runs without",
-        )
-
-
 def _refuses_hands(facts: UnitFacts) -> Iterator[Problem]:
     """It is stopped before it is confined, and started by name when its tunnel comes back."""
     for key in ("RefuseManualStart", "RefuseManualStop"):
@@ -202,11 +207,13 @@ def _sets_ours(line: Assignment, ours: Mapping[str, frozenset[str]]) -> bool:
     return line.key in ours.get(line.section, frozenset())
 
 
+HOLE_RULES: tuple[HoleRule, ...] = (*HOST_RULES, *RUN_RULES)
+"""Those that a line of the unit's owner answers: what it needs of the host."""
+
 RULES: tuple[Rule, ...] = (
     _activated_by_socket,
     _survives_the_guard,
     _joins_another,
-    _needs_the_bus,
     *COMMAND_RULES,
     _refuses_hands,
     _starts_early,
@@ -214,3 +221,9 @@ RULES: tuple[Rule, ...] = (
     *MOUNT_RULES,
     *RIGHT_RULES,
 )
+
+NAMES: dict[Rule, str] = {
+    _activated_by_socket: "host-socket",
+    _joins_another: "joins-namespace",
+}
+"""The rules whose findings `verify` names by themselves."""

@@ -33,6 +33,13 @@ _CLIENTS = {
     "batch": "atd",
     "kubectl": "the cluster",
 }
+_MOUNTERS = frozenset(
+    {"bindfs", "blobfuse2", "ceph-fuse", "curlftpfs", "davfs2", "encfs", "fusermount"}
+    | {"fusermount3", "gcsfuse", "geesefs", "glusterfs", "gocryptfs", "goofys", "mergerfs"}
+    | {"mhddfs", "mount", "mount.cifs", "mount.davfs", "mount.fuse", "mount.nfs", "mount-s3"}
+    | {"ntfs-3g", "rar2fs", "rclonefs", "s3fs", "simple-mtpfs", "sshfs", "unionfs", "unionfs-fuse"}
+)
+_MOUNTS_BY_WORD = frozenset({"juicefs", "rclone", "restic", "borg", "kopia", "seaf-fuse", "weed"})
 _STARTS_UNITS = frozenset(
     {"start", "restart", "try-restart", "reload-or-restart", "isolate", "enable", "reenable"}
 )
@@ -89,4 +96,26 @@ def _starts_others(facts: UnitFacts) -> Iterator[Problem]:
                     )
 
 
-COMMAND_RULES = (_works_elsewhere, _starts_others)
+def _mounts_for_others(facts: UnitFacts) -> Iterator[Problem]:
+    """Each confined unit has a view of the mounts of its own, and so has each of its commands."""
+    for key in RUNS:
+        for line in list_lines(facts, "Service", key):
+            for program, *arguments in commands_of(line.value):
+                if program in _MOUNTERS or (
+                    program in _MOUNTS_BY_WORD and "mount" in _words_of(arguments)
+                ):
+                    yield problem_at(
+                        facts,
+                        line,
+                        f"{key}= runs {quote(program)}, which mounts for the host: what a confined"
+                        " service mounts is seen by itself alone",
+                        "Leave this service unconfined, or confine the programs that use the mount",
+                    )
+
+
+def _words_of(arguments: list[str]) -> set[str]:
+    """The plain words; of rclone and its like the first ones are commands."""
+    return {word for word in arguments if not word.startswith("-")}
+
+
+COMMAND_RULES = (_works_elsewhere, _starts_others, _mounts_for_others)

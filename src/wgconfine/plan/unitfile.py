@@ -24,6 +24,7 @@ __all__ = [
     "parse_unit",
     "sort_dropins",
     "template_of",
+    "without_comments",
 ]
 
 SEARCH_PATH = tuple(
@@ -126,6 +127,11 @@ def _ends_in_backslash(line: str) -> bool:
 def is_ours(text: str) -> bool:
     """Whether a file's text carries our mark where a file of ours has it."""
     return MARK.encode() in text[:MARK_WITHIN].encode(errors="surrogateescape")[:MARK_WITHIN]
+
+
+def without_comments(text: str) -> list[str]:
+    """The lines of a file of ours that count: of a drop-in all but the digest of its unit."""
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def build_facts(

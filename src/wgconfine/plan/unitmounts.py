@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from wgconfine.config.escape import quote
 from wgconfine.model.problem import Problem
+from wgconfine.model.settings import Refinement
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import (
@@ -21,8 +22,9 @@ from wgconfine.plan.settled import (
     problem_at,
 )
 from wgconfine.plan.unitcommands import RUNS
+from wgconfine.plan.unitholes import is_allowed, line_for
 
-__all__ = ["MOUNT_RULES", "pid_file_in_run"]
+__all__ = ["MOUNT_RULES", "RUN_RULES", "pid_file_in_run"]
 
 _RUN = "/run"
 _MADE_IN_RUN = ("/run/lock", "/run/user", "/run/shm")  # the tunnel makes these in the private /run
@@ -57,43 +59,48 @@ def pid_file_in_run(facts: UnitFacts) -> str:
     return path.removeprefix(f"{_RUN}/") if is_below(path, _RUN) and not bound else ""
 
 
-def _missing_in_run(facts: UnitFacts, path: str) -> bool:
+def _missing_in_run(facts: UnitFacts, said: Refinement, path: str) -> bool:
     """Whether a path lies below /run, and the private one does not have it."""
     there = (*_MADE_IN_RUN, *_runtime_directories(facts))
-    return path != _RUN and is_below(path, _RUN) and not any(is_below(path, each) for each in there)
+    hidden = path != _RUN and is_below(path, _RUN)
+    return hidden and not any(is_below(path, each) for each in there) and not is_allowed(said, path)
 
 
-def _works_in_run(facts: UnitFacts) -> Iterator[Problem]:
+def _works_in_run(facts: UnitFacts, said: Refinement) -> Iterator[Problem]:
     """Changing to a directory that is missing fails the guard's set-up, too: a silent skip."""
     line = last_line(facts, "Service", "WorkingDirectory")
-    if line and _missing_in_run(facts, expand_path(facts, line.value)):  # `-/run` is no such path
+    path = expand_path(facts, line.value) if line else ""
+    if line and _missing_in_run(facts, said, path):  # `-/run` is no such path
         yield problem_at(
             facts,
             line,
             f"WorkingDirectory={quote(line.value)} must exist, and a confined service has a /run of"
             " its own where it does not",
-            "Make it by RuntimeDirectory= in a drop-in, or set another directory there",
+            line_for(
+                facts,
+                path,
+                "Make it by RuntimeDirectory= in a drop-in, or set another directory there",
+            ),
         )
 
 
-def _runs_from_run(facts: UnitFacts) -> Iterator[Problem]:
+def _runs_from_run(facts: UnitFacts, said: Refinement) -> Iterator[Problem]:
     """A command that is missing fails, and as an ExecCondition= it is a silent skip."""
     for key in RUNS:
         for line in list_lines(facts, "Service", key):
             program = next(iter(split_words(line.value)), "").lstrip("-@:+!|")
-            if program.startswith(("/", "%t")) and _missing_in_run(
-                facts, expand_path(facts, program)
-            ):
+            path = expand_path(facts, program)
+            if program.startswith(("/", "%t")) and _missing_in_run(facts, said, path):
                 yield problem_at(
                     facts,
                     line,
                     f"{key}= runs {quote(program)}, and a confined service has a /run of its own"
                     " where that does not exist",
-                    "Put the program elsewhere, such as /usr/local/bin",
+                    line_for(facts, path, "Put the program elsewhere, such as /usr/local/bin"),
                 )
 
 
-def _access_lists(facts: UnitFacts) -> Iterator[Problem]:
+def _access_lists(facts: UnitFacts, said: Refinement) -> Iterator[Problem]:
     """A path without `-` that the private /run lacks fails the guard's set-up: a silent skip."""
     for key in _ACCESS:
         for line in list_lines(facts, "Service", key):
@@ -108,13 +115,17 @@ def _access_lists(facts: UnitFacts) -> Iterator[Problem]:
                         f"Leave it out in a drop-in, after an empty {key}=",
                     )
                     continue
-                if not word.startswith("-") and _missing_in_run(facts, path):
+                if not word.startswith("-") and _missing_in_run(facts, said, path):
                     yield problem_at(
                         facts,
                         line,
                         f"{key}={quote(word)} must exist, and a confined service has a /run of its"
                         " own where it does not",
-                        f"Write {quote('-' + word)} in a drop-in, after an empty {key}=",
+                        line_for(
+                            facts,
+                            path,
+                            f"Write {quote('-' + word)} in a drop-in, after an empty {key}=",
+                        ),
                     )
 
 
@@ -125,15 +136,15 @@ def _runtime_directories(facts: UnitFacts) -> Iterator[str]:
                 yield expand_path(facts, f"{_RUN}/{name}")
 
 
-def _binds(facts: UnitFacts) -> Iterator[Problem]:
+def _binds(facts: UnitFacts, said: Refinement) -> Iterator[Problem]:
     for key in ("BindPaths", "BindReadOnlyPaths"):
         for line in list_lines(facts, "Service", key):
             for word in split_words(line.value):
                 source, destination = _split(word.removeprefix("-"))
-                destination = destination or source
-                yield from _bind(
-                    facts, line, word, expand_path(facts, source), expand_path(facts, destination)
-                )
+                ends = expand_path(facts, source), expand_path(facts, destination or source)
+                if ends[0] == ends[1] and is_allowed(said, ends[0]):
+                    continue  # it brings what is there already
+                yield from _bind(facts, line, word, *ends)
 
 
 def _bind(
@@ -145,7 +156,11 @@ def _bind(
             facts,
             line,
             f"{what} brings the host's /run in, and with it its resolver and its bus",
-            f"Take it away by an empty {line.key}= in a drop-in",
+            line_for(
+                facts,
+                source if source == destination else _RUN,
+                f"Take it away by an empty {line.key}= in a drop-in",
+            ),
         )
     elif source != destination and _takes_away(destination):
         yield problem_at(
@@ -244,32 +259,33 @@ def _opened_files(facts: UnitFacts) -> Iterator[Problem]:
             )
 
 
-def _standard_streams(facts: UnitFacts) -> Iterator[Problem]:
+def _standard_streams(facts: UnitFacts, said: Refinement) -> Iterator[Problem]:
     """PID 1 opens these before there is a private /run, and connects where there is a socket."""
     for key in ("StandardInput", "StandardOutput", "StandardError"):
         line = last_line(facts, "Service", key)
         how, _, path = line.value.partition(":") if line else ("", "", "")
         if how in {"file", "append", "truncate"} and _missing_in_run(
-            facts, expand_path(facts, path)
+            facts, said, expand_path(facts, path)
         ):
             yield problem_at(
                 facts,
                 line,
                 f"{key}={quote(f'{how}:{path}')} hands it a file or socket of the host's /run",
-                f"Set {key}={'null' if key == 'StandardInput' else 'journal'} in a drop-in, or"
-                " name a file that is not below /run",
+                line_for(
+                    facts,
+                    expand_path(facts, path),
+                    f"Set {key}={'null' if key == 'StandardInput' else 'journal'} in a drop-in, or"
+                    " name a file that is not below /run",
+                ),
             )
 
 
 MOUNT_RULES = (
     _other_roots,
-    _works_in_run,
-    _runs_from_run,
-    _access_lists,
-    _binds,
     _other_mounts,
     _mounts_for_the_host,
     _extensions,
     _opened_files,
-    _standard_streams,
 )
+RUN_RULES = (_works_in_run, _runs_from_run, _access_lists, _binds, _standard_streams)
+"""Those about paths below /run, which a line of the owner's can open."""

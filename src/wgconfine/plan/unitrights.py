@@ -7,6 +7,7 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import is_yes, last_line, list_lines, problem_at
+from wgconfine.render.hardening import CAPABILITIES
 from wgconfine.render.service import LOADER_VARIABLES
 
 __all__ = ["RIGHT_RULES", "allows_no_family"]
@@ -22,10 +23,7 @@ _CAPABILITIES = (
 )
 _NUMBERS = {f"CAP_{name}": number for number, name in enumerate(_CAPABILITIES)}
 _ALL = frozenset(range(64))
-_WAYS_OUT = {
-    _NUMBERS[name]: name
-    for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_BPF")
-}
+_WAYS_OUT = {_NUMBERS[name]: name for name in CAPABILITIES}
 
 
 _FOREIGN_CALLS = frozenset({"x86", "x32", "arm"})
@@ -120,8 +118,8 @@ def _ambient_capabilities(facts: UnitFacts) -> Iterator[Problem]:
         yield problem_at(
             facts,
             line,
-            f"{line.key}={quote(line.value)} gives it {names}, and with that a way into the host's"
-            " network namespace",
+            f"{line.key}={quote(line.value)} gives it {names}, which a confined service never has:"
+            " a way into the host's network namespace, its processes or its kernel",
             f"Take it away by an empty {line.key}= in a drop-in, and repeat what the service needs",
         )
 

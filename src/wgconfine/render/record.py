@@ -40,6 +40,16 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "listen-port": settings.listen_port,
         "fwmark": settings.fwmark,
         "services": list(settings.services),
+        "verify-every": settings.verify.every,
+        "on-leak": settings.verify.on_leak.value,
+        "allow-paths": {
+            each.unit: [str(path) for path in each.allow_paths]
+            for each in settings.refinements
+            if each.allow_paths
+        },
+        "allow-bus": {
+            each.unit: list(each.allow_bus) for each in settings.refinements if each.allow_bus
+        },
     }
     if isinstance(source, Inline):
         if source.private_key_file is not None:

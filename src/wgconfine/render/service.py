@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.settings import Hardening, Settings, TunnelName, UnitName
 from wgconfine.model.tree import MARK, File
+from wgconfine.render.hardening import BASELINE, Rights, hardening_keys, hardening_lines
 from wgconfine.render.quote import escape_path_unit, value
 from wgconfine.render.templates import UNITS
 
@@ -51,6 +52,7 @@ AssertPathExists=/run/wgconfine/netns/{name}
 AssertPathExists=/run/wgconfine/tunnel/{name}/resolv.conf
 AssertPathExists=/run/wgconfine/tunnel/{name}/nsswitch.conf
 AssertPathExists=/run/wgconfine/run/%N
+{needs}\
 
 [Service]
 PrivateNetwork=no
@@ -65,8 +67,13 @@ PAMName=
 # A /run of its own, without the host's resolver, buses and name service daemons.
 BindPaths=/run/wgconfine/run/%N:/run
 TemporaryFileSystem=/run/systemd/system:ro
-TemporaryFileSystem=/run/dbus:ro /run/nscd:ro /run/systemd/resolve:ro /run/avahi-daemon:ro
-BindReadOnlyPaths=/run/systemd/notify /run/systemd/journal /run/systemd/userdb
+TemporaryFileSystem=/run/nscd:ro /run/systemd/resolve:ro /run/avahi-daemon:ro
+BindReadOnlyPaths=/run/systemd/notify /run/systemd/journal
+{bus}\
+{users}\
+# What NixOS has of programs and drivers below /run; without it they are not found.
+BindReadOnlyPaths=-/run/current-system -/run/booted-system -/run/wrappers -/run/binfmt
+BindReadOnlyPaths=-/run/opengl-driver -/run/opengl-driver-32
 BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/nsswitch.conf:/etc/nsswitch.conf
 BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/resolv.conf:/etc/resolv.conf
 # Families that take no notice of network namespaces, or reach below them.
@@ -75,6 +82,26 @@ RestrictAddressFamilies={families}
 SystemCallArchitectures=
 SystemCallArchitectures=native
 Slice={slice}
+{hardening}\
+"""
+
+# Not for root: by the same socket systemd 262 starts units for it, in the host's namespace.
+USERS = """\
+# Of the user database this alone: others ask whatever the host's users come from, such as LDAP.
+BindReadOnlyPaths=-/run/systemd/userdb/io.systemd.DynamicUser
+"""
+NO_BUS = "TemporaryFileSystem=/run/dbus:ro\n"
+# The proxy makes its socket there. X- is for systemd to pass over: with other names the service is
+# restarted, and the proxy with it.
+BUS = "BindReadOnlyPaths=/run/wgconfine/bus/%N:/run/dbus\nX-AllowBus={names}\n"
+BUS_NEEDS = """\
+Wants=wgconfine-bus@%N.service
+After=wgconfine-bus@%N.service
+AssertPathExists=/run/wgconfine/bus/%N
+"""
+PATH_NEEDS = """\
+Wants=wgconfine-paths@{name}.service
+After=wgconfine-paths@{name}.service
 """
 
 # What systemd runs apart from a start, and joins the namespace anew for. ExecStopPost= most of all:
@@ -95,7 +122,7 @@ LOADER_VARIABLES = (
 
 FAMILIES = (
     "~AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
-    " AF_XDP"
+    " AF_XDP AF_ISDN AF_IUCV"
 )
 
 # The guard would pass, and the main process then join from inside of that user namespace, which the
@@ -136,12 +163,14 @@ def slice_file(settings: Settings) -> File:
     """Give the slice of a tunnel's services; it stays when they stop, so that rules can name it.
 
     It also names each service, in the order that holds anyway: a unit that nobody names is
-    forgotten by systemd when it ends, and with it why it was kept from running.
+    forgotten by systemd when it ends, and with it why it was kept from running. Whoever starts a
+    slice that was stopped brings the rule on its new control group along.
     """
     text = (
         f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
         f"[Unit]\nDescription=Services confined to WireGuard tunnel {settings.name}\n"
         "RefuseManualStop=yes\n"
+        f"Wants=wgconfine-switch@{value(settings.name)}.service\n"
     )
     text += "".join(f"Before={value(unit)}\n" for unit in settings.services)
     return File(path=UNITS / slice_name(settings.name), text=text)
@@ -153,22 +182,30 @@ def dropin_file(
     *,
     digest: str,
     own: Mapping[str, tuple[str, ...]],
+    rights: Rights = BASELINE,
     systemd: int = 0,
 ) -> File:
     """Give the drop-in that confines `unit`.
 
     `digest` tells later whether the unit has changed; `own` are the unit's own lines of each key in
-    KEPT, as they count in the end; `systemd` is its version, 0 where it is not known.
+    KEPT, as they count in the end; `rights` are what of the hardening it takes; `systemd` is its
+    version, 0 where it is not known.
     """
+    said = settings.refinement(unit)
+    needs = PATH_NEEDS.format(name=value(settings.name)) if said.allow_paths else ""
     text = TEXT.format(
         mark=MARK,
         settings=settings.path,
         digest=digest,
+        needs=needs + (BUS_NEEDS if said.allow_bus else ""),
+        bus=BUS.format(names=" ".join(map(value, said.allow_bus))) if said.allow_bus else NO_BUS,
+        users="" if rights.becomes_root else USERS,
         name=value(settings.name),
         commands=guarded(GUARD.format(name=value(settings.name)), own, systemd),
         loader=" ".join(LOADER_VARIABLES),
         kept=kept(own) + (DELEGATE_NOTHING if knows(systemd, "DelegateNamespaces") else ""),
         families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,
+        hardening=hardening_lines(rights),
         slice=value(slice_name(settings.name)),
     )
     return File(path=dropin_path(unit), text=text)
@@ -219,9 +256,11 @@ def closing_file(unit: UnitName) -> File:
     return File(path=closing_path(unit), text=text)
 
 
-def dropin_settings() -> dict[str, frozenset[str]]:
+def dropin_settings(
+    hardening: Hardening = Hardening.BASELINE,
+) -> dict[str, frozenset[str]]:
     """Give, by section, the keys that the drop-in sets and that no later file may set."""
-    keys: dict[str, set[str]] = {"Service": set(KEPT)}
+    keys: dict[str, set[str]] = {"Service": {*KEPT, *hardening_keys(hardening)}}
     section = ""
     for line in TEXT.splitlines():
         if line.startswith("["):

@@ -9,9 +9,11 @@ from pathlib import PurePosixPath
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
-__all__ = ["UNITS", "interpreter_of", "templates"]
+__all__ = ["TICK", "UNITS", "interpreter_of", "templates"]
 
 UNITS = PurePosixPath("/etc/systemd/system")
+TICK = "wgconfine-tick.timer"
+"""The one timer of the host. What it starts asks systemd for everything else."""
 
 HEADER = f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
 
@@ -94,6 +96,8 @@ Description=WireGuard tunnel %i
 BindsTo=wgconfine-netns@%i.service
 After=wgconfine-netns@%i.service
 Wants=wgconfine-endpoint@%i.service
+# Not a requirement: a kernel without such rules has its tunnel all the same.
+Upholds=wgconfine-switch@%i.service
 StartLimitIntervalSec=0
 
 [Service]
@@ -191,6 +195,206 @@ InaccessiblePaths=+/dev/shm
 NoExecPaths=+/tmp +/var/tmp
 """
 
+SWITCH = """\
+[Unit]
+Description=Second switch of WireGuard tunnel %i, in the host's namespace
+# Who flushes the host's rules flushes ours: they are loaded again after each of these. A stop of
+# theirs stops this too, and the tunnel, which upholds it, starts it again.
+After=nftables.service firewalld.service ufw.service
+PartOf=nftables.service firewalld.service ufw.service
+ReloadPropagatedFrom=nftables.service firewalld.service ufw.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Restart=on-failure
+RestartSec=5s
+UMask=0077
+RuntimeDirectory=wgconfine/switch/%i
+RuntimeDirectoryPreserve=yes
+ExecStart={runtime} switch-up %i
+ExecReload={runtime} switch-up %i
+ExecStop={runtime} switch-down %i
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_INET AF_NETLINK
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+NoExecPaths=/run /tmp /var/tmp
+InaccessiblePaths=-/run/dbus /dev/shm -/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+TICK_TIMER = """\
+[Unit]
+Description=Regular look at WireGuard tunnels and their services
+
+[Timer]
+# From its own start, not from the boot: an apply on a machine that is long up verifies by itself.
+OnActiveSec=1min
+OnUnitActiveSec=1min
+AccuracySec=10s
+
+[Install]
+WantedBy=timers.target
+"""
+
+TICK_SERVICE = """\
+[Unit]
+Description=Look at WireGuard tunnels and their services, and start what is due
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+TimeoutStartSec=50s
+UMask=0077
+ExecStart={runtime} tick
+RuntimeDirectory=wgconfine/verify
+RuntimeDirectoryPreserve=yes
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+IPAddressDeny=any
+# ProtectSystem=strict leaves /run writable where a setting mounts API file systems.
+ReadOnlyPaths=/run
+ReadWritePaths=/run/wgconfine/verify
+InaccessiblePaths=-/run/dbus /dev/shm
+NoExecPaths=/run/wgconfine /tmp /var/tmp
+"""
+
+VERIFY = """\
+[Unit]
+Description=Proof that the services of WireGuard tunnel %i are confined
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+TimeoutStartSec=10min
+UMask=0077
+ExecStart={python} -I -m wgconfine verify --periodic -- %i
+RuntimeDirectory=wgconfine/verify wgconfine/lock
+RuntimeDirectoryPreserve=yes
+# It looks at the machine as it is: /home, /tmp and all of /proc are the machine's own.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_NET_RAW
+# AF_PACKET: while probes run it watches what leaves by the host's links.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+RestrictNamespaces=net
+# A socket of a service is judged by a copy of its descriptor.
+SystemCallFilter=pidfd_getfd
+PrivateMounts=yes
+PrivateDevices=yes
+PrivateIPC=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectProc=ptraceable
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ReadOnlyPaths=/run
+ReadWritePaths=/run/wgconfine
+ReadOnlyPaths=/run/wgconfine/netns /dev/shm
+NoExecPaths=/run/wgconfine
+"""
+
+PATHS = """\
+[Unit]
+Description=Paths of the host for services of WireGuard tunnel %i
+BindsTo=wgconfine-netns@%i.service wgconfine@%i.service
+ReloadPropagatedFrom=wgconfine@%i.service
+# After the watch, so that nothing is missed, and after what asks for a reload: when that is done,
+# systemd watches again. A reload that is asked for during another one is done once more.
+Wants=wgconfine-paths@%i.path
+After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
+After=wgconfine-paths@%i.path wgconfine-repath@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# Mounts made here must be seen by the whole machine: no setting that implies a mount namespace.
+PrivateMounts=no
+UMask=0022
+ExecStart={runtime} paths-up %i
+ExecReload={runtime} paths-up %i
+ExecStopPost={runtime} paths-down %i
+# DAC_OVERRIDE: what is offered may lie in a directory that only its owner may enter.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_OVERRIDE
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+SystemCallFilter=umount2 open_tree move_mount mount_setattr
+IPAddressDeny=any
+"""
+
+REPATH = """\
+[Unit]
+Description=Notice that a path of the host was made anew for WireGuard tunnel %i
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+UMask=0077
+ExecStart=-systemctl reload --no-block wgconfine-paths@%i.service
+# One that root of a confined service lacks, which can't look into this process then: ptrace(2).
+CapabilityBoundingSet=CAP_SYS_BOOT
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+"""
+
+# One path for each: with several, systemd watches all of them anew whenever one that is absent may
+# have come, and loses what has happened to the others meanwhile (path_enter_waiting()).
+WATCH = """\
+[Unit]
+Description=Watch {path} for services of WireGuard tunnel {tunnel}
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+PartOf=wgconfine-paths@{tunnel}.service
+StartLimitIntervalSec=0
+
+[Path]
+Unit=wgconfine-repath@{tunnel}.service
+TriggerLimitIntervalSec=0
+PathChanged={path}
+"""
+
+BUS = """\
+[Unit]
+Description=Names on the system bus for %i.service
+# The order with the tunnel, and whose service this is, are in a drop-in of the instance.
+AssertPathExists=/run/wgconfine/bus/%i
+StopWhenUnneeded=yes
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Restart=always
+RestartSec=100ms
+TimeoutStartSec=10s
+# Nobody but the service's own user may connect.
+UMask=0077
+# ALLOWED is set in that drop-in, and so is the service's own user: the bus judges by the user.
+ExecStart=xdg-dbus-proxy unix:path=/run/dbus/system_bus_socket /run/bus/system_bus_socket \
+--filter $ALLOWED
+# It says by nothing else that it listens.
+ExecStartPost=/bin/sh -c "until [ -S /run/bus/system_bus_socket ]; do sleep 0.02; done"
+CapabilityBoundingSet=
+# The service has the same user: a user namespace of another's is what it cannot trace.
+PrivateUsers=yes
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+IPAddressDeny=any
+TemporaryFileSystem=/run:ro
+BindReadOnlyPaths=/run/dbus
+BindPaths=/run/wgconfine/bus/%i:/run/bus
+InaccessiblePaths=/dev/shm
+NoExecPaths=/tmp /var/tmp /run
+"""
+
 WANT = """\
 [Unit]
 Description=%i.service was started and nobody has stopped it
@@ -209,19 +413,32 @@ def interpreter_of(installed: Tree) -> PurePosixPath | None:
     return PurePosixPath(paths[0].replace("%%", "%")) if paths else None
 
 
-def templates(*, python: PurePosixPath) -> list[File]:
-    """Give the template units. `python` is an interpreter that imports wgconfine."""
-    runtime = f"{value(str(python))}{RUNTIME}"
+def templates(*, python: PurePosixPath, bus: bool = False) -> list[File]:
+    """Give the template units. `python` is an interpreter that imports wgconfine.
+
+    `bus` says that a service has names on the bus allowed: that takes a program of another package.
+    """
+    interpreter = value(str(python))
+    runtime = f"{interpreter}{RUNTIME}"
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
+        "wgconfine-verify@.service": VERIFY + SANDBOX,
+        "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
+        TICK: TICK_TIMER,
+        "wgconfine-paths@.service": PATHS + SANDBOX,
+        "wgconfine-paths@.path": WATCH.format(tunnel="%i", path="/run"),
+        "wgconfine-repath@.service": REPATH + MOUNTS + SANDBOX,
     }
+    if bus:
+        texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     return [
-        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime))
+        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime, python=interpreter))
         for name, text in texts.items()
     ]

@@ -2,13 +2,22 @@
 
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import Backend, Inline, Settings
+from wgconfine.model.settings import Backend, Inline, Refinement, Settings
 from wgconfine.model.tree import MARK, File, Link
+from wgconfine.model.units import BusUser
 from wgconfine.render.quote import value
 from wgconfine.render.record import host_link
-from wgconfine.render.templates import HEADER, RUNTIME, UNITS
+from wgconfine.render.service import slice_name
+from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH
 
-__all__ = ["boot_link", "instance_dropins", "unmanaged_link_files"]
+__all__ = [
+    "boot_link",
+    "bus_dropin",
+    "instance_dropins",
+    "tick_link",
+    "unmanaged_link_files",
+    "watches",
+]
 
 NETWORKD = PurePosixPath("/etc/systemd/network/10-wgconfine.network")
 NETWORK_MANAGER = PurePosixPath("/etc/NetworkManager/conf.d/wgconfine.conf")
@@ -22,7 +31,7 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
     """Give the drop-ins of the tunnel's own units: what depends on backend and kind of key."""
     name = settings.name
     unit, service = "", ""
-    files = []
+    files = [switch_dropin(settings)]
     if backend is Backend.USERSPACE:
         unit = "Wants=wgconfine-wireguard@%i.service\nAfter=wgconfine-wireguard@%i.service\n"
         link = f"[Service]\nEnvironment=LINK={value(host_link(name))}\n"
@@ -45,12 +54,76 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
     return files
 
 
+def switch_dropin(settings: Settings) -> File:
+    """Give what binds the second switch to its slice, whose control group its rule names.
+
+    Made anew, that is another object. The services are named here and not in their own drop-ins,
+    where a line more would restart them.
+    """
+    group = value(slice_name(settings.name))
+    text = f"[Unit]\nBindsTo={group}\nAfter={group}\n"
+    text += "".join(f"Before={value(unit)}\n" for unit in settings.services)
+    return dropin(f"wgconfine-switch@{settings.name}.service", text)
+
+
+def watches(settings: Settings, *, python: PurePosixPath) -> list[File]:
+    """Give what watches the directories on the way to a path that services are offered.
+
+    A path is made anew in its directory, and that one may be, too. /run itself is in the template.
+    """
+    offered = [path for each in settings.refinements for path in each.allow_paths]
+    ways = sorted({parent for path in offered for parent in path.parents[:-2]})
+    if not ways:
+        return []
+    units = [f"wgconfine-paths@{settings.name}.{number}.path" for number in range(len(ways))]
+    names = " ".join(units)
+    text = (
+        f"[Unit]\nWants={names}\nAfter={names}\n[Service]\n"
+        f"ExecReload=\nExecReload=systemctl start {names}\n"
+        f"ExecReload={value(str(python))}{RUNTIME} paths-up %i\n"
+    )
+    return [
+        dropin(f"wgconfine-paths@{settings.name}.service", text),
+        *(
+            File(
+                path=UNITS / unit,
+                text=HEADER + WATCH.format(tunnel=settings.name, path=value(str(way))),
+            )
+            for unit, way in zip(units, ways, strict=True)
+        ),
+    ]
+
+
+def bus_dropin(settings: Settings, refinement: Refinement, user: BusUser) -> File:
+    """Give what is a service's own of the proxy that it reaches the bus by.
+
+    It runs with the service's own user, whom the bus judges by. Its own name it may have, too.
+    """
+    rights = [f"--{'own' if name == user.name else 'talk'}={name}" for name in refinement.allow_bus]
+    lines = [
+        f"User={value(user.user)}",
+        *([f"Group={value(user.group)}"] if user.group else []),
+        *(f"SupplementaryGroups={value(group)}" for group in user.groups),
+        *(["DynamicUser=yes"] if user.dynamic else []),
+        f'Environment="ALLOWED={" ".join(map(value, rights))}"',
+    ]
+    stem = refinement.unit.removesuffix(".service")
+    tunnel = f"wgconfine@{settings.name}.service"
+    text = f"[Unit]\nPartOf={tunnel}\nAfter={tunnel}\n[Service]\n" + "\n".join(lines) + "\n"
+    return dropin(f"wgconfine-bus@{stem}.service", text)
+
+
 def boot_link(settings: Settings) -> Link:
     """Give what `systemctl enable wgconfine@NAME` would make."""
     return Link(
         path=UNITS / "multi-user.target.wants" / f"wgconfine@{settings.name}.service",
         target=UNITS / "wgconfine@.service",
     )
+
+
+def tick_link() -> Link:
+    """Give what `systemctl enable wgconfine-tick.timer` would make: one for all tunnels."""
+    return Link(path=UNITS / "timers.target.wants" / TICK, target=UNITS / TICK)
 
 
 def unmanaged_link_files() -> list[File]:

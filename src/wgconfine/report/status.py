@@ -4,7 +4,13 @@ import dataclasses
 import json
 
 from wgconfine.config.escape import escape
-from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
+from wgconfine.model.status import (
+    PeerStatus,
+    ServiceStatus,
+    Status,
+    TunnelStatus,
+    VerifyStatus,
+)
 
 __all__ = ["as_json", "as_text"]
 
@@ -32,9 +38,14 @@ def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
     return [
         head,
         *(peer_line(peer) for peer in tunnel.peers),
-        *(service_line(each) for each in tunnel.services),
+        *(line for each in tunnel.services for line in service_lines(each)),
+        *verify_lines(tunnel.verify),
         *(f"  ! {problem}" for problem in tunnel.problems),
     ]
+
+
+def verify_lines(verify: VerifyStatus | None) -> list[str]:
+    return [] if verify is None else [f"  verify {age(verify.age)} ago: {verify.verdict}"]
 
 
 def peer_line(peer: PeerStatus) -> str:
@@ -44,6 +55,11 @@ def peer_line(peer: PeerStatus) -> str:
     traffic = f"{size(peer.received)} received, {size(peer.sent)} sent"
     where = peer.endpoint or "no endpoint yet"
     return f"  peer {peer.public_key[:8]}… at {where}: {seen}, {traffic}"
+
+
+def service_lines(service: ServiceStatus) -> list[str]:
+    opened = [*service.holes.paths, *(f"{name} on the bus" for name in service.holes.bus)]
+    return [service_line(service), *([f"    open: {', '.join(opened)}"] if opened else [])]
 
 
 def service_line(service: ServiceStatus) -> str:

@@ -11,41 +11,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-VERBS = (
-    "netns-up", "netns-down", "up", "reload", "down", "resume", "clear", "endpoint"
-)  # fmt: skip
+VERBS = {
+    "netns-up": ("netns", "up"),
+    "netns-down": ("netns", "down"),
+    "up": ("tunnel", "up"),
+    "reload": ("tunnel", "reload"),
+    "down": ("tunnel", "down"),
+    "resume": ("services", "resume"),
+    "clear": ("services", "clear"),
+    "endpoint": ("endpoint", "resolve_all"),
+    "switch-up": ("switch", "up"),
+    "switch-down": ("switch", "down"),
+    "paths-up": ("offered", "up"),
+    "paths-down": ("offered", "down"),
+}
+"""What a word of the command line means: a module beside this one, and its function of a name."""
+TICK = "tick"
+"""The one verb that is of the host, and takes no name."""
 
 
-def verb(word: str) -> Callable[[str], None] | None:
-    """Give what a word of the command line means; each imports no more than it needs."""
-    # ruff: noqa: PLC0415
-    if word in {"up", "reload", "down"}:
-        from wgconfine.runtime import tunnel
-
-        return {"up": tunnel.up, "reload": tunnel.reload, "down": tunnel.down}[word]
-    if word in {"netns-up", "netns-down"}:
-        from wgconfine.runtime import netns
-
-        return {"netns-up": netns.up, "netns-down": netns.down}[word]
-    if word in {"resume", "clear"}:
-        from wgconfine.runtime import services
-
-        return {"resume": services.resume, "clear": services.clear}[word]
-    if word == "endpoint":
-        from wgconfine.runtime import endpoint
-
-        return endpoint.resolve_all
-    return None
+def find(module: str, function: str) -> Callable[..., None]:
+    """Give a verb's function; no other module is imported than it needs."""
+    found: Callable[..., None] = getattr(
+        __import__(f"wgconfine.runtime.{module}", fromlist=[function]), function
+    )
+    return found
 
 
 def main(argv: list[str]) -> int:
     """Give the exit status: 0, 1 where a step failed, 2 where the words are wrong."""
-    action = verb(argv[1]) if len(argv) == 3 else None  # noqa: PLR2004 — the module, a verb, a name
-    if action is None:
-        say(f"usage: python -I -m wgconfine.runtime {'|'.join(VERBS)} NAME")
-        return 2
+    match argv[1:]:
+        case [word, name] if word in VERBS:
+            action, arguments = find(*VERBS[word]), [name]
+        case [word] if word == TICK:
+            action, arguments = find("tick", "tick"), []
+        case _:
+            say(f"usage: python -I -m wgconfine.runtime {TICK} | {'|'.join(VERBS)} NAME")
+            return 2
     try:
-        action(argv[2])
+        action(*arguments)
     except (Failure, OSError) as error:
         for line in str(error).splitlines():
             say(line)

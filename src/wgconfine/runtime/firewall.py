@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from wgconfine.runtime.paths import LINK
 
-TRANSPORT = "meta l4proto { tcp, udp } th dport 53"
+TRANSPORT = "meta l4proto { tcp, udp } th dport"
+QUERY = f"{TRANSPORT} 53"
+# DNS over TLS and QUIC, mDNS, LLMNR. Not redirected: their answers would not be the one expected.
+OTHER = f"{TRANSPORT} {{ 853, 5353, 5355 }}"
+# By these `verify` finds the counters: nft -j list table inet wgconfine.
+QUERY_REJECTED = 'counter reject comment "dns"'
+OTHER_REJECTED = 'counter reject comment "dns-other"'
 
 
 def ruleset(resolvers: list[str]) -> str:
@@ -13,21 +19,26 @@ def ruleset(resolvers: list[str]) -> str:
     `resolvers` are IP addresses, the declared ones; empty before the tunnel is up and after it went
     down. Output leaves by lo and the tunnel alone, input is what was asked for. A DNS query sent
     anywhere else goes to the first declared resolver of its family instead (a lost bind over
-    /etc/resolv.conf is then harmless), and is rejected where the family has none.
+    /etc/resolv.conf is then harmless), and is rejected where the family has none. By the other
+    ports of look-ups nobody but a declared resolver is asked.
     """
     families = [
-        ("ip", [each for each in resolvers if ":" not in each]),
-        ("ip6", [each for each in resolvers if ":" in each]),
+        ("ip", "ipv4", [each for each in resolvers if ":" not in each]),
+        ("ip6", "ipv6", [each for each in resolvers if ":" in each]),
     ]
     redirect, reject = [], []
-    for family, declared in families:
-        protocol = "ipv4" if family == "ip" else "ipv6"
+    for family, protocol, declared in families:
         if declared:
-            elsewhere = f"{TRANSPORT} {family} daddr != {{ {', '.join(declared)} }}"
-            redirect.append(f"{elsewhere} dnat {family} to {declared[0]}")
-            reject.append(f"{elsewhere} counter reject")
+            elsewhere = f"{family} daddr != {{ {', '.join(declared)} }}"
+            # An answer is never routed to ::1 from another link (rt6_need_strict() of the kernel):
+            # better a rejection at once.
+            loopback = "ip6 daddr != ::1 " if family == "ip6" else ""
+            redirect.append(f"{QUERY} {loopback}{elsewhere} dnat {family} to {declared[0]}")
+            reject.append(f"{QUERY} {elsewhere} {QUERY_REJECTED}")
+            reject.append(f"{OTHER} {elsewhere} {OTHER_REJECTED}")
         else:
-            reject.append(f"meta nfproto {protocol} {TRANSPORT} counter reject")
+            reject.append(f"meta nfproto {protocol} {QUERY} {QUERY_REJECTED}")
+            reject.append(f"meta nfproto {protocol} {OTHER} {OTHER_REJECTED}")
     return TABLE.format(redirect="\n\t\t".join(redirect), reject="\n\t\t".join(reject), link=LINK)
 
 

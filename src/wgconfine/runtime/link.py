@@ -36,6 +36,19 @@ def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def declaration(conf: wgquick.Conf) -> str:
+    """Give a configuration as a wg-quick .conf without its secrets, as `verify` compares it."""
+    lines = ["[Interface]", f"Address = {', '.join(conf.addresses)}"]
+    lines += [f"DNS = {', '.join((*conf.dns, *conf.search))}"] if conf.dns else []
+    lines += [f"MTU = {conf.mtu}"] if conf.mtu is not None else []
+    for peer in conf.peers:
+        lines += ["[Peer]", f"PublicKey = {peer.public_key}"]
+        lines += [f"AllowedIPs = {', '.join(peer.allowed_ips)}"] if peer.allowed_ips else []
+        lines += [f"Endpoint = {endpoint_text(*peer.endpoint)}"] if peer.endpoint else []
+        lines.append(f"PersistentKeepalive = {peer.persistent_keepalive or 0}")
+    return "\n".join(lines) + "\n"
+
+
 def endpoint_text(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

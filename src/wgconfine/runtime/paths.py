@@ -11,6 +11,12 @@ LINK = "wg0"
 
 IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
+DECLARED = "declared"
+"""What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+
+
+OFFERED = "offered"
+"""The services whose private /run has paths of the host in it, one a line."""
 
 
 def named_namespace(name: str) -> str:
@@ -33,10 +39,45 @@ def private_run(unit: str) -> str:
     return f"{STATE}/run/{unit.removesuffix('.service')}"
 
 
+def private_bus(unit: str) -> str:
+    """The directory with a service's own socket of the bus, which it sees as /run/dbus."""
+    return f"{STATE}/bus/{unit.removesuffix('.service')}"
+
+
 def empty_root() -> str:
     """The root directory of wireguard-go's unit, which gets what it needs by binds."""
     return f"{STATE}/root"
 
 
+def switch_state(name: str) -> str:
+    """Whether the second switch is on, in `state`, and in `counted` what it has counted, if any."""
+    return f"{STATE}/switch/{name}"
+
+
+def verified(name: str) -> str:
+    """What the last `verify` of a tunnel found, as JSON that everybody may read."""
+    return f"{STATE}/verify/{name}.json"
+
+
+def verify_stamp(name: str) -> str:
+    """When a periodic `verify` of a tunnel was last asked for, in seconds since boot."""
+    return f"{STATE}/verify/{name}.stamp"
+
+
+def refused_services() -> str:
+    """Services kept from running that the journal was told of; `=` is in no tunnel's name."""
+    return f"{STATE}/verify/=refused"
+
+
 def lock(name: str) -> str:
     return f"{STATE}/lock/{name}"
+
+
+def slice_group(name: str) -> str:
+    """The control group of the tunnel's services, below the root of the hierarchy.
+
+    Of a slice whose name has a dash: those after `wgconfine-` are escaped, as systemd.slice(5) has
+    it.
+    """
+    escaped = name.replace("-", "\\x2d")
+    return f"wgconfine.slice/wgconfine-{escaped}.slice"

@@ -49,6 +49,11 @@ class Record:
         self.listen_port: int | None = values["listen-port"]
         self.fwmark: int | None = values["fwmark"]
         self.services: list[str] = values["services"]
+        # What an earlier version left has none of these.
+        self.verify_every: int | None = values.get("verify-every")
+        self.on_leak: str = values.get("on-leak", "report")
+        self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
+        self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})
 
     @property
     def userspace(self) -> bool:
@@ -79,18 +84,26 @@ def read_conf(record: Record) -> wgquick.Conf:
 
     Every file is judged before it is believed. Raises Failure with every problem of the .conf.
     """
+    conf = read_declared(record)
     if record.config_file is not None:
-        data = read_trusted(record.config_file, secret=True)
-        conf = parse(data, record.config_file, record=record)
         for each in conf.warnings:
             warn(f"{record.config_file}:{each.line}: {each}")
     else:
-        path = f"{paths.SETTINGS}/{record.name}.json"
-        conf = parse((record.config or "").encode(), path, record=record)
         conf.private_key = read_private_key(record)
         for peer in conf.peers:
             if peer.public_key in record.preshared_key_files:
                 peer.preshared_key = read_key(record.preshared_key_files[peer.public_key])
+    return conf
+
+
+def read_declared(record: Record) -> wgquick.Conf:
+    """The same without the keys that lie in files of their own, and without a word."""
+    if record.config_file is not None:
+        data = read_trusted(record.config_file, secret=True)
+        conf = parse(data, record.config_file, record=record)
+    else:
+        path = f"{paths.SETTINGS}/{record.name}.json"
+        conf = parse((record.config or "").encode(), path, record=record)
     if record.dns is not None:
         conf.dns = record.dns
     if record.mtu is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from itertools import count
 
 from wgconfine.runtime import paths
 from wgconfine.runtime.failure import step, warn
+from wgconfine.runtime.mounts import mount_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +112,19 @@ def fill_private_run(directory: int) -> None:
         os.close(directory)
 
 
+def prepare_private_buses(services: Iterable[str]) -> None:
+    """Make the directory that each service sees as /run/dbus, for the socket of its own bus.
+
+    It stays, so that the socket can be made anew in it: a bind holds on to the directory. The proxy
+    writes there with the service's own user; the service itself cannot, and nobody else gets in.
+    """
+    for unit in services:
+        path = paths.private_bus(unit)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o1777)  # noqa: S103 — below a directory of root's alone
+
+
 def clear_private_runs(services: Iterable[str]) -> None:
     """Take away what the last run of each service left there. Never fails the tunnel.
 
@@ -162,6 +177,8 @@ def remove_leftover(leftover: str, name: str, parent: int, numbers: Iterator[int
         os.unlink(leftover, dir_fd=parent)
         return
     try:
+        if mount_of(directory) != mount_of(parent):  # what the host has there is not ours to delete
+            raise OSError(errno.EBUSY, "a path of the host is still mounted there", leftover)
         for each in os.listdir(directory):
             if stat.S_ISDIR(os.stat(each, dir_fd=directory, follow_symlinks=False).st_mode):
                 aside = free_name(name, parent, numbers)
@@ -204,7 +221,7 @@ def open_directory(name: str, parent: int) -> int:
 
 
 def remove_files(name: str) -> None:
-    for file in ("resolv.conf", "nsswitch.conf", "endpoints", paths.IN_FORCE):
+    for file in ("resolv.conf", "nsswitch.conf", "endpoints", paths.DECLARED, paths.IN_FORCE):
         try:
             os.unlink(f"{paths.tunnel_state(name)}/{file}")
         except FileNotFoundError:

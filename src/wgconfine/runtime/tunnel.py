@@ -42,6 +42,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
         refuse_foreign_link(record.link)
     resolver.write_files(record.name, conf.dns, conf.search)
     resolver.prepare_private_runs(record.services)
+    resolver.prepare_private_buses(record.allow_bus)
     write_endpoints(record, conf)
 
     with visit:
@@ -52,7 +53,9 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
         bring_up(conf, mtu, live)
-    resolver.write_in_place(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}", record.digest)
+    state = paths.tunnel_state(record.name)
+    resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
+    resolver.write_in_place(f"{state}/{paths.IN_FORCE}", record.digest)
 
 
 def inspect(record: Record) -> link.Live | None:

@@ -11,6 +11,7 @@ from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import ConfFile, Settings
 from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.process import find
 from wgconfine.runtime.record import read_key
 from wgconfine.runtime.trusted import read_trusted
 from wgconfine.system.sources import problem_of
@@ -48,8 +49,27 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
             elif os.path.lexists(path):
                 found = check_file(settings, key, path, findings)
                 keys += [found] if found is not None and settings.enable else []
+        findings.problems.extend(check_proxy(settings))
     findings.problems.extend(check_keys(keys))
     return findings
+
+
+def check_proxy(settings: Settings) -> list[Problem]:
+    """Name the program that a line of the settings needs and this machine lacks."""
+    wanting = [each.unit for each in settings.refinements if each.allow_bus]
+    try:
+        if wanting:
+            find("xdg-dbus-proxy")
+    except Failure:
+        return [
+            Problem(
+                where=place_of(settings.path, "service", unit, "allow-bus"),
+                what="it needs xdg-dbus-proxy, which is not there",
+                hint="Install the package xdg-dbus-proxy",
+            )
+            for unit in wanting
+        ]
+    return []
 
 
 Key = tuple[str | int, ...]

@@ -9,7 +9,7 @@ from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
-__all__ = ["execute"]
+__all__ = ["ensure_stopped", "execute"]
 
 PATIENCE = 5.0
 HIERARCHY = Path("/sys/fs/cgroup")
@@ -111,3 +111,5 @@ def ask(step: UnitStep, systemctl: Systemctl) -> None:
             systemctl.restart(step.units)
         case Action.RELOAD:
             systemctl.reload(step.units)
+        case Action.RESET_FAILED:
+            systemctl.reset_failed(step.units)

@@ -4,25 +4,42 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
-from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
+from wgconfine.model.status import (
+    Holes,
+    PeerStatus,
+    ServiceStatus,
+    Status,
+    TunnelStatus,
+    VerifyStatus,
+)
+from wgconfine.model.verify import Verdict
 from wgconfine.render.record import record_path
 from wgconfine.render.service import dropin_path
 from wgconfine.runtime.namespace import identity
-from wgconfine.runtime.paths import LINK, named_namespace, record_of_namespace, tunnel_state
+from wgconfine.runtime.paths import (
+    LINK,
+    named_namespace,
+    record_of_namespace,
+    tunnel_state,
+    verified,
+)
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.units import unit_states
 
-__all__ = ["observe", "runs_outside"]
+__all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
 States = Mapping[str, UnitState]
 
 PROC = Path("/proc")
+LATE = 300
+"""Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
 
 
 def observe(
@@ -92,6 +109,17 @@ def services_of(
     return tuple(found)
 
 
+def holes_of(record: Mapping[str, object] | None, unit: UnitName) -> Holes:
+    """Give what is open to a service by what is installed."""
+
+    def listed(key: str) -> tuple[str, ...]:
+        table = record.get(key) if record else None
+        found = table.get(unit) if isinstance(table, dict) else None
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    return Holes(paths=listed("allow-paths"), bus=listed("allow-bus"))
+
+
 def own_units(name: TunnelName) -> tuple[str, str, str, str]:
     return (
         f"wgconfine-netns@{name}.service",
@@ -116,6 +144,7 @@ def tunnel_status(
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
+    verify = read_verify(name)
     problems = [each for each in unlike if each]
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
@@ -129,9 +158,37 @@ def tunnel_status(
         state=tunnel_word(settings, tunnel),
         backend=str(record.get("backend")) if record else "",
         peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
-        services=tuple(service_status(name, states[unit], states) for unit in services),
-        problems=tuple(problems),
+        services=tuple(
+            replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
+            for unit in services
+        ),
+        problems=(*problems, *overdue(name, record, verify)),
+        verify=verify,
     )
+
+
+def read_verify(name: TunnelName) -> VerifyStatus | None:
+    """Give what the last `verify` of a tunnel left; None for nothing, or what is no such thing."""
+    try:
+        values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
+        age = max(0, int(time.time()) - int(values["time"]))
+        return VerifyStatus(verdict=str(values["verdict"]), age=age)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def overdue(
+    name: TunnelName, record: Mapping[str, object] | None, verify: VerifyStatus | None
+) -> Iterator[str]:
+    """Say what is wrong by the last `verify`, and where it has not been done for too long."""
+    if verify is None:
+        return
+    if verify.verdict not in {Verdict.OK, Verdict.BROKEN}:
+        yield f"the last verify says: {verify.verdict}: wgconfine verify {name}"
+    every = record.get("verify-every") if record else None
+    if isinstance(every, int) and verify.age > 2 * every + LATE:
+        unit = f"wgconfine-verify@{name}.service"
+        yield f"verify is overdue: systemctl status wgconfine-tick.timer {unit}"
 
 
 def outdated(changed: Collection[UnitName], services: Iterable[UnitName]) -> tuple[str, ...]:
@@ -171,15 +228,36 @@ def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
 def is_set_up(pid: int) -> bool:
     """Tell whether a process is systemd's own, before it executes the service's program.
 
-    With Type=idle it waits like that for seconds. It bears the program's name in parentheses.
+    With Type=idle it waits like that for seconds. It bears the program's name in parentheses. Name
+    and program alone prove nothing, since anybody may run systemd's under any name: until it has
+    joined the namespace it is a child of PID 1 with root's user and all of PID 1's capabilities,
+    which no service can get back that was once deprived of them.
     """
     try:
         program = (PROC / str(pid) / "exe").readlink()
         manager = (PROC / "1/exe").readlink()
         name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
+        powerful = has_powers_of_manager(pid)
     except OSError:
         return False
-    return program == Path(f"{manager}-executor") or (program == manager and name.startswith("("))
+    executor = Path(f"{manager}-executor")
+    return powerful and (program == executor or (program == manager and name.startswith("(")))
+
+
+def has_powers_of_manager(pid: int) -> bool:
+    status, manager = process_status(pid), process_status(1)
+    return (
+        status["PPid"] == "1"
+        and set(status["Uid"].split()) == {"0"}
+        and status["CapEff"] == manager["CapEff"]
+        and (PROC / str(pid) / "ns/user").readlink() == (PROC / "1/ns/user").readlink()
+    )
+
+
+def process_status(pid: int) -> dict[str, str]:
+    text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    lines = (line.partition(":") for line in text.splitlines())
+    return {key: value.strip() for key, _, value in lines}
 
 
 def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
@@ -257,10 +335,19 @@ def closed_status(unit: UnitName, state: UnitState) -> ServiceStatus:
 
 
 def read_peers(name: TunnelName, link: str) -> tuple[PeerStatus, ...]:
-    """Ask `wg show LINK dump` inside the namespace; its first line holds keys and is dropped."""
+    """Give the peers of the live link; none without root."""
+    lines = peer_lines(name, link) if os.geteuid() == 0 else None
+    return tuple(map(peer_status, lines or ()))
+
+
+def peer_lines(name: TunnelName, link: str) -> list[list[str]] | None:
+    """Ask `wg show LINK dump` inside the namespace, field by field; None where that can't be asked.
+
+    Its first line holds keys and is dropped; the second field of each is a preshared key.
+    """
     namespace = record_of_namespace(name)
-    if os.geteuid() != 0 or identity(namespace) is None:
-        return ()
+    if identity(namespace) is None:
+        return None
     done = subprocess.run(
         ["nsenter", f"--net={namespace}", "wg", "show", link, "dump"],
         env=ENVIRONMENT,
@@ -269,11 +356,12 @@ def read_peers(name: TunnelName, link: str) -> tuple[PeerStatus, ...]:
         text=True,
         check=False,
     )
-    peers = [line.split("\t") for line in done.stdout.splitlines()[1:]]
-    return tuple(peer_status(fields) for fields in peers if done.returncode == 0)
+    if done.returncode != 0:
+        return None
+    return [line.split("\t") for line in done.stdout.splitlines()[1:]]
 
 
-def peer_status(fields: list[str]) -> PeerStatus:
+def peer_status(fields: Sequence[str]) -> PeerStatus:
     public_key, _, endpoint, _, handshake, received, sent, _ = fields
     age = None if handshake == "0" else max(0, int(time.time()) - int(handshake))
     return PeerStatus(

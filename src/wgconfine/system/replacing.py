@@ -17,14 +17,21 @@ def new_name(name: str) -> str:
     return f".{name}.new"
 
 
-def replace_file(directory: int, name: str, data: bytes, mode: int) -> None:
-    """Give the file `name` in an opened directory this content; after a power cut, either one."""
+def replace_file(
+    directory: int, name: str, data: bytes, mode: int, *, times: tuple[int, int] | None = None
+) -> None:
+    """Give the file `name` in an opened directory this content; after a power cut, either one.
+
+    `times` are those of its last access and change, in nanoseconds, where they are not now.
+    """
     with aside(directory, name) as new:
         descriptor = os.open(new, _CREATE, 0o600, dir_fd=directory)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fchmod(descriptor, mode)
+            if times is not None:
+                os.utime(descriptor, ns=times)
             os.fsync(descriptor)
 
 

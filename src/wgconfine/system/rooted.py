@@ -1,5 +1,6 @@
 """Reading below a root directory as that system itself would: its links lead nowhere else."""
 
+import errno
 import os
 import stat
 from pathlib import Path, PurePosixPath
@@ -21,31 +22,33 @@ class RootedFiles:
 
     def on_host(self, path: PurePosixPath) -> Path:
         """Where a path without links lies on this machine."""
-        return self.root / path.relative_to("/")
+        return self.root / os.fspath(path)[1:]  # pathlib's relative_to() takes ten times as long
 
     def resolve(self, path: PurePosixPath) -> PurePosixPath | None:
         """The path less its links; None if it, or what a link points to, is not there."""
+        # In strings: this is done a thousand times, and pathlib would take most of the time.
         pending = list(reversed(path.parts[1:]))
-        resolved = PurePosixPath("/")
+        root, resolved = os.fspath(self.root).rstrip("/"), ""
         links = 0
         while pending:
             part = pending.pop()
             if part == "..":
-                resolved = resolved.parent
+                resolved = resolved.rpartition("/")[0]
                 continue
-            target = self.link_target(resolved / part)
-            if target is None:
-                resolved /= part
-                if not os.path.lexists(self.on_host(resolved)):
+            try:
+                target = os.readlink(f"{root}{resolved}/{part}")  # noqa: PTH115 — see above
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # what readlink says of anything but a link
                     return None
+                resolved = f"{resolved}/{part}"
                 continue
             links += 1
             if links > _MOST_LINKS:
                 return None
-            if target.is_absolute():
-                resolved = PurePosixPath("/")
-            pending.extend(reversed([part for part in target.parts if part != "/"]))
-        return resolved
+            if target.startswith("/"):
+                resolved = ""
+            pending.extend(part for part in reversed(target.split("/")) if part not in {"", "."})
+        return PurePosixPath(resolved or "/")
 
     def link_target(self, path: PurePosixPath) -> PurePosixPath | None:
         """What a link says; None for what is no link. The parent of `path` must be resolved."""

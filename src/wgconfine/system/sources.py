@@ -20,6 +20,7 @@ __all__ = [
     "below",
     "fragments_of",
     "inside",
+    "listed",
     "load_all",
     "load_file",
     "problem_of",

@@ -61,6 +61,9 @@ class Systemctl(Protocol):
     def reload(self, units: Sequence[str]) -> None:
         """Run `ExecReload=`, and wait for it."""
 
+    def reset_failed(self, units: Sequence[str]) -> None:
+        """Forget that they failed; also patterns, to which it is no error to match none."""
+
 
 class RealSystemctl:
     """The system manager of this machine, by the program `systemctl`."""
@@ -103,6 +106,9 @@ class RealSystemctl:
 
     def reload(self, units: Sequence[str]) -> None:
         _job("reload", units)
+
+    def reset_failed(self, units: Sequence[str]) -> None:
+        _job("reset-failed", units)
 
 
 def systemd_version() -> int:

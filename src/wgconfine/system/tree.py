@@ -16,7 +16,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.problem import Problem
 from wgconfine.model.tree import MARK, File, Link, Tree
-from wgconfine.plan.unitfile import MARK_WITHIN, is_ours
+from wgconfine.plan.unitfile import MARK_WITHIN, is_ours, without_comments
 from wgconfine.system.replacing import aside, new_name, replace_file
 from wgconfine.system.walk import ReadOnlyPlace, Walk, opened_root, told
 
@@ -72,9 +72,12 @@ class TreeWriter:
             raise ValueError(f"{file.path} would be written without our mark")
         step = f"write {file.path}"
         with self._parent(step, file.path, create=True) as directory:
-            _refuse(step, _obstacle(_look(directory, file.path), file))
+            standing = _look(directory, file.path)
+            _refuse(step, _obstacle(standing, file))
             data = file.text.encode(errors="surrogateescape")
-            replace_file(directory, file.path.name, data, file.mode)
+            # The time tells `verify` whether a process was started with these settings.
+            times = _times(directory, file.path) if _same_settings(standing, file) else None
+            replace_file(directory, file.path.name, data, file.mode, times=times)
 
     def link(self, link: Link) -> None:
         """Make a link; one of ours to another place of the same file is replaced."""
@@ -162,6 +165,17 @@ def _look(directory: int, path: PurePosixPath) -> File | Link | _Foreign | None:
             return _Foreign("a file without our mark")
         text = (head + file.read()).decode(errors="surrogateescape")
     return File(path=path, text=text, mode=stat.S_IMODE(found.st_mode))
+
+
+def _same_settings(standing: File | Link | _Foreign | None, file: File) -> bool:
+    return isinstance(standing, File) and without_comments(standing.text) == without_comments(
+        file.text
+    )
+
+
+def _times(directory: int, path: PurePosixPath) -> tuple[int, int]:
+    status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+    return status.st_atime_ns, status.st_mtime_ns
 
 
 def obstacles(root: Path, entries: Iterable[File | Link]) -> list[Problem]:

@@ -187,6 +187,19 @@ def test_release_edits_the_fragment_where_the_service_stands(machine: Machine, r
     assert machine.read("/etc/wgconfine/vpn.d/a.toml") == "# A's own.\nservices = []\n"
 
 
+def test_release_takes_along_what_the_service_alone_was_given(machine: Machine, run: Run) -> None:
+    """Its table would be wrong without it, and every command refused."""
+    own = f'[service."{A}"]\nhardening = "strict"\n'
+    machine.write("/etc/wgconfine/vpn.toml", 'config = "/etc/wireguard/vpn.conf"\n' + own)
+    machine.write("/etc/wgconfine/vpn.d/a.toml", f'services = ["{A}", "{B}"]\n')
+    run("apply")
+
+    assert run("release", "--yes", A) == ExitCode.OK
+    assert machine.read("/etc/wgconfine/vpn.toml") == 'config = "/etc/wireguard/vpn.conf"\n'
+    assert machine.read("/etc/wgconfine/vpn.d/a.toml") == f'services = ["{B}"]\n'
+    assert not machine.has(closing(A))
+
+
 def test_a_closed_service_can_be_released(applied: Machine, run: Run) -> None:
     """It stands in no settings any more."""
     run("remove", "vpn")

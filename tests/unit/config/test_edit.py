@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tomlkit.items import Array
 
-from wgconfine.config.edit import remove_service, set_enable
+from wgconfine.config.edit import remove_refinement, remove_service, set_enable
 
 
 def _once(first: str, then: Callable[[Array], str]) -> Callable[[Array], str]:
@@ -96,6 +96,28 @@ def test_a_list_that_tomlkit_cannot_edit(monkeypatch: pytest.MonkeyPatch, broken
     monkeypatch.setattr(Array, "as_string", _once(f"[{broken}]", Array.as_string))
     edited = remove_service('# kept\nservices = ["a.service", "b.service"] # kept\n', "a.service")
     assert '# kept\nservices = ["b.service"] # kept\n' == edited
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('mtu = 1400 # m\n[service."a.service"]\nhardening = "strict"\n[verify]\nevery = "1h"\n',
+         'mtu = 1400 # m\n[verify]\nevery = "1h"\n'),
+        ('[service."a.service"]\n# about b\n[service."b.service"]\n# b\n[[peer]]\nx = 1\n',
+         '[service."b.service"]\n# b\n[[peer]]\nx = 1\n'),
+        ('service."a.service".hardening = "strict"\nmtu = 1400\n', "mtu = 1400\n"),
+        ('[service]\n"a.service" = {}\n"b.service" = {}\n', '[service]\n"b.service" = {}\n'),
+    ],
+)  # fmt: skip
+def test_what_a_service_alone_is_given_is_removed(before: str, after: str) -> None:
+    """However its table is written; what others are given stays."""
+    assert after == remove_refinement(before, "a.service")
+
+
+@pytest.mark.parametrize("text", [TEXT, "service = 3\n", '[service."b.service"]\n'])
+def test_a_text_without_its_table_stays(text: str) -> None:
+    """Nothing is touched where there is nothing to remove."""
+    assert text == remove_refinement(text, "a.service")
 
 
 def test_enable_is_added_at_the_top() -> None:

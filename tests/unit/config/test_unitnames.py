@@ -66,14 +66,14 @@ def test_what_is_no_service(value: object, problem: str, hint: str) -> None:
 
 
 def test_a_name_leaves_room_for_ours() -> None:
-    """systemd's UNIT_NAME_MAX holds for `wgconfine-want@UNIT.target` as well."""
-    longest = "x." * 116 + "x.service"
-    assert 255 == len(f"wgconfine-want@{parse_service(longest).removesuffix('.service')}.target")
+    """NAME_MAX holds for the file that is to be renamed to `wgconfine-probe@UNIT.service`, too."""
+    longest = "x." * 113 + ".service"
+    assert 255 == len(f".wgconfine-probe@{parse_service(longest)}.new")
 
     with pytest.raises(WrongValueError) as caught:
         parse_service("x" + longest)
-    assert f"'xx.{'x.' * 38}…' is longer than 241 characters" == caught.value.what
+    assert f"'xx.{'x.' * 38}…' is longer than 234 characters" == caught.value.what
     assert (
-        "Give the unit a shorter name: that of wgconfine-want@UNIT.target must fit, too"
+        "Give the unit a shorter name: that of wgconfine-probe@UNIT.service must fit, too"
         == caught.value.hint
     )

@@ -37,6 +37,7 @@ SPAN = "is not a time span. Write '15min', '6h' or 'off'"
 TABLE = 'Write [service."UNIT"]'
 LISTED = "List it there, or take this table away"
 NOT_RUN = "is not below /run. Leave it out: of the host's files only those of /run are hidden"
+LOOKS_UP = "names can be looked up outside of the tunnel through it"
 NO_NAME = "is not a name on a bus, such as 'org.example.Name'"
 SETTINGS: dict[str, Rows] = {
     "enable": [
@@ -157,6 +158,11 @@ SERVICE: dict[str, Rows] = {
         ('["/srv/x"]', f"[0]: '/srv/x' {NOT_RUN}"),
         ('["/runner"]', f"[0]: '/runner' {NOT_RUN}"),
         ('["/run/../etc"]', f"[0]: '/run/../etc' {PLAIN_PATH}"),
+        ('["/run/a b"]', "[0]: '/run/a b' has characters that can't stand in a unit"),
+        (
+            '["/run/nscd"]',
+            f"[0]: '/run/nscd' can't be opened: {LOOKS_UP}",
+        ),
     ],
     "allow-bus": [
         ("true", ": true is not a list"),
@@ -165,6 +171,10 @@ SERVICE: dict[str, Rows] = {
         ('["org.example.*"]', f"[0]: 'org.example.*' {NO_NAME}"),
         ('["org.1.x"]', f"[0]: 'org.1.x' {NO_NAME}"),
         (f'["a.{"b" * 255}"]', f"[0]: (hidden) {NO_NAME}"),
+        (
+            '["org.freedesktop.resolve1"]',
+            f"[0]: 'org.freedesktop.resolve1' can't be opened: {LOOKS_UP}",
+        ),
         ("[5]", f"[0]: 5 {NO_NAME}"),
     ],
     "hardening": [

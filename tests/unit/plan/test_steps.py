@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
-from wgconfine.model.tree import Tree
+from wgconfine.model.tree import File, Tree
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.difference import Change, ChangeKind, compare
@@ -24,10 +24,12 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.templates import TICK, UNITS
 
 A, B = UnitName("a.service"), UnitName("b.service")
 TUNNEL, NETNS = "wgconfine@vpn.service", "wgconfine-netns@vpn.service"
 OTHER = "wgconfine@other.service"
+SWITCH = "wgconfine-switch@vpn.service"
 
 
 def facts(unit: UnitName, text: str = "") -> UnitFacts:
@@ -131,6 +133,34 @@ def test_a_tunnel_that_runs_by_an_older_record_is_reloaded() -> None:
     ] == live_steps([], machine, frozenset())
 
 
+def test_a_running_tunnel_gets_the_second_switch_that_is_new() -> None:
+    """Without a restart of itself or of a service; one that runs only loads its rule again."""
+    wanted = tree({"vpn": [A], "other": [B]})
+    older = {path: file for path, file in wanted.items() if "wgconfine-switch@" not in str(path)}
+    for running, action in (({A, TUNNEL}, Action.START), ({A, TUNNEL, SWITCH}, Action.RELOAD)):
+        found = [step for step in steps(wanted, older, *running) if isinstance(step, UnitStep)]
+        assert [
+            UnitStep(action=Action.DAEMON_RELOAD),
+            UnitStep(action=action, units=(SWITCH,), why="its rule is new"),
+        ] == found
+
+
+def test_a_new_service_leaves_the_second_switch_alone() -> None:
+    """The rule is about the slice, whoever is in it."""
+    found = steps(tree({"vpn": [A, B]}), tree({"vpn": [A]}), A, TUNNEL, SWITCH)
+
+    asked = [step for step in found if isinstance(step, UnitStep)]
+    assert [] == [step for step in asked if SWITCH in step.units]
+
+
+def test_the_second_switch_of_a_tunnel_that_goes_stops_after_it() -> None:
+    """It would start again as long as the tunnel runs, which upholds it."""
+    found = steps({}, tree({"vpn": [A]}), A, TUNNEL, NETNS, SWITCH)
+
+    assert [A, TUNNEL, NETNS, SWITCH] == units(found, Action.STOP)
+    assert [] == units(found, Action.START) + units(found, Action.RELOAD)
+
+
 def test_what_ran_before_a_run_was_cut_off_is_started_by_the_next() -> None:
     """Also a tunnel that was to be started: its files are there already."""
     cut_off = under_way(steps(tree({"vpn": [A]}), {}, A))
@@ -191,7 +221,7 @@ def test_a_service_starts_again_after_its_tunnel_and_the_reload() -> None:
 
 def test_what_did_not_run_is_not_started() -> None:
     """Its owner decides."""
-    assert units(steps(tree({"vpn": [A]}), {}), Action.START) == [TUNNEL]
+    assert units(steps(tree({"vpn": [A]}), {}), Action.START) == [TUNNEL, TICK]
 
 
 def test_another_digest_restarts_nothing() -> None:
@@ -347,3 +377,76 @@ def carry_out(change: Change, now: set[PurePosixPath]) -> None:
         now.remove(change.path)
     else:
         now.add(change.path)
+
+
+def test_the_timer_starts_last_with_the_first_tunnel() -> None:
+    """A second tunnel does nothing to it."""
+    assert units(steps(tree({"vpn": [A]}), {}), Action.START)[-1] == TICK
+    more = steps(tree({"vpn": [A], "other": [B]}), tree({"vpn": [A]}), TUNNEL, TICK)
+    assert TICK not in {*units(more, Action.START), *units(more, Action.RESTART)}
+
+
+def test_the_timer_stops_before_its_file_goes_with_the_last_tunnel() -> None:
+    """And it is not started, though it does not run by then."""
+    found = steps(tree({}, unreleased=[A]), tree({"vpn": [A]}), A, TUNNEL, NETNS, TICK)
+
+    assert place(found, Action.STOP, TICK) < place(found, UNITS / TICK)
+    idle = live_steps(compare(tree({}), tree({"vpn": [A]})), Running(idle_tick=True), frozenset())
+    assert TICK not in units(idle, Action.START)
+
+
+def test_a_timer_that_does_not_run_is_started_without_any_change() -> None:
+    """Nobody would verify."""
+    found = live_steps([], Running(idle_tick=True), frozenset())
+    assert [f"start {TICK}"] == [step.describe() for step in found]
+
+
+def test_a_changed_timer_is_restarted() -> None:
+    """It would go by its old times."""
+    now, before = tree({"vpn": [A]}), tree({"vpn": [A]})
+    before[UNITS / TICK] = File(path=UNITS / TICK, text="old")
+
+    assert [TICK] == units(steps(now, before, TUNNEL, TICK), Action.RESTART)
+
+
+def test_the_second_switch_of_a_tunnel_that_goes_stops_once_nobody_is_left_in_its_slice() -> None:
+    """As long as a process is there that a service left behind, its rule would stay for good."""
+    desired, installed = tree({}, unreleased=[A]), tree({"vpn": [A]})
+    found = steps(desired, installed, A, TUNNEL, NETNS, SWITCH)
+
+    stopped = place(found, Action.STOP, SWITCH)
+    assert place(found, Action.STOP, TUNNEL) < place(found, Action.ENSURE_STOPPED, A) < stopped
+    assert stopped < place(found, UNITS / "wgconfine-switch@.service")
+
+
+def test_a_verify_of_a_tunnel_that_goes_is_stopped() -> None:
+    """It waits for who changes the machine, and would then look for what is gone."""
+    verify = "wgconfine-verify@vpn.service"
+    assert verify in units(steps({}, tree({"vpn": []}), TUNNEL, verify), Action.STOP)
+    assert verify not in units(steps(tree({"vpn": [A]}), tree({"vpn": []}), verify), Action.STOP)
+
+
+def test_what_failed_is_forgotten_of_units_that_go() -> None:
+    """Else systemd would list them as failed until the next boot."""
+    instance = UnitName("x@a\\x2db.service")
+    changes = [*compare({}, tree({"vpn": [A]}))]
+    changes += [
+        Change(kind=ChangeKind.REMOVE, path=dropin_path(instance), before=each.before, after=None)
+        for each in changes
+        if each.path == dropin_path(A)
+    ]
+    found = live_steps(changes, Running(), frozenset())
+
+    patterns = units(found, Action.RESET_FAILED)
+    assert {
+        "wgconfine*@vpn.*",
+        "wgconfine-*@a.service",
+        r"wgconfine-*@x@a\\x2db.service",
+        "wgconfine-tick.*",
+    } == {*patterns}
+    assert place(found, Action.RESET_FAILED, patterns[0]) > place(found, Action.DAEMON_RELOAD, "")
+
+
+def test_of_units_that_stay_no_failure_is_forgotten() -> None:
+    """It is their owner's to look at."""
+    assert [] == units(steps(tree({"vpn": [A, B]}), tree({"vpn": [A]})), Action.RESET_FAILED)

@@ -91,8 +91,11 @@ def rendered(settings: Settings) -> dict[str, str]:
     machine = Machine(python=PurePosixPath("/usr/bin/python3"), kernel_wireguard=True)
     tree = desired_tree([settings], {unit: facts}, machine)
     assert all(str(each).count("\n") == 0 for each in tree)
+    probe = f"/wgconfine-probe@{unit}"
     return {
-        str(path).replace(f"/{unit}.d/", "/UNIT.d/"): file.text
+        str(path).replace(f"/{unit}.d/", "/UNIT.d/").replace(probe, "/wgconfine-probe@UNIT"): (
+            file.text
+        )
         for path, file in tree.items()
         if isinstance(file, File)
     }
@@ -177,7 +180,7 @@ def test_no_value_adds_a_line_to_a_unit(form: str, key: str, data: st.DataObject
         ("conf", "service", "a\\x2db@x:y-z.service"),
         ("conf", "service", "x@a\\x2db:c@d.service"),
         ("conf", "service", "-.service"),
-        ("conf", "service", "x" * 233 + ".service"),
+        ("conf", "service", "x" * 226 + ".service"),
         ("credential", "endpoint", "[2001:db8::1]:1"),
     ],
 )

@@ -1,12 +1,21 @@
 """The drop-in that confines a service, and the closing file that outlives it."""
 
 import os
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
 
-from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.settings import (
+    ConfFile,
+    Hardening,
+    Refinement,
+    Settings,
+    TunnelName,
+    UnitName,
+)
 from wgconfine.model.tree import MARK
+from wgconfine.render.hardening import Rights
 from wgconfine.render.service import (
     GUARDED,
     closing_file,
@@ -106,18 +115,21 @@ def test_the_guard_comes_before_every_list_that_the_unit_has() -> None:
     assert [""] == values(text, "ExecReload")
 
 
-def test_the_settings_of_the_drop_in_are_those_in_its_text() -> None:
+@pytest.mark.parametrize("hardening", Hardening)
+def test_the_settings_of_the_drop_in_are_those_in_its_text(hardening: Hardening) -> None:
     """`check` refuses a later drop-in by them."""
     found: dict[str, set[str]] = {}
     section = ""
     every = {**dict.fromkeys(GUARDED, ("/bin/true",)), "PIDFile": ("/run/x.pid",)}
-    for line in dropin_file(settings(), UNIT, digest="", own=every).text.splitlines():
+    rights = Rights(hardening=hardening, kernel=True, control_groups=True, hidden=("/var/x",))
+    text = dropin_file(settings(), UNIT, digest="", own=every, rights=rights).text
+    for line in text.splitlines():
         if line.startswith("["):
             section = line[1:-1]
         elif line and not line.startswith("#"):
             found.setdefault(section, set()).add(line.partition("=")[0])
 
-    assert found == dropin_settings()
+    assert found == dropin_settings(hardening)
 
 
 def test_another_digest_changes_a_comment_alone() -> None:
@@ -177,3 +189,16 @@ def test_the_digest_of_the_unit_is_read_back() -> None:
     """By this `plan` and `status` notice an upgrade."""
     assert unit_digest(dropin()) == "d1g"
     assert unit_digest("[Service]\nExecStart=/x # unit-digest: y\n") == ""
+
+
+def test_another_list_restarts_the_service_where_its_bus_does() -> None:
+    """Names are the proxy's, which ends with the service; paths are shown while it runs."""
+
+    def text(**said: tuple[object, ...]) -> str:
+        refinement = Refinement(unit=UNIT, **said)  # type: ignore[arg-type]
+        opened = replace(settings(), refinements=(refinement,))
+        return dropin_file(opened, UNIT, digest="", own={}).text
+
+    one, two = (PurePosixPath("/run/one"),), (PurePosixPath("/run/two"),)
+    assert text(allow_bus=("org.example.One",)) != text(allow_bus=("org.example.Two",))
+    assert text(allow_paths=one) == text(allow_paths=two) != text()

@@ -15,15 +15,18 @@ from wgconfine.model.settings import (
     Endpoint,
     Inline,
     Peer,
+    Refinement,
     Settings,
     TunnelName,
     UnitName,
 )
+from wgconfine.render.hardening import CAPABILITIES
 from wgconfine.render.record import host_link, record_file
 from wgconfine.render.templates import templates
-from wgconfine.render.tunnel import boot_link, instance_dropins
+from wgconfine.render.tunnel import boot_link, instance_dropins, switch_dropin, watches
 from wgconfine.runtime.record import Record
 
+BOUNDING = "CapabilityBoundingSet"
 PYTHON = PurePosixPath("/usr/bin/python3")
 KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 CONF = ConfFile(path=PurePosixPath("/etc/wireguard/vpn.conf"))
@@ -62,8 +65,11 @@ def record(tunnel: Settings, backend: Backend = Backend.KERNEL) -> Record:
 
 
 def dropins(tunnel: Settings, backend: Backend) -> dict[str, str]:
+    """Those of every tunnel aside: see test_the_second_switch_goes_with_its_slice."""
     files = instance_dropins(tunnel, backend, python=PYTHON)
-    return {file.path.parent.name: file.text.split("\n", 1)[1] for file in files}
+    found = {file.path.parent.name: file.text.split("\n", 1)[1] for file in files}
+    del found[f"wgconfine-switch@{tunnel.name}.service.d"]
+    return found
 
 
 def test_the_runtime_reads_back_what_was_rendered() -> None:
@@ -161,6 +167,15 @@ def test_a_credential_is_given_to_the_reload_unit_alone() -> None:
     assert "LoadCredential" not in found["wgconfine@vpn.service.d"]
 
 
+def test_the_second_switch_goes_with_its_slice() -> None:
+    """Its name escaped, and before the services: they have no word of it in their own files."""
+    file = switch_dropin(settings(name="my-vpn"))
+
+    group = "wgconfine-my\\x2dvpn.slice"
+    assert "/etc/systemd/system/wgconfine-switch@my-vpn.service.d/wgconfine.conf" == str(file.path)
+    assert f"[Unit]\nBindsTo={group}\nAfter={group}\nBefore=x.service\n" in file.text
+
+
 def test_starts_at_boot_as_systemctl_enable_would_have_it() -> None:
     """A link to the template."""
     link = boot_link(settings())
@@ -199,3 +214,28 @@ def test_no_secret_gets_into_any_file() -> None:
     ]
 
     assert [] == [file.path for file in files if "PrivateKey" in file.text]
+
+
+def test_each_directory_on_the_way_to_a_path_is_watched_by_a_unit_of_its_own() -> None:
+    """/run by the template; of several paths in one unit systemd loses some events."""
+    paths = tuple(map(PurePosixPath, ("/run/a", "/run/b/c", "/run/b/d/e")))
+    said = Refinement(unit=UnitName("x.service"), allow_paths=paths)
+    settings = Settings(
+        name=TunnelName("vpn"), path=PurePosixPath("/x"), digest="", wireguard=CONF,
+        refinements=(said,),
+    )  # fmt: skip
+    files = {each.path.name: each.text for each in watches(settings, python=PYTHON)}
+
+    assert {"wgconfine.conf", "wgconfine-paths@vpn.0.path", "wgconfine-paths@vpn.1.path"} == set(
+        files
+    )
+    assert "PathChanged=/run/b\n" in files["wgconfine-paths@vpn.0.path"]
+    assert "PathChanged=/run/b/d\n" in files["wgconfine-paths@vpn.1.path"]
+
+
+def test_root_of_a_service_lacks_a_capability_that_each_unit_of_ours_has() -> None:
+    """Or it could look into that process, which has the host's /run: ptrace(2)."""
+    for file in templates(python=PYTHON):
+        given = [line.split() for line in file.text.splitlines() if line.startswith(f"{BOUNDING}=")]
+        for first, *rest in given:
+            assert {first.partition("=")[2], *rest} & {*CAPABILITIES}, file.path

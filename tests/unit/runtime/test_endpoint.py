@@ -139,5 +139,7 @@ def record() -> Record:
             "listen-port": None,
             "fwmark": None,
             "services": [],
+            "verify-every": 900,
+            "on-leak": "report",
         },
     )

@@ -3,6 +3,8 @@
 from wgconfine.runtime.firewall import ruleset
 
 QUERY = "meta l4proto { tcp, udp } th dport 53"
+OTHER = "meta l4proto { tcp, udp } th dport { 853, 5353, 5355 }"
+REJECT, REJECT_OTHER = (f'counter reject comment "{each}"' for each in ("dns", "dns-other"))
 
 
 def chain(text: str, name: str) -> list[str]:
@@ -18,9 +20,11 @@ def test_without_a_resolver_every_query_is_rejected() -> None:
 
     assert [] == chain(text, "resolver")
     assert [
-        f"meta nfproto ipv4 {QUERY} counter reject",
-        f"meta nfproto ipv6 {QUERY} counter reject",
-    ] == chain(text, "output")[:2]
+        f"meta nfproto ipv4 {QUERY} {REJECT}",
+        f"meta nfproto ipv4 {OTHER} {REJECT_OTHER}",
+        f"meta nfproto ipv6 {QUERY} {REJECT}",
+        f"meta nfproto ipv6 {OTHER} {REJECT_OTHER}",
+    ] == chain(text, "output")[:4]
 
 
 def test_a_family_without_a_resolver_keeps_its_reject() -> None:
@@ -28,8 +32,8 @@ def test_a_family_without_a_resolver_keeps_its_reject() -> None:
     text = ruleset(["10.64.0.1"])
 
     assert [f"{QUERY} ip daddr != {{ 10.64.0.1 }} dnat ip to 10.64.0.1"] == chain(text, "resolver")
-    assert f"meta nfproto ipv6 {QUERY} counter reject" in chain(text, "output")
-    assert f"meta nfproto ipv4 {QUERY} counter reject" not in chain(text, "output")
+    assert f"meta nfproto ipv6 {QUERY} {REJECT}" in chain(text, "output")
+    assert f"meta nfproto ipv4 {QUERY} {REJECT}" not in chain(text, "output")
 
 
 def test_queries_go_to_the_first_resolver_of_their_family() -> None:
@@ -38,15 +42,26 @@ def test_queries_go_to_the_first_resolver_of_their_family() -> None:
 
     assert [
         f"{QUERY} ip daddr != {{ 10.64.0.1, 10.64.0.2 }} dnat ip to 10.64.0.1",
-        f"{QUERY} ip6 daddr != {{ fd00::53 }} dnat ip6 to fd00::53",
+        f"{QUERY} ip6 daddr != ::1 ip6 daddr != {{ fd00::53 }} dnat ip6 to fd00::53",
     ] == chain(text, "resolver")
 
 
 def test_what_was_not_redirected_is_rejected_all_the_same() -> None:
     """Should the redirection not work, the query does not leave either."""
-    assert f"{QUERY} ip daddr != {{ 10.64.0.1 }} counter reject" in chain(
+    assert f"{QUERY} ip daddr != {{ 10.64.0.1 }} {REJECT}" in chain(
         ruleset(["10.64.0.1"]), "output"
     )
+
+
+def test_other_ports_of_look_ups_are_for_declared_resolvers_alone() -> None:
+    """Each family by itself; none is redirected, since another would answer than was asked."""
+    text = ruleset(["10.64.0.1", "fd00::53", "10.64.0.2"])
+
+    assert [
+        f"{OTHER} ip daddr != {{ 10.64.0.1, 10.64.0.2 }} {REJECT_OTHER}",
+        f"{OTHER} ip6 daddr != {{ fd00::53 }} {REJECT_OTHER}",
+    ] == [rule for rule in chain(text, "output") if rule.startswith(OTHER)]
+    assert [] == [rule for rule in chain(text, "resolver") if OTHER in rule]
 
 
 def test_queries_are_judged_before_the_tunnel_lets_anything_out() -> None:

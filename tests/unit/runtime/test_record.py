@@ -32,6 +32,8 @@ VALUES = {
     "listen-port": None,
     "fwmark": None,
     "services": [],
+    "verify-every": 900,
+    "on-leak": "report",
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings
+from wgconfine.runtime import process
 from wgconfine.system import confcheck
 from wgconfine.system.confcheck import Findings, check_sources
 
@@ -172,3 +173,21 @@ def test_what_cannot_be_seen_is_said(rooted: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "lstat", denied)
 
     assert Findings(unseen=[PurePosixPath(path)]) == found(f'config = "{path}"')
+
+
+def test_a_bus_needs_its_proxy(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its package is named, at the line that needs it; without such a line nobody asks."""
+    monkeypatch.setattr(process, "SEARCH", (os.fspath(rooted),))
+    text = f'config = "{rooted}/absent.conf"\nservices = ["x.service"]\n'
+    table = '[service."x.service"]\nallow-bus = ["org.example.X"]\n'
+    without = found(text + table).problems
+    written(rooted / "xdg-dbus-proxy", "", 0o755)
+
+    assert [] == found(text).problems
+    assert [] == found(text + table).problems
+    assert [
+        (
+            '/etc/wgconfine/vpn.toml: service."x.service".allow-bus: it needs xdg-dbus-proxy, which'
+            " is not there. Install the package xdg-dbus-proxy."
+        )
+    ] == list(map(str, without))

@@ -58,6 +58,9 @@ class RecordingSystemctl:
     def reload(self, units: Sequence[str]) -> None:
         self.order("reload", *units)
 
+    def reset_failed(self, units: Sequence[str]) -> None:
+        self.order("reset-failed", *units)
+
 
 def writing(path: PurePosixPath) -> FileStep:
     file = File(path=path, text=f"# {MARK}.\n")

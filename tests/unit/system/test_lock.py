@@ -3,13 +3,15 @@
 import fcntl
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from wgconfine.model.errors import NeedsRoot
+from wgconfine.model.errors import NeedsRoot, NotChecked
 from wgconfine.system import lock
-from wgconfine.system.lock import apply_lock
+from wgconfine.system.lock import apply_lock, verify_lock
 
 HERE = Path("/")
 
@@ -107,3 +109,92 @@ def test_a_tree_has_none(state: Path, tmp_path: Path) -> None:
     with apply_lock(tmp_path, print):
         assert not state.exists()
     assert [] == list(tmp_path.iterdir())
+
+
+def hold(path: Path, kind: int) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, kind)
+    return descriptor
+
+
+def test_verify_keeps_out_who_changes_the_machine_and_who_verifies_it(state: Path) -> None:
+    """And whoever holds one of the two keeps it out."""
+    with verify_lock(print):
+        assert [False, False] == [is_free(state / "lock" / each) for each in ("=apply", "=verify")]
+    assert [True, True] == [is_free(state / "lock" / each) for each in ("=apply", "=verify")]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("=apply", "changes this machine"), ("=verify", "verifies this machine")]
+)
+def test_a_verify_with_a_limit_does_not_wait_for_ever(state: Path, name: str, what: str) -> None:
+    """Nothing is known then, and its exit code says that."""
+    said: list[str] = []
+    with verify_lock(print):
+        pass
+    descriptor = hold(state / "lock" / name, fcntl.LOCK_EX)
+    try:
+        with (
+            pytest.raises(NotChecked, match=f"{what} for 0.2 s already"),
+            verify_lock(said.append, patience=0.2),
+        ):
+            pytest.fail("it was given")
+    finally:
+        os.close(descriptor)
+    assert [f"Waiting for another wgconfine that {what}; Ctrl-C ends the wait."] == said
+    with verify_lock(print, patience=0.2):
+        assert not is_free(state / "lock" / name)
+
+
+def test_a_verify_goes_on_when_the_other_has_ended(state: Path) -> None:
+    """It looks again and again."""
+    with verify_lock(print):
+        pass
+    descriptor = hold(state / "lock" / "=apply", fcntl.LOCK_EX)
+    threading.Timer(0.3, os.close, [descriptor]).start()
+    with verify_lock(print, patience=20):
+        assert not is_free(state / "lock" / "=verify")
+
+
+def test_only_root_verifies(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is left behind."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    with pytest.raises(NeedsRoot), verify_lock(print):
+        pytest.fail("it was given")
+    assert not state.exists()
+
+
+@pytest.fixture
+def lock_of_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tunnel's lock, in a directory of this test's."""
+    path = tmp_path / "vpn"
+    path.touch()
+    monkeypatch.setattr(lock, "lock_of_tunnel", lambda name: str(tmp_path / name))
+    return path
+
+
+def test_who_looks_waits_for_who_writes_but_not_for_ever(lock_of_tunnel: Path) -> None:
+    """A writer that hangs must not keep anybody from being told."""
+    with lock_of_tunnel.open() as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        begin = time.monotonic()
+        with lock.between_writers("vpn", 0.2):
+            assert 0.2 <= time.monotonic() - begin
+
+
+def test_those_who_look_share(lock_of_tunnel: Path) -> None:
+    """Two at once do not wait for one another; a writer waits for both."""
+    begin = time.monotonic()
+    with lock.between_writers("vpn", 9), lock.between_writers("vpn", 9):
+        assert 5 > time.monotonic() - begin
+        with lock_of_tunnel.open() as writer, pytest.raises(BlockingIOError):
+            fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.usefixtures("lock_of_tunnel")
+def test_without_a_lock_there_is_nobody_to_wait_for() -> None:
+    """A tunnel that was never started has none."""
+    begin = time.monotonic()
+    with lock.between_writers("other", 9):
+        assert 5 > time.monotonic() - begin

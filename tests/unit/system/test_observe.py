@@ -1,5 +1,6 @@
 """What `status` shows, from a systemctl of the test and files in the place of /run."""
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import pytest
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState
-from wgconfine.model.status import PeerStatus, ServiceStatus, Status
+from wgconfine.model.status import Holes, PeerStatus, ServiceStatus, Status, TunnelStatus
 from wgconfine.runtime import paths
 from wgconfine.system import observe as module
 from wgconfine.system.observe import observe
@@ -41,7 +42,7 @@ class FakeSystemctl:
     def start(self, units: Sequence[str]) -> None:
         raise NotImplementedError(units)
 
-    kill_all = start_no_block = stop = restart = reload = start
+    kill_all = start_no_block = stop = restart = reload = reset_failed = start
 
 
 @pytest.fixture(autouse=True)
@@ -123,12 +124,43 @@ def test_a_process_that_systemd_is_setting_up(
 ) -> None:
     """It has joined no namespace yet, and none of the service's own code runs in it."""
     monkeypatch.setattr(module, "PROC", state)
-    for pid, exe in (("1", "/usr/lib/systemd/systemd"), ("7", program)):
-        (state / pid).mkdir()
-        (state / pid / "exe").symlink_to(exe)
-    (state / "7/comm").write_text(f"{name}\n")
+    make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
+    make_process(state, "7", program, name)
 
     assert being == module.is_set_up(7)
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        {"PPid": "8"},
+        {"Uid": "0\t33\t33\t33"},
+        {"CapEff": "00000000a80425fb"},
+        {"user": "user:[4026532000]"},
+    ],
+    ids="".join,
+)
+def test_a_process_in_the_guise_of_systemd(
+    state: Path, monkeypatch: pytest.MonkeyPatch, unlike: dict[str, str]
+) -> None:
+    """Anybody may run systemd's program under such a name; nobody gets its rights by that."""
+    monkeypatch.setattr(module, "PROC", state)
+    make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
+    make_process(state, "7", "/usr/lib/systemd/systemd-executor", "(x)", **unlike)
+
+    assert not module.is_set_up(7)
+
+
+def make_process(proc: Path, pid: str, program: str, name: str, **unlike: str) -> None:
+    """Its directory in /proc, as that of a child of PID 1 with all rights but for `unlike`."""
+    status = {"Name": name, "PPid": "1", "Uid": "0\t0\t0\t0", "CapEff": "000001ffffffffff"}
+    user = unlike.pop("user", "user:[4026531837]")
+    (proc / pid / "ns").mkdir(parents=True)
+    (proc / pid / "ns/user").symlink_to(user)
+    (proc / pid / "exe").symlink_to(program)
+    (proc / pid / "comm").write_text(f"{name}\n")
+    lines = (f"{key}:\t{value}\n" for key, value in {**status, **unlike}.items())
+    (proc / pid / "status").write_text("".join(lines))
 
 
 def test_a_unit_that_is_not_what_its_drop_in_was_written_for() -> None:
@@ -286,3 +318,71 @@ def test_a_damaged_record_is_none(
     monkeypatch.setattr(module, "record_path", lambda name: PurePosixPath(tmp_path, f"{name}.json"))
 
     assert module.read_record(VPN) is None
+
+
+def verified(state: Path, text: str) -> None:
+    place = state / "wgconfine/verify/vpn.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(text)
+
+
+def tunnel_of(every: int | None = 900) -> TunnelStatus:
+    declared = settings()
+    record = {"settings-digest": declared.digest, "verify-every": every}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "installed_names", lambda: [VPN])
+        patch.setattr(module, "read_record", lambda _: record)
+        return observe(FakeSystemctl(), [declared], []).tunnels[0]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "problems"),
+    [
+        ("ok", ()),
+        ("does not work", ()),  # what it is about is shown anyway
+        ("LEAK", ("the last verify says: LEAK: wgconfine verify vpn",)),
+        ("unknown", ("the last verify says: unknown: wgconfine verify vpn",)),
+    ],
+)
+def test_the_last_verify_is_shown(state: Path, verdict: str, problems: tuple[str, ...]) -> None:
+    """With its age, and as a problem where it found one."""
+    verified(state, json.dumps({"time": int(time.time()) - 60, "verdict": verdict}))
+
+    found = tunnel_of()
+    assert problems == found.problems
+    assert found.verify is not None
+    assert verdict == found.verify.verdict
+    assert 60 <= found.verify.age < 90
+
+
+@pytest.mark.parametrize(("every", "late"), [(900, True), (86400, False), (None, False)])
+def test_a_verify_that_is_overdue_is_a_problem(
+    state: Path, every: int | None, *, late: bool
+) -> None:
+    """By what is installed: the timer, or the unit, does not run."""
+    verified(state, json.dumps({"time": int(time.time()) - 7200, "verdict": "ok"}))
+
+    words = "verify is overdue: systemctl status wgconfine-tick.timer wgconfine-verify@vpn.service"
+    assert ((words,) if late else ()) == tunnel_of(every).problems
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"time": null, "verdict": "ok"}'])
+def test_what_is_no_result_is_none(state: Path, text: str) -> None:
+    """Or nothing has been kept yet."""
+    assert None is tunnel_of().verify
+    verified(state, text)
+
+    assert None is tunnel_of().verify
+
+
+def test_what_is_open_to_a_service_is_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what the settings say by now; a record that is damaged tells of nothing."""
+    holes = {"allow-paths": {A: ["/run/x"]}, "allow-bus": {A: ["org.example.X"], "b.service": []}}
+    monkeypatch.setattr(module, "installed_names", lambda: [VPN])
+    found = []
+    for record in (holes, {}, {"allow-paths": [], "allow-bus": {A: "x"}}):
+        monkeypatch.setattr(module, "read_record", lambda _, record=record: {"x": 1, **record})
+        status = observe(FakeSystemctl(), [settings()], [])
+        found.append(status.tunnels[0].services[0].holes)
+
+    assert [Holes(paths=("/run/x",), bus=("org.example.X",)), Holes(), Holes()] == found

@@ -34,7 +34,7 @@ class FakeSystemctl:
     def start(self, units: Sequence[str]) -> None:
         raise NotImplementedError(units)
 
-    kill_all = start_no_block = stop = restart = reload = start
+    kill_all = start_no_block = stop = restart = reload = reset_failed = start
 
 
 def put(root: Path, path: str, text: str) -> None:

@@ -1,0 +1,108 @@
+"""`wgconfine verify`: look at what really runs, and say whether anything can get out."""
+
+import os
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+from functools import partial
+
+from wgconfine.cli.dialogue import complain
+from wgconfine.model.errors import ExitCode, NeedsRoot, NotChecked, Refused
+from wgconfine.model.settings import OnLeak, TunnelName, UnitName
+from wgconfine.model.verify import Area, exit_code
+from wgconfine.report import verify as words
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.record import load
+from wgconfine.system.lock import verify_lock
+from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.verify.compare import compare_exit, parse_url
+from wgconfine.verify.periodic import run_periodic
+from wgconfine.verify.run import AREAS, Report, verify_all
+
+__all__ = ["run_verify", "verify_after_apply"]
+
+NARROWEST = 40
+PATIENCE = 240.0
+"""Seconds to wait for another `apply`, which may wait for its person's word; whoever says
+`verify` waits as long as he likes."""
+
+
+def run_verify(
+    names: Sequence[str], *, as_json: bool, verbose: bool, compare: str | None
+) -> ExitCode:
+    """Print what was found of the named tunnels, or of all; the worst of it is the exit code.
+
+    `compare` is the URL of a site that shows who asks it. Raises Refused where it is none.
+    """
+    if os.geteuid() != 0:
+        raise NeedsRoot("verify looks into namespaces and processes. Run it as root.")
+    areas = AREAS
+    if compare is not None:
+        areas = (*AREAS, (Area.WORKS, partial(compare_exit, page=parse_url(compare))))
+    with verify_lock(complain):
+        report = verify_all(RealSystemctl(), names, areas)
+    complain(*map(str, report.problems))
+    if as_json:
+        print(words.as_json(report.tunnels, report.closed, seconds=report.seconds))
+    else:
+        print(words.as_text(report.tunnels, report.closed, verbose=verbose, width=columns()))
+    return code_of(report)
+
+
+def verify_periodically(names: Sequence[str]) -> ExitCode:
+    """Verify one tunnel for its unit: keeps the result, is loud, and stops what leaks if asked to.
+
+    By what is installed, as everything that runs by itself. Raises Refused unless one is named.
+    """
+    if len(names) != 1:
+        raise Refused("verify --periodic: name one tunnel.")
+    name = TunnelName(names[0])
+    systemctl = RealSystemctl()
+    with verify_lock(complain, patience=PATIENCE):
+        try:
+            record = load(name)
+        except Failure as failure:
+            raise NotChecked(str(failure)) from failure
+        return run_periodic(
+            lambda: verify_all(systemctl, [name]).tunnels[0],
+            name,
+            tuple(map(UnitName, record.services)),
+            systemctl,
+            print,
+            on_leak=OnLeak(record.on_leak),
+        )
+
+
+def code_of(report: Report) -> ExitCode:
+    return exit_code([*report.tunnels, *([report.closed] if report.closed else [])])
+
+
+def columns() -> int | None:
+    """Give the width of the terminal, None where the result goes somewhere else."""
+    if not sys.stdout.isatty():
+        return None
+    return max(NARROWEST, shutil.get_terminal_size().columns)
+
+
+def verify_after_apply(names: Collection[str]) -> ExitCode:
+    """Verify the tunnels that an apply was about, and print it; never fails what was applied.
+
+    A tunnel that carries nothing yet is said, and no failure: its server may be away.
+    """
+    try:
+        with verify_lock(complain, patience=PATIENCE):
+            if sys.stderr.isatty():
+                complain(f"Verifying {', '.join(sorted(names))}; it takes some seconds.")
+            report = verify_all(RealSystemctl(), names)
+    except Exception as error:  # noqa: BLE001 — what is applied is applied, whatever comes here
+        complain(f"[!] verify: {type(error).__name__}: {error}")
+        return ExitCode.UNCHECKED
+    print(words.as_text(report.tunnels, report.closed, width=columns()))
+    code = code_of(report)
+    if code in {ExitCode.OK, ExitCode.FAILED}:
+        return ExitCode.OK
+    complain(
+        "[!] All of it is applied; that not all is well with it is what verify says.",
+        "    Look again: wgconfine verify",
+    )
+    return code

@@ -1,0 +1,25 @@
+"""Small files below /run that are whole or as they were before, and that everybody may read."""
+
+from __future__ import annotations
+
+import os
+
+
+def read_state(path: str) -> str:
+    """Give what was kept; nothing where nothing was."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write_state(path: str, text: str) -> None:
+    """Keep a text, whatever the umask. Not synced: /run does not outlive a power cut."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(f"{path}.new", flags, 0o644)
+    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        os.fchmod(descriptor, 0o644)
+        file.write(text)
+    os.replace(f"{path}.new", path)

@@ -1,0 +1,154 @@
+"""wgconfine-tick.service: once a minute, what is due of all tunnels. PID 1 does the work.
+
+Starts `verify` where its time has come, has a second switch that is gone loaded again, and is loud
+about services that systemd skips in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from wgconfine.runtime import journal, paths
+from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.process import run
+from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.state import read_state, write_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROPERTIES = (
+    "Id", "ActiveState", "Result", "AssertResult", "AssertTimestampMonotonic",
+    "ConditionResult", "ConditionTimestampMonotonic",
+)  # fmt: skip
+
+
+def tick() -> None:
+    """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
+    records, failures = read_records()
+    for part in (announce_refused, mend_switches, start_due):
+        try:
+            part(records)
+        except Failure as failure:  # the others have their turn all the same
+            failures.append(str(failure))
+    if failures:
+        raise Failure("\n".join(failures))
+
+
+def read_records() -> tuple[list[Record], list[str]]:
+    """Give what is installed, and a word for each that can't be read."""
+    records, failures = [], []
+    for file in sorted(os.listdir(paths.SETTINGS)):
+        name, dot, suffix = file.partition(".")
+        if name and (dot, suffix) == (".", "json"):
+            try:
+                records.append(load(name))
+            except Failure as failure:
+                failures.append(str(failure))
+    return records, failures
+
+
+def start_due(records: Iterable[Record]) -> None:
+    """Ask for `verify` of each tunnel whose time has come; it is not waited for."""
+    now = int(time.clock_gettime(time.CLOCK_BOOTTIME))  # no jump, and it counts on in a suspend
+    due = [each.name for each in records if is_due(each.verify_every, last_asked(each.name), now)]
+    if not due:
+        return
+    units = [f"wgconfine-verify@{name}.service" for name in due]
+    step(f"systemctl start --no-block {' '.join(units)}")
+    run("systemctl", "start", "--no-block", "--", *units)
+    for name in due:
+        write_state(paths.verify_stamp(name), f"{now}\n")
+
+
+def is_due(every: int | None, last: int | None, now: int) -> bool:
+    """Tell whether `every` seconds have passed; None is never, and not asked yet is due."""
+    if every is None:
+        return False
+    return last is None or not 0 <= now - last < every
+
+
+def last_asked(name: str) -> int | None:
+    text = read_state(paths.verify_stamp(name)).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def announce_refused(records: Iterable[Record]) -> None:
+    """Tell the journal of services that are kept from running, of each once until it runs again.
+
+    systemd itself says of a failed Assert…=, a Condition…= and an ExecCondition= that could not be
+    set up "inactive" with success, and one line in the journal.
+    """
+    homes = {unit: record.name for record in records for unit in record.services}
+    known = set(read_state(paths.refused_services()).splitlines())
+    refused = read_refused(homes)
+    for unit in sorted(refused.keys() - known):
+        journal.send(
+            journal.ERROR,
+            f"{unit} is kept from running: {refused[unit]}. See systemctl status {unit}",
+            journal.REFUSED,
+            wgconfine_tunnel=homes[unit],
+            wgconfine_unit=unit,
+            object_systemd_unit=unit,
+        )
+    if refused.keys() != known:
+        write_state(paths.refused_services(), "".join(f"{unit}\n" for unit in sorted(refused)))
+
+
+def read_refused(units: Iterable[str]) -> dict[str, str]:
+    """Ask systemd in one question which of the units it skipped when they last were to start."""
+    units = list(units)
+    if not units:
+        return {}
+    shown = run("systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *units)
+    blocks = shown.strip("\n").split("\n\n")
+    if len(blocks) != len(units):
+        warn("systemctl show: not an answer for each service")
+        return {}
+    states = [
+        dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for block in blocks
+    ]
+    return {
+        unit: why for unit, state in zip(units, states, strict=True) if (why := why_refused(state))
+    }
+
+
+def why_refused(state: dict[str, str]) -> str:
+    """Say what kept a unit from running; nothing where it runs, or nobody has tried."""
+    if state.get("ActiveState") not in {"inactive", "failed"}:
+        return ""
+    for what in ("Assert", "Condition"):
+        # Of a unit that was never started systemd says "no" without having looked.
+        tried = state.get(f"{what}TimestampMonotonic", "0") not in {"", "0"}
+        if tried and state.get(f"{what}Result") == "no":
+            return f"its {what}…= does not hold"
+    if state.get("Result") == "exec-condition":
+        return "its ExecCondition= did not let it, or could not be set up"
+    return ""
+
+
+def mend_switches(records: Iterable[Record]) -> None:
+    """Have the second switch loaded again where somebody took it away: `nft flush ruleset`."""
+    on = [
+        each.name
+        for each in records
+        if read_state(f"{paths.switch_state(each.name)}/state").strip() == "on"
+    ]
+    if not on:
+        return
+    there = run("nft", "list", "tables", "inet").split("\n")
+    for name in on:
+        if f"table inet wgconfine-{name}" not in there:
+            unit = f"wgconfine-switch@{name}.service"
+            journal.send(
+                journal.WARNING,
+                f"tunnel {name}: its second switch was gone; it is loaded again",
+                journal.MENDED,
+                wgconfine_tunnel=name,
+                object_systemd_unit=unit,
+            )
+            # Not one that is stopped: its rule may have stayed for what its services left behind.
+            step(f"systemctl try-reload-or-restart --no-block {unit}")
+            run("systemctl", "try-reload-or-restart", "--no-block", "--", unit)

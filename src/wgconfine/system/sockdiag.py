@@ -1,0 +1,120 @@
+"""Sockets as the kernel lists them for one namespace: sock_diag(7).
+
+For the namespace in which the caller is. `/proc/net` does not tell what this does: the control
+group that a socket was made in, and the other end of a unix socket.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["InetSocket", "inet_sockets", "unix_peers"]
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_INET_MESSAGE = 72  # struct inet_diag_msg
+_INET_DIAG_CGROUP_ID = 21  # Linux 5.9
+_UNIX_MESSAGE = 16  # struct unix_diag_msg
+_UNIX_DIAG_PEER = 2
+_UDIAG_SHOW_PEER = 0x4
+_SCTP, _UDPLITE = 132, 136
+_PROTOCOLS = {
+    socket.IPPROTO_TCP: "tcp",
+    socket.IPPROTO_UDP: "udp",
+    socket.IPPROTO_RAW: "raw",
+    _SCTP: "sctp",
+    _UDPLITE: "udplite",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InetSocket:
+    """A socket with an address; `cgroup` is 0 where the kernel does not tell, `inode` is its own.
+
+    `inode` is 0 where no process holds it any more.
+    """
+
+    protocol: str
+    local: str
+    remote: str
+    inode: int
+    cgroup: int
+
+
+def inet_sockets() -> Iterator[InetSocket]:
+    """Every bound, listening or connected one. A protocol that the kernel lacks has none."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for protocol, name in _PROTOCOLS.items():
+            request = struct.pack("=BBBxI48x", family, protocol, 0, 0xFFFFFFFF)
+            for body in _dump(request):
+                yield _inet(body, family, name)
+
+
+def _inet(body: bytes, family: int, name: str) -> InetSocket:
+    local_port, remote_port = struct.unpack_from("!HH", body, 4)
+    size = 4 if family == socket.AF_INET else 16
+    local = socket.inet_ntop(family, body[8 : 8 + size])
+    remote = socket.inet_ntop(family, body[24 : 24 + size])
+    (inode,) = struct.unpack_from("=I", body, 68)
+    cgroup = _attributes(body[_INET_MESSAGE:]).get(_INET_DIAG_CGROUP_ID, b"")
+    return InetSocket(
+        protocol=name,
+        local=_address(local, local_port),
+        remote=_address(remote, remote_port),
+        inode=inode,
+        cgroup=struct.unpack("=Q", cgroup)[0] if cgroup else 0,
+    )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def unix_peers() -> dict[int, int]:
+    """The inode of each unix socket, with that of the other end; 0 where there is none."""
+    request = struct.pack("=BBHIII8x", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _UDIAG_SHOW_PEER)
+    found = {}
+    for body in _dump(request):
+        (inode,) = struct.unpack_from("=I", body, 4)
+        peer = _attributes(body[_UNIX_MESSAGE:]).get(_UNIX_DIAG_PEER, bytes(4))
+        found[inode] = struct.unpack("=I", peer)[0]
+    return found
+
+
+def _dump(request: bytes) -> Iterator[bytes]:
+    flags = _NLM_F_REQUEST | _NLM_F_DUMP
+    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, flags, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(5)
+        kernel.send(header + request)
+        while True:
+            for kind, body in messages(kernel.recv(1 << 18)):
+                if kind in {_NLMSG_DONE, _NLMSG_ERROR}:  # an error: the kernel lacks the protocol
+                    return
+                yield body
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Take a datagram of netlink(7) apart: the type and the body of each message."""
+    while len(data) >= _HEADER.size:
+        length, kind = _HEADER.unpack_from(data)[:2]
+        if length < _HEADER.size:
+            return
+        yield kind, data[_HEADER.size : length]
+        data = data[(length + 3) & ~3 :]
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind] = data[_ATTRIBUTE.size : length]
+        data = data[(length + 3) & ~3 :]
+    return found

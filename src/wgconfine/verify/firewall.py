@@ -1,0 +1,120 @@
+"""What `nft -j list ruleset` tells of a tunnel's namespace, judged. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from wgconfine.model.verify import Area, Check, Verdict
+
+__all__ = ["judge_firewall", "judge_foreign_tables", "parse_ruleset"]
+
+Entry = Mapping[str, Any]
+"""One object of libnftables-json(5), such as `{"rule": {…}}`."""
+
+check = partial(Check, area=Area.STRUCTURE)
+
+OURS = ("inet", "wgconfine")
+CHANGING = {"counter": ("packets", "bytes"), "quota": ("used",)}
+DIVERTING = {
+    "dnat", "snat", "masquerade", "redirect", "tproxy", "dup", "fwd", "queue", "mangle", "flow",
+}  # fmt: skip
+"""Statements that send a packet elsewhere or change it."""
+
+
+def parse_ruleset(text: str) -> list[Entry]:
+    """Give the entries of a ruleset. Raises ValueError."""
+    entries = json.loads(text)["nftables"]
+    return [each for each in entries if "metainfo" not in each]
+
+
+def table_of(entry: Entry) -> tuple[str, str]:
+    ((kind, value),) = entry.items()
+    return value.get("family", ""), value.get("name" if kind == "table" else "table", "")
+
+
+def canonical(entries: Sequence[Entry], table: tuple[str, str]) -> list[str]:
+    """Give the entries of one table in order, without handles and counts, to be compared."""
+    return [
+        json.dumps(stripped(each), sort_keys=True) for each in entries if table_of(each) == table
+    ]
+
+
+def stripped(value: Any) -> Any:
+    match value:
+        case dict():
+            return {
+                key: without(key, stripped(below))
+                for key, below in value.items()
+                if key != "handle"
+            }
+        case list():
+            return [stripped(each) for each in value]
+        case _:
+            return value
+
+
+def without(key: str, value: Any) -> Any:
+    """Take away what packets change of a statement."""
+    if isinstance(value, dict) and key in CHANGING:
+        return {name: below for name, below in value.items() if name not in CHANGING[key]}
+    return value
+
+
+def judge_firewall(found: Sequence[Entry], expected: Sequence[Entry], mend: str) -> Check:
+    """Compare our table with the one that the runtime loads, as nft(8) itself prints it."""
+    there, wanted = canonical(found, OURS), canonical(expected, OURS)
+    if there == wanted:
+        evidence = f"{len(wanted)} entries of table inet wgconfine, as declared"
+        return check(name="firewall", verdict=Verdict.OK, evidence=evidence)
+    if not there:
+        evidence = "table inet wgconfine is gone"
+    else:
+        more, less = len(set(there) - set(wanted)), len(set(wanted) - set(there))
+        evidence = f"table inet wgconfine: {more} entries are not ours, {less} are missing"
+        if not more and not less:
+            evidence = "table inet wgconfine: its entries are in another order"
+    return check(name="firewall", verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=mend)
+
+
+def judge_foreign_tables(found: Sequence[Entry]) -> Check:
+    """Name tables of others: one that sends packets elsewhere is not what was declared."""
+    tables = sorted({table_of(each) for each in found} - {OURS, ("", "")})
+    diverting = [
+        " ".join(table)
+        for table in tables
+        if any(diverts(each) for each in found if table_of(each) == table)
+    ]
+    if diverting:
+        return check(
+            name="foreign-tables",
+            verdict=Verdict.NOT_CONFINED,
+            evidence=f"{', '.join(diverting)}: sends packets elsewhere",
+        )
+    if tables:
+        evidence = f"{', '.join(map(' '.join, tables))}: can only drop more"
+        return check(name="foreign-tables", verdict=Verdict.OPEN, evidence=evidence)
+    return check(name="foreign-tables", verdict=Verdict.OK, evidence="none")
+
+
+def diverts(entry: Entry) -> bool:
+    ((kind, value),) = entry.items()
+    if kind == "flowtable":
+        return True
+    return kind == "rule" and any(
+        name in DIVERTING for statement in value.get("expr", ()) for name in names(statement)
+    )
+
+
+def names(statement: Any) -> Iterator[str]:
+    """Give every key of a statement, for a verdict map holds others within."""
+    match statement:
+        case dict():
+            for key, below in statement.items():
+                yield key
+                yield from names(below)
+        case list():
+            for each in statement:
+                yield from names(each)
+        case _:
+            return

@@ -1,0 +1,65 @@
+"""Settings of a tunnel as NAME.json tells them, where its own can't be read or are gone."""
+
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import PurePosixPath
+
+from wgconfine.model.settings import (
+    Backend,
+    ConfFile,
+    Endpoint,
+    Inline,
+    OnLeak,
+    Peer,
+    Settings,
+    TunnelName,
+    UnitName,
+    VerifySettings,
+)
+from wgconfine.runtime.record import Record, read_declared
+
+__all__ = ["settings_of_record"]
+
+
+def settings_of_record(record: Record) -> Settings:
+    """Give what is installed in the words of settings; there are no refinements in a record.
+
+    Raises Failure or ValueError where it is damaged.
+    """
+    return Settings(
+        name=TunnelName(record.name),
+        path=PurePosixPath(f"/etc/wgconfine/{record.name}.toml"),
+        digest="",
+        wireguard=inline(record) if record.config_file is None else conf_file(record.config_file),
+        services=tuple(map(UnitName, record.services)),
+        backend=Backend(record.backend),
+        dns=None if record.dns is None else tuple(map(ip_address, record.dns)),
+        mtu=record.mtu,
+        listen_port=record.listen_port,
+        fwmark=record.fwmark,
+        verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
+    )
+
+
+def conf_file(path: str) -> ConfFile:
+    return ConfFile(path=PurePosixPath(path))
+
+
+def inline(record: Record) -> Inline:
+    conf = read_declared(record)
+    key = record.private_key_file
+    return Inline(
+        address=tuple(map(ip_interface, conf.addresses)),
+        peers=tuple(
+            Peer(
+                public_key=peer.public_key,
+                endpoint=Endpoint(host=peer.endpoint[0], port=peer.endpoint[1])
+                if peer.endpoint
+                else None,
+                allowed_ips=tuple(map(ip_network, peer.allowed_ips)),
+                persistent_keepalive=peer.persistent_keepalive,
+            )
+            for peer in conf.peers
+        ),
+        private_key_file=None if key is None else PurePosixPath(key),
+        private_key_credential=record.private_key_credential,
+    )

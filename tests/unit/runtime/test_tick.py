@@ -1,0 +1,156 @@
+"""What the tick does of each tunnel, by programs in the place of systemctl and nft."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.runtime.test_record import VALUES
+from wgconfine.runtime import journal, paths, process
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.tick import is_due, tick, why_refused
+
+DONE = {"ActiveState": "inactive", "AssertTimestampMonotonic": "7", "AssertResult": "yes"}
+
+
+@pytest.fixture
+def machine(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tunnel with a service; what programs were told is in `log`, and /run/wgconfine in `run`."""
+    monkeypatch.setattr(paths, "SETTINGS", os.fspath(rooted))
+    monkeypatch.setattr(paths, "STATE", os.fspath(rooted / "run"))
+    monkeypatch.setattr(process, "SEARCH", (os.fspath(rooted), *process.SEARCH))
+    monkeypatch.setattr(journal, "SOCKET", os.fspath(rooted / "nobody-listens"))
+    write_record(rooted, "vpn")
+    install(rooted, "systemctl", "[ $1 != show ] || echo ActiveState=active")
+    install(rooted, "nft", "")
+    return rooted
+
+
+def write_record(machine: Path, name: str, **more: object) -> None:
+    record = VALUES | {"services": ["a.service"]} | more
+    path = machine / f"{name}.json"
+    path.write_text(json.dumps(record))
+    path.chmod(0o644)
+
+
+def install(machine: Path, program: str, script: str) -> None:
+    path = machine / program
+    path.write_text(f'#!/bin/sh\necho "{program} $*" >>{machine}/log\n{script}\n')
+    path.chmod(0o755)
+
+
+def told(machine: Path, word: str) -> list[str]:
+    return [line for line in (machine / "log").read_text().splitlines() if f" {word} " in line]
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "now", "due"),
+    [
+        (None, None, 1000, False),
+        (900, None, 0, True),
+        (900, 100, 999, False),
+        (900, 100, 1000, True),
+        (900, 1000, 100, True),  # of another boot
+    ],
+)
+def test_verify_is_due(every: int | None, last: int | None, now: int, *, due: bool) -> None:
+    """After `every` seconds, the first time at once, and never where it is off."""
+    assert due == is_due(every, last, now)
+
+
+def test_what_is_due_is_started_once(machine: Path) -> None:
+    """All tunnels in one order, without waiting; those that are off are left alone."""
+    write_record(machine, "b")
+    write_record(machine, "off", **{"verify-every": None})
+    tick()
+    tick()
+
+    units = "wgconfine-verify@b.service wgconfine-verify@vpn.service"
+    assert [f"systemctl start --no-block -- {units}"] == told(machine, "start")
+    stamp = int(Path(paths.verify_stamp("vpn")).read_text())
+    assert 0 <= time.clock_gettime(time.CLOCK_BOOTTIME) - stamp < 60
+
+
+def test_a_start_that_fails_is_tried_again(machine: Path) -> None:
+    """No stamp without a start."""
+    install(machine, "systemctl", "[ $1 = show ]")
+    with pytest.raises(Failure, match="systemctl start"):
+        tick()
+
+    assert not Path(paths.verify_stamp("vpn")).exists()
+
+
+def test_a_damaged_record_does_not_hold_up_the_others(machine: Path) -> None:
+    """It is said, and the tick fails at the end."""
+    (machine / "a.json").write_text("{")
+    (machine / "a.json").chmod(0o644)
+    with pytest.raises(Failure, match=r"a\.json: is damaged"):
+        tick()
+
+    assert 1 == len(told(machine, "start"))
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ({}, ""),
+        ({"ActiveState": "active", "Result": "exec-condition"}, ""),
+        ({"ActiveState": "inactive", "AssertResult": "no", "AssertTimestampMonotonic": "0"}, ""),
+        (DONE, ""),
+        (DONE | {"AssertResult": "no"}, "its Assert…= does not hold"),
+        (
+            DONE | {"ConditionResult": "no", "ConditionTimestampMonotonic": "7"},
+            "its Condition…= does not hold",
+        ),
+        (
+            DONE | {"Result": "exec-condition"},
+            "its ExecCondition= did not let it, or could not be set up",
+        ),
+    ],
+)
+def test_what_kept_a_unit_from_running(state: dict[str, str], why: str) -> None:
+    """Nothing where it runs, or was never tried: systemd then says "no" without having looked."""
+    assert why == why_refused(state)
+
+
+def test_a_refused_service_is_said_once_until_it_runs_again(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without journald on stderr, with the priority that systemd reads there."""
+    line = "<3>a.service is kept from running: its Assert…= does not hold."
+    refused = "echo ActiveState=inactive; echo AssertResult=no; echo AssertTimestampMonotonic=7"
+    counts = []
+    for script in (refused, refused, "echo ActiveState=active", refused):
+        install(machine, "systemctl", f"[ $1 != show ] || {{ {script}; }}")
+        tick()
+        counts.append(capsys.readouterr().err.count(line))
+
+    assert [1, 0, 0, 1] == counts
+
+
+@pytest.mark.parametrize("tables", ["table ip x", "table inet wgconfine-vpn2"])
+def test_a_second_switch_that_is_gone_is_loaded_again(machine: Path, tables: str) -> None:
+    """Where it was on; systemd is asked, and not for one that is stopped."""
+    (machine / "run/switch/vpn").mkdir(parents=True)
+    (machine / "run/switch/vpn/state").write_text("on\n")
+    install(machine, "nft", f"echo {tables}")
+    tick()
+
+    assert ["systemctl try-reload-or-restart --no-block -- wgconfine-switch@vpn.service"] == told(
+        machine, "try-reload-or-restart"
+    )
+
+
+@pytest.mark.parametrize("state", ["on", "not available: cgroup v1", ""])
+def test_a_second_switch_that_is_there_or_cannot_be_is_left_alone(
+    machine: Path, state: str
+) -> None:
+    """Its own unit decides where this machine can have none."""
+    (machine / "run/switch/vpn").mkdir(parents=True)
+    (machine / "run/switch/vpn/state").write_text(f"{state}\n")
+    install(machine, "nft", "echo table inet wgconfine-vpn")
+    tick()
+
+    assert [] == told(machine, "try-reload-or-restart")
