@@ -435,7 +435,8 @@ def test_another_line_is_in_force_at_once(world: World) -> None:
     before = machine.show("probe.service", "MainPID")
     changed = settings.replace('"/run/led"', '"/run/added"')
     machine.write("/etc/wgconfine/vpn.toml", changed)
-    wgconfine(world, "apply")
+    # A confined root (planter.service) may enter what root has without rights: verify says so.
+    assert wgconfine(world, "apply", check=False).returncode in {0, 3}
     machine.wait_for(
         lambda: machine.sh("findmnt -nl -o TARGET").count("run/probe/added") == 1, "it is mounted"
     )
@@ -448,6 +449,7 @@ def test_another_line_is_in_force_at_once(world: World) -> None:
 def test_when_the_tunnel_stops_the_mounts_go(world: World) -> None:
     """What the host has there is untouched by what is cleared away, and it comes back."""
     machine = world.machine
+    machine.systemctl("start", "owner.service")
     machine.sh("echo kept >/run/owner/file")
     machine.systemctl("stop", "wgconfine@vpn.service")
     left = machine.sh("findmnt -nl -o TARGET | grep wgconfine/run || true")

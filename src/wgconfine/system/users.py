@@ -79,17 +79,22 @@ def _runs_outside(pid: int, uid: int, inside: int | None) -> bool:
     try:
         # By the real user and not by /proc's owner, which is root's for what is not dumpable.
         lines = place.joinpath("status").read_text(encoding="utf-8", errors="replace")
-        users = next(line.split()[1:] for line in lines.splitlines() if line.startswith("Uid:"))
+        fields = dict(line.partition(":")[::2] for line in lines.splitlines())
+        users = fields["Uid"].split()
+        # What has a capability can't be traced by a service, which has none: ptrace(2). So our own
+        # proxy of the bus is no process of its user's that it could enter.
+        if uid and int(fields["CapPrm"], 16):
+            return False
         outside = str(uid) in users and place.joinpath("ns/net").stat().st_ino != inside
         return outside and not _is_locked(place, uid)
-    except (OSError, StopIteration):  # it has ended meanwhile
+    except (OSError, KeyError):  # it has ended meanwhile
         return False
 
 
 def _is_locked(place: Path, uid: int) -> bool:
     """Whether its user namespace keeps even others of its user out: ptrace(2), user_namespaces(7).
 
-    So is our own proxy of the bus. Whoever made such a namespace itself is in it as root is.
+    Whoever made such a namespace itself is in it as root is.
     """
     its, ours = place / "ns/user", _PROC / "self/ns/user"
     if its.stat().st_ino == ours.stat().st_ino:

@@ -1,5 +1,6 @@
 """Try to get out of each confined service, as its own user in its own sandbox."""
 
+import os
 import secrets
 import shlex
 from collections import defaultdict
@@ -18,7 +19,7 @@ from wgconfine.verify.witness import Witness, host_addresses
 
 __all__ = ["check_escapes"]
 
-AT_ONCE = 8
+AT_ONCE = max(2, min(8, 2 * (os.cpu_count() or 1)))
 MOST_EVIDENCE = 400
 OTHERS_OF_ITS_USER = '. A User= of its own closes that, or hardening = "strict" in its settings'
 

@@ -24,7 +24,7 @@ MODULES = ("attempt_network", "attempt_names", "attempt_sockets", "attempt_right
 HELLO = '{"ready": true}\n'
 GO = b"go\n"
 MOST_TOLD = 1 << 16
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 """How long it waits for the word to begin, while the host looks at it."""
 ATTEMPT_SECONDS = 4.0
 AT_ONCE = 12

@@ -18,7 +18,7 @@ from wgconfine.verify.facts import FACT_PROPERTIES, Facts, read_facts
 
 __all__ = ["Probed", "run_probe"]
 
-READY_SECONDS = 15.0
+READY_SECONDS = 60.0
 TRY_SECONDS = 14.0
 """Bounds for what hangs, on a machine that is busy: it takes two seconds where it is not."""
 LOCK_SECONDS = 20.0
