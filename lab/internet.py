@@ -229,8 +229,10 @@ class Internet:
 
     def web_requests(self) -> tuple[Request, ...]:
         """Everything that the web server was asked so far."""
+        # Whoever hangs up has the server write of that, too.
         lines = (self.folder / "web.log").read_text().splitlines()
-        return tuple(Request(*line.split(" ", 2)) for line in lines)
+        words = (line.split(" ", 2) for line in lines)
+        return tuple(Request(*each) for each in words if len(each) == len(Request._fields))
 
     def dns_queries(self) -> tuple[Query, ...]:
         """Every look-up so far, first the tunnel's resolver's, then the provider's."""

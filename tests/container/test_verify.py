@@ -129,6 +129,22 @@ def test_a_tunnel_that_is_down_is_never_green(world: World, unit: str) -> None:
     assert "confined" not in done.stdout.splitlines()[0]
 
 
+@on_each
+def test_a_stop_that_is_under_way_goes_on(world: World) -> None:
+    """A probe needs the tunnel up, and its start would take back a stop that waits its turn."""
+    machine = world.machine
+    tunnel = "wgconfine@vpn.service"
+    hold = f"[Unit]\nBindsTo={tunnel}\nAfter={tunnel}\n[Service]\nExecStop=/bin/sleep 6\n"
+    write_service(world, "hold.service", f"{hold}ExecStart=/bin/sleep infinity\n")
+    machine.systemctl("start", "hold.service")
+    machine.systemctl("stop", "--no-block", tunnel)
+    try:
+        verify(world)
+        machine.wait_for(lambda: machine.show(tunnel, "ActiveState") == "inactive", "it stops")
+    finally:
+        machine.systemctl("start", tunnel, "probe.service")
+
+
 @on_one
 def test_a_service_that_was_refused_is_not_called_stopped(world: World) -> None:
     """The guard kept it from running: `state` says so, and why."""

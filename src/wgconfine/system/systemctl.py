@@ -47,7 +47,7 @@ class Systemctl(Protocol):
         """Start, and wait for it."""
 
     def start_no_block(self, units: Sequence[str]) -> None:
-        """Ask for a start, and do not wait for it."""
+        """Ask for a start, and do not wait for it. No job that is there is taken back for it."""
 
     def stop(self, units: Sequence[str]) -> None:
         """Stop, and wait for it."""
@@ -93,7 +93,7 @@ class RealSystemctl:
         _job("start", units)
 
     def start_no_block(self, units: Sequence[str]) -> None:
-        _job("start", units, "--no-block")
+        _job("start", units, "--no-block", "--job-mode=fail")
 
     def stop(self, units: Sequence[str]) -> None:
         _job("stop", units)

@@ -63,7 +63,7 @@ def test_jobs(program: Path) -> None:
     expected = [
         "daemon-reload",
         "start -- a.service b.service",
-        "start --no-block -- a.service",
+        "start --no-block --job-mode=fail -- a.service",
         "stop -- a.service",
         "restart -- a.service",
         "reload -- a.service",
