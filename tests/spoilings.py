@@ -47,7 +47,7 @@ STRUCTURE = (
         do="umount -l /run/netns/vpn; rm /run/netns/vpn",
         check="namespace-name",
         verdict="does not work",
-        code=1,
+        code=6,  # no probe can start, so that what gets out is not known
     ),
     Spoiling(
         name="a second link",
