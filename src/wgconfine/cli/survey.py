@@ -9,6 +9,7 @@ from wgconfine.cli.check import show_warnings
 from wgconfine.model.errors import InTheWay, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.state import ALIVE
 from wgconfine.model.tree import File, Tree
 from wgconfine.model.units import UnitFacts
 from wgconfine.plan.aliases import enabled_services, resolve
@@ -48,8 +49,6 @@ __all__ = [
 ]
 
 DEFAULT_PYTHON = PurePosixPath("/usr/bin/python3")
-
-ACTIVE = {"active", "activating", "reloading", "refreshing", "deactivating"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +211,7 @@ def look(
         own = ("wgconfine", "wgconfine-netns", "wgconfine-switch", "wgconfine-verify")
         units |= {f"{each}@{name}.service" for each in own}
     states = unit_states(systemctl, sorted(units))
-    active = frozenset(unit for unit, state in states.items() if state.active in ACTIVE)
+    active = frozenset(unit for unit, state in states.items() if state.active in ALIVE)
     return Running(
         units=active,
         outside=frozenset(

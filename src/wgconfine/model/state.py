@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from signal import SIGUSR1
 from typing import Literal
 
-__all__ = ["Judgement", "UnitState", "judge"]
+__all__ = ["ALIVE", "Judgement", "UnitState", "judge"]
 
 Judgement = Literal[
     "running", "starting", "stopping", "stopped", "failed", "refused", "not-found", "masked"
 ]
+
+ALIVE = frozenset({"active", "activating", "reloading", "refreshing", "deactivating"})
+"""The states of a unit that may have a process: `ActiveState`, as systemd spells it."""
 
 _SETTING_UP_FAILED = 200
 """systemd's own exit codes, for what went wrong before exec, begin here (systemd.exec(5))."""

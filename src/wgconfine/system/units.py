@@ -13,7 +13,7 @@ from wgconfine.system.rooted import RootedFiles
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.unitsearch import UnitSearch
 
-__all__ = ["read_facts", "unit_states"]
+__all__ = ["read_facts", "unit_states", "words_of"]
 
 _FACTS = (
     "Id",
@@ -58,8 +58,8 @@ def read_facts(
 
 
 def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFacts:
-    triggered_by = _words(shown["TriggeredBy"])
-    joined = _words(shown["JoinsNamespaceOf"])
+    triggered_by = words_of(shown["TriggeredBy"])
+    joined = words_of(shown["JoinsNamespaceOf"])
     load_state = shown["LoadState"] or "error"
     if shown["NeedDaemonReload"] == "yes":
         fresh = search.facts(name)
@@ -72,8 +72,8 @@ def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFac
             joined=(*joined, *fresh.joined),
             user_unit=fresh.user_unit,
         )
-    paths = [*_words(shown["FragmentPath"]), *_words(shown["DropInPaths"])]
-    names = (name, *_words(shown["Names"]))
+    paths = [*words_of(shown["FragmentPath"]), *words_of(shown["DropInPaths"])]
+    names = (name, *words_of(shown["Names"]))
     there = load_state not in {"not-found", "masked"}
     return build_facts(
         name=UnitName(shown["Id"] or name),
@@ -86,7 +86,7 @@ def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFac
     )
 
 
-def _words(value: str) -> list[str]:
+def words_of(value: str) -> list[str]:
     """A list as `systemctl show` prints it: what has a backslash is in quotes, with it doubled."""
     return shlex.split(value) if '"' in value or "'" in value else value.split()
 

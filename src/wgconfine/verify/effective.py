@@ -5,7 +5,6 @@ by the files: none that is read after ours may set a setting of ours.
 """
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -16,6 +15,7 @@ from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import expand, is_yes
 from wgconfine.render.hardening import STRICT
 from wgconfine.render.service import GUARDED
+from wgconfine.system.units import words_of
 
 __all__ = ["PROPERTIES", "UNSHOWN", "judge_effective"]
 
@@ -38,11 +38,6 @@ def same_truth(ours: Sequence[str], shown: str) -> bool:
 
 def has_words(ours: Sequence[str], shown: str) -> bool:
     return {word for line in ours for word in line.split()} <= {*words_of(shown)}
-
-
-def words_of(shown: str) -> list[str]:
-    """A list as `systemctl show` prints it: what has a backslash is in quotes, with it doubled."""
-    return shlex.split(shown) if '"' in shown or "'" in shown else shown.split()
 
 
 def only_words(ours: Sequence[str], shown: str) -> bool:

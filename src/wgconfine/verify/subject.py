@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from wgconfine.model.settings import Backend, Settings, TunnelName, UnitName
-from wgconfine.model.state import UnitState
+from wgconfine.model.state import ALIVE, UnitState
 from wgconfine.model.tree import Tree
 from wgconfine.model.units import UnitFacts
 from wgconfine.system.systemctl import Systemctl
@@ -60,5 +60,4 @@ class Subject:
     @property
     def running(self) -> tuple[UnitName, ...]:
         """The services that have a process now."""
-        alive = {"active", "activating", "reloading", "refreshing", "deactivating"}
-        return tuple(unit for unit in self.settings.services if self.states[unit].active in alive)
+        return tuple(unit for unit in self.settings.services if self.states[unit].active in ALIVE)
