@@ -19,6 +19,17 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
+from wgconfine.config.ports import (
+    PublishTable,
+    build_publish,
+    read_account,
+    read_listen,
+    read_port_range,
+    read_publish_text,
+    read_reach,
+    read_to,
+    sorted_ranges,
+)
 from wgconfine.config.unitnames import parse_service
 from wgconfine.config.values import (
     WrongValueError,
@@ -43,10 +54,12 @@ from wgconfine.config.values import (
     show,
 )
 from wgconfine.config.words import suggest
+from wgconfine.model.ports import Inbound, PortRange, Publish, Reach
 from wgconfine.model.settings import (
     Backend,
     IPAddress,
     IPInterface,
+    IPNetwork,
     Peer,
     Refinement,
     Rights,
@@ -59,16 +72,22 @@ __all__ = ["INLINE_KEYS", "KEYS", "LIST_KEYS", "Document", "Finding", "structure
 Read = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-LIST_KEYS = ("services", "address", "peer", "dns", "service")
+LIST_KEYS = ("services", "address", "peer", "dns", "service", "publish", "reach")
 """What a file of NAME.d may add to."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
 """What stands in the place of `config`."""
 _LATER = (
-    "publish", "reach", "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "inbound",
-    "outbound", "health", "port-forward",
+    "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "health", "port-forward",
 )  # fmt: skip
 _SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
 _ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundTable:
+    """`[outbound]`."""
+
+    deny: tuple[IPNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +108,10 @@ class Document:
     fwmark: int | None = None
     verify: VerifySettings | None = None
     service: tuple[Refinement, ...] | None = None
+    publish: tuple[Publish, ...] | None = None
+    reach: tuple[Reach, ...] | None = None
+    inbound: Inbound | None = None
+    outbound: OutboundTable | None = None
 
 
 KEYS = tuple(known.name.replace("_", "-") for known in fields(Document))
@@ -147,10 +170,26 @@ def _read_peer(value: Any) -> Peer:
     return _read_peer_table({"allowed-ips": _ALL_ADDRESSES, **value})
 
 
-def _read_verify(value: Any) -> VerifySettings:
-    if not isinstance(value, dict):
-        raise WrongValueError(f"{show(value)} is not a table")
-    return _read_verify_table(value)
+def _table(read: Read) -> Read:
+    def read_table(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise WrongValueError(f"{show(value)} is not a table")
+        return read(value)
+
+    return read_table
+
+
+def _read_publish(value: Any) -> Publish:
+    if isinstance(value, dict):
+        return build_publish(_read_publish_table(value))
+    if isinstance(value, str):
+        return read_publish_text(value)
+    hint = f"Write '{value}', in quotes" if type(value) is int else ""
+    raise WrongValueError(f"{show(value)} is neither text nor a table", hint)
+
+
+def _read_ranges(value: Any) -> tuple[PortRange, ...]:
+    return sorted_ranges(_list_of(read_port_range)(value))
 
 
 def _read_refinements(value: Any) -> tuple[Refinement, ...]:
@@ -222,7 +261,8 @@ def _place(error: BaseException) -> tuple[str | int, ...]:
 
 
 def _key_of(attribute: str) -> str:
-    return attribute.replace("_", "-")
+    # `from` is a word of Python's.
+    return "from" if attribute == "clients" else attribute.replace("_", "-")
 
 
 def _extra_key(key: str, path: tuple[str | int, ...], known: list[str]) -> Finding:
@@ -257,6 +297,19 @@ _read_rights = _table_reader(
         "hardening": read_hardening,
     },
 )
+_read_publish_table = _table_reader(
+    PublishTable,
+    {
+        "listen": read_listen,
+        "to": read_to,
+        "clients": _list_of(read_network, empty=False),
+        "user": read_account,
+        "group": read_account,
+        "free_bind": read_boolean,
+    },
+)
+_read_inbound_table = _table_reader(Inbound, {"tcp": _read_ranges, "udp": _read_ranges})
+_read_outbound_table = _table_reader(OutboundTable, {"deny": _list_of(read_network)})
 _read_document = _table_reader(
     Document,
     {
@@ -272,7 +325,11 @@ _read_document = _table_reader(
         "mtu": read_mtu,
         "listen_port": read_port,
         "fwmark": read_fwmark,
-        "verify": _read_verify,
+        "verify": _table(_read_verify_table),
         "service": _read_refinements,
+        "publish": _list_of(_read_publish),
+        "reach": _list_of(read_reach),
+        "inbound": _table(_read_inbound_table),
+        "outbound": _table(_read_outbound_table),
     },
 )

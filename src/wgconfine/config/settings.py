@@ -11,8 +11,10 @@ from typing import TypeVar
 from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
 from wgconfine.config.escape import escape, holds_key, quote
 from wgconfine.config.places import place_of
+from wgconfine.config.ports import overlap
 from wgconfine.config.schema import INLINE_KEYS, KEYS, LIST_KEYS, Document, Finding, structure
 from wgconfine.model.errors import ProblemsFound
+from wgconfine.model.ports import Inbound, Publish, SocketAddress
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
@@ -87,7 +89,8 @@ def parse_settings(
     problems.extend(_check_services(files))
     problems.extend(_check_refinements(files, complete=len(files) == len(texts)))
     problems.extend(_check_peers(files))
-    problems.extend(_check_reach(files))
+    problems.extend(_check_ports(files))
+    problems.extend(_check_networks(files))
     if problems:
         raise ProblemsFound(problems)
     return _build(TunnelName(name), files, [text or "" for _, text in texts])
@@ -201,7 +204,26 @@ def _check_peers(files: Sequence[_File]) -> Iterator[Problem]:
                 yield Problem(where=place, what=what)
 
 
-def _check_reach(files: Sequence[_File]) -> Iterator[Problem]:
+def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that no two entries of the tunnel listen in the same place."""
+    published: list[tuple[Publish, str]] = []
+    reached: dict[SocketAddress, str] = {}
+    for file in files:
+        for position, entry in enumerate(file.document.publish or ()):
+            place = place_of(file.path, "publish", position)
+            for other, there in published:
+                if overlap(entry, other):
+                    yield Problem(
+                        where=place, what=f"{entry.where} is published already, at {there}"
+                    )
+            published.append((entry, place))
+        for position, each in enumerate(file.document.reach or ()):
+            place = place_of(file.path, "reach", position)
+            if (there := reached.setdefault(each.listen, place)) != place:
+                yield Problem(where=place, what=f"{each.listen} is taken already, at {there}")
+
+
+def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
     """Check that an inline tunnel can carry its addresses and leads to its resolvers."""
     document = _merge(files)
     addresses = document.address or ()
@@ -222,6 +244,8 @@ def _merge(files: Sequence[_File]) -> Document:
         peer=_joined(document.peer for document in documents),
         dns=_joined(document.dns for document in documents),
         service=_joined(document.service for document in documents),
+        publish=_joined(document.publish for document in documents),
+        reach=_joined(document.reach for document in documents),
     )
 
 
@@ -255,4 +279,8 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         fwmark=document.fwmark,
         verify=document.verify or VerifySettings(),
         refinements=document.service or (),
+        publish=document.publish or (),
+        reach=document.reach or (),
+        inbound=document.inbound or Inbound(),
+        outbound_deny=document.outbound.deny if document.outbound else (),
     )

@@ -1,6 +1,6 @@
 """A tunnel as its owner declared it: /etc/wgconfine/NAME.toml, parsed and checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import (
     IPv4Address,
@@ -12,6 +12,8 @@ from ipaddress import (
 )
 from pathlib import PurePosixPath
 from typing import NewType
+
+from wgconfine.model.ports import Inbound, Publish, Reach
 
 __all__ = [
     "Backend",
@@ -140,7 +142,8 @@ class Settings:
 
     `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at
     all". `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after
-    file. `refinements` are of services of the list, each at most once.
+    file. `refinements` are of services of the list, each at most once. Whom `outbound_deny` names
+    can't be reached through the tunnel either.
     """
 
     name: TunnelName
@@ -156,6 +159,10 @@ class Settings:
     fwmark: int | None = None
     verify: VerifySettings = VerifySettings()
     refinements: tuple[Refinement, ...] = ()
+    publish: tuple[Publish, ...] = ()
+    reach: tuple[Reach, ...] = ()
+    inbound: Inbound = field(default_factory=Inbound)
+    outbound_deny: tuple[IPNetwork, ...] = ()
 
     def refinement(self, unit: UnitName) -> Refinement:
         """Give what was said of a service; the defaults where nothing was."""

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
 from wgconfine.model.tree import MARK, File
+from wgconfine.render.ports import port_sockets
 
 __all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
 
@@ -50,6 +51,12 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "allow-bus": {
             each.unit: list(each.allow_bus) for each in settings.refinements if each.allow_bus
         },
+        "sockets": list(port_sockets(settings)),
+        "inbound": {
+            "tcp": [str(each) for each in settings.inbound.tcp],
+            "udp": [str(each) for each in settings.inbound.udp],
+        },
+        "outbound-deny": [str(each) for each in settings.outbound_deny],
     }
     if isinstance(source, Inline):
         if source.private_key_file is not None:

@@ -54,6 +54,11 @@ class Record:
         self.on_leak: str = values.get("on-leak", "report")
         self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
         self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})
+        self.sockets: list[str] = values.get("sockets", [])
+        inbound: dict[str, list[str]] = values.get("inbound", {})
+        self.inbound_tcp = inbound.get("tcp", [])
+        self.inbound_udp = inbound.get("udp", [])
+        self.outbound_deny: list[str] = values.get("outbound-deny", [])
 
     @property
     def userspace(self) -> bool:
