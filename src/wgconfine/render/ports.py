@@ -30,7 +30,7 @@ def port_sockets(settings: Settings) -> tuple[str, ...]:
 
 
 def _instance(where: str) -> str:
-    """Leave an address as it is but for brackets; what has odd characters, or is long, is hashed."""
+    """Leave an address as it is but for brackets; what is long, or has odd signs, is hashed."""
     text = where.replace("[", "").replace("]", "").replace("/", "-")
     if _PLAIN.issuperset(text) and len(text) <= _LONGEST and "-" not in where:
         return text
