@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["InetSocket", "inet_sockets", "unix_peers"]
+__all__ = ["InetSocket", "inet_sockets", "listening", "unix_peers"]
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -18,7 +18,9 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _INET_MESSAGE = 72  # struct inet_diag_msg
+_INET_DIAG_SKV6ONLY = 11
 _INET_DIAG_CGROUP_ID = 21  # Linux 5.9
+_LISTEN = 10  # TCP_LISTEN
 _UNIX_MESSAGE = 16  # struct unix_diag_msg
 _UNIX_DIAG_PEER = 2
 _UDIAG_SHOW_PEER = 0x4
@@ -36,7 +38,8 @@ _PROTOCOLS = {
 class InetSocket:
     """A socket with an address; `cgroup` is 0 where the kernel does not tell, `inode` is its own.
 
-    `inode` is 0 where no process holds it any more.
+    `inode` is 0 where no process holds it any more. `only_v6` says of a listening one of IPv6 that
+    it takes no IPv4.
     """
 
     protocol: str
@@ -44,6 +47,7 @@ class InetSocket:
     remote: str
     inode: int
     cgroup: int
+    only_v6: bool = False
 
 
 def inet_sockets() -> Iterator[InetSocket]:
@@ -55,19 +59,29 @@ def inet_sockets() -> Iterator[InetSocket]:
                 yield _inet(body, family, name)
 
 
+def listening() -> Iterator[InetSocket]:
+    """Every socket that listens for TCP."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
+        for body in _dump(request):
+            yield _inet(body, family, "tcp")
+
+
 def _inet(body: bytes, family: int, name: str) -> InetSocket:
     local_port, remote_port = struct.unpack_from("!HH", body, 4)
     size = 4 if family == socket.AF_INET else 16
     local = socket.inet_ntop(family, body[8 : 8 + size])
     remote = socket.inet_ntop(family, body[24 : 24 + size])
     (inode,) = struct.unpack_from("=I", body, 68)
-    cgroup = _attributes(body[_INET_MESSAGE:]).get(_INET_DIAG_CGROUP_ID, b"")
+    attributes = _attributes(body[_INET_MESSAGE:])
+    cgroup = attributes.get(_INET_DIAG_CGROUP_ID, b"")
     return InetSocket(
         protocol=name,
         local=_address(local, local_port),
         remote=_address(remote, remote_port),
         inode=inode,
         cgroup=struct.unpack("=Q", cgroup)[0] if cgroup else 0,
+        only_v6=attributes.get(_INET_DIAG_SKV6ONLY, b"\0")[:1] != b"\0",
     )
 
 
