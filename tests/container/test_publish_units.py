@@ -42,6 +42,8 @@ WEB = f"""\
 DynamicUser=yes
 LimitNOFILE=20000
 ExecStart={PYTHON} inside 127.0.0.1:8080 127.0.0.1:8081 ::1:8082
+[Install]
+WantedBy=multi-user.target
 """
 
 CLIENTS = "198.51.100.0/28"
@@ -96,7 +98,8 @@ def set_up(world: World) -> None:
     world.machine.write("/usr/local/lib/server.py", SERVER)
     world.machine.write("/usr/local/lib/many.py", MANY)
     write_service(world, "web.service", WEB)
-    hosts_own = f"[Service]\nExecStart={PYTHON} host 127.0.0.1:8091 {LAN}:7001\n"
+    installed = "[Install]\nWantedBy=multi-user.target\n"
+    hosts_own = f"{installed}[Service]\nExecStart={PYTHON} host 127.0.0.1:8091 {LAN}:7001\n"
     write_service(world, "own.service", hosts_own)
     world.machine.systemctl("start", "own.service")
     write_tunnel(world, ["web.service"])
@@ -415,6 +418,20 @@ def test_a_service_with_a_tunnel_of_ipv6_alone_is_published(world: World) -> Non
     machine.run("rm", "/etc/wgconfine/six.toml")
     assert "" == get(world, "http://127.0.0.1:8070")
     assert "" == machine.sh("systemctl list-units --all --no-legend '*six*.socket'")
+
+
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
+def test_ports_are_there_after_a_reboot(world: World) -> None:
+    """No order of theirs makes a cycle, by which systemd would leave out what it likes."""
+    machine = world.machine
+    machine.systemctl("enable", "web.service", "own.service")
+    machine.reboot()
+    machine.wait_for(lambda: get(world, "http://127.0.0.1:8080") == "inside", "it is published")
+
+    machine.wait_for(lambda: get(world, f"http://{LAN}:8080") == "inside", "for neighbours too")
+    reached = ("curl", "-s", "-m", "5", "http://127.0.0.1:7000")
+    machine.wait_for(lambda: inside(world, *reached) == "host", "and the way out is there")
+    assert "ordering cycle" not in machine.journal().partition("Startup finished")[0]
 
 
 @pytest.mark.long
