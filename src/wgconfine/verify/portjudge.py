@@ -181,8 +181,10 @@ def judge_clients(tunnel: TunnelName, entry: Publish, socket: Socket, found: Fil
     if found.trouble:
         return [own(verdict=Verdict.UNKNOWN, evidence=found.trouble)]
     if found.strangers is None or found.around:
-        what = "systemd or the kernel lacks BPF for it" if found.strangers is None else (
-            f"{', '.join(found.around)} is outside of its control group"
+        what = (
+            "systemd or the kernel lacks BPF for it"
+            if found.strangers is None
+            else (f"{', '.join(found.around)} is outside of its control group")
         )
         evidence = f"its filter of addresses is not in force: {what}"
         if not entry.clients:  # that nobody else reaches loopback is the kernel's own rule
@@ -240,9 +242,7 @@ def judge_proxy(tunnel: TunnelName, entry: Publish | Reach, proxy: Proxy) -> Che
     home = "the tunnel's" if publishes else "the host's"
     where = [each.inside if publishes else each.host for each in proxy.processes]
     outside = [
-        str(each.pid)
-        for each, fine in zip(proxy.processes, where, strict=True)
-        if fine is False
+        str(each.pid) for each, fine in zip(proxy.processes, where, strict=True) if fine is False
     ]
     if outside:
         evidence = f"process {', '.join(outside[:SHOWN])} is not in {home} network namespace"

@@ -33,6 +33,7 @@ SETTINGS = Settings(
 def subject(active: str) -> Subject:
     return Subject(
         settings=SETTINGS,
+        applied=SETTINGS,
         backend=Backend.KERNEL,
         facts={},
         states={TUNNEL: UnitState(name=TUNNEL, active=active)},
