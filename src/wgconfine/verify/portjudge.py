@@ -39,12 +39,13 @@ class Filter:
     """Who may connect, as the kernel has it.
 
     `strangers` are addresses that it lets in and that no client of the settings has; None where
-    there is no filter at all. `around` are listening sockets that it is not in force on. `trouble`
-    says why nothing of this could be seen.
+    there is no filter at all. `around` are listening sockets that it is not in force on, `slices`
+    those of its control group's that allow somebody. `trouble` says why nothing could be seen.
     """
 
     strangers: tuple[str, ...] | None = ()
     around: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
     trouble: str = ""
 
 
@@ -81,7 +82,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """The service that a connection starts. `main_status` is how its last command ended."""
+    """The service that a connection starts."""
 
     state: UnitState
     control_group: str = ""
@@ -192,7 +193,10 @@ def judge_clients(tunnel: TunnelName, entry: Publish, socket: Socket, found: Fil
         return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=restart(unit))]
     if found.strangers:
         evidence = f"{' and '.join(found.strangers[:SHOWN])} may connect too, not only {clients}"
-        return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=see(socket))]
+        if found.slices:
+            evidence += f": {', '.join(found.slices)} has an IPAddressAllow="
+        mend = f"systemctl cat {found.slices[0]}" if found.slices else restart(unit)
+        return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=mend)]
     return [own(verdict=Verdict.OK, evidence=f"the kernel lets {clients} connect, nobody else")]
 
 

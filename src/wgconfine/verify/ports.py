@@ -67,7 +67,7 @@ SECONDS = 5.0
 SYSTEMD = 1
 UNIFIED = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-ASKED = ("Listen", "Triggers", "ControlGroup", *PORT_PROPERTIES)
+ASKED = ("Listen", "Triggers", "ControlGroup", "Slice", *PORT_PROPERTIES)
 RUNS = ALIVE - {"deactivating"}
 
 
@@ -108,6 +108,9 @@ def check_port(subject: Subject, entry: Entry, shown: Shown, looked: "Looked") -
     if isinstance(entry, Publish):
         yield judge_publish(name, entry, socket, looked.seen)
         found = filter_of(entry, shown[unit]["ControlGroup"], looked.host)
+        if found.strangers:
+            slices = tuple(slices_that_allow(subject, shown[unit]["Slice"]))
+            found = dataclasses.replace(found, slices=slices)
         yield from judge_clients(name, entry, socket, found)
         file = looked.seen.files.get(addresses_of(entry)[0])
         yield from judge_file(name, entry, socket, file)
@@ -245,6 +248,14 @@ def filter_of(entry: Publish, control_group: str, host: Iterable[InetSocket]) ->
             each.local for each in host if each.local in wanted and each.cgroup not in {0, number}
         ),
     )
+
+
+def slices_that_allow(subject: Subject, innermost: str) -> list[str]:
+    """Give the slices around a unit whose IPAddressAllow= adds to its own."""
+    parts = innermost.removesuffix(".slice").split("-")  # systemd.slice(5): a dash makes a tree
+    chain = ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)]
+    shown = subject.systemctl.show([*chain, "-.slice"], ("IPAddressAllow",))
+    return [each for each, values in shown.items() if values["IPAddressAllow"]]
 
 
 def proxy_of(subject: Subject, unit: UnitName, control_group: str) -> Proxy:
