@@ -71,6 +71,11 @@ def refused_services() -> str:
     return f"{STATE}/verify/=refused"
 
 
+def failed_sockets() -> str:
+    """Likewise the sockets of published and reached ports that have failed."""
+    return f"{STATE}/verify/=sockets"
+
+
 def lock(name: str) -> str:
     return f"{STATE}/lock/{name}"
 
