@@ -9,8 +9,8 @@ import pytest
 
 from lab import World, boot_container
 from tests.matrix import EVERYWHERE, first
-from tests.scenario import PROBE, confine, wgconfine, write_service
-from tests.spoilings import SPOILINGS, Spoiling
+from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
+from tests.spoilings import SETTINGS_OF_PORTS, SPOILINGS, Spoiling
 
 pytestmark = pytest.mark.container
 
@@ -33,7 +33,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_service(world, "open.service", IDLE)
         write_service(world, "odd@.service", IDLE)
         world.machine.systemctl("start", "open.service", "probe.service")
-        confine(world, "probe.service", "idle.service", ODD)
+        services = ("probe.service", "idle.service", ODD)
+        write_tunnel(world, services, extra=SETTINGS_OF_PORTS)
+        wgconfine(world, "apply")
         yield world
 
 

@@ -279,8 +279,8 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SE
 # AF_PACKET: while probes run it watches what leaves by the host's links.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
 RestrictNamespaces=net
-# A socket of a service is judged by a copy of its descriptor.
-SystemCallFilter=pidfd_getfd
+# A socket of a service is judged by a copy of its descriptor, a filter of addresses by asking it.
+SystemCallFilter=pidfd_getfd bpf
 PrivateMounts=yes
 PrivateDevices=yes
 PrivateIPC=yes
