@@ -27,6 +27,7 @@ LAN = "wgconfine-publish@vpn.198.51.100.2:8081"
 UNIX = "wgconfine-publish@vpn.unix:-run-web.sock"
 REACH = "wgconfine-reach@vpn.127.0.0.1:5432"
 SYSTEM = "/etc/systemd/system"
+PROXIES = r"/sys/fs/cgroup/system.slice/system-wgconfine\x2dpublish.slice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,11 +444,11 @@ def no_drop_in(unit: str) -> str:
     return f"rm '{SYSTEM}/{unit}.d/x.conf'; {RELOAD}"
 
 
-DETACH = """\
+DETACH = f"""\
 /opt/wgconfine/bin/python3 -I - <<'END'
 import os
 from wgconfine.runtime import ipfilter
-group = r"/sys/fs/cgroup/system.slice/system-wgconfine\\x2dpublish.slice/%s.socket"
+group = r"{PROXIES}/{LAN}.socket"
 directory = os.open(group, os.O_RDONLY)
 for program in ipfilter.attached(group):
     ipfilter.bpf(9, ipfilter.packed("=III", directory, program, 0))  # BPF_PROG_DETACH
@@ -515,7 +516,7 @@ PORTS = (
     Spoiling(
         name="the filter taken from the kernel",
         essential=True,
-        do=DETACH % LAN,
+        do=DETACH,
         check="publish-clients",
         unit=f"{LAN}.socket",
     ),
@@ -583,16 +584,15 @@ PORTS = (
     ),
     Spoiling(
         name="a published proxy in the host's namespace",
-        do="curl -s http://127.0.0.1:8080/; sleep 300 >/dev/null 2>&1 &"
-        f" sleep 1; echo $! >/sys/fs/cgroup/system.slice/system-wgconfine\\x2dpublish.slice/"
-        f"{PLAIN}.service/cgroup.procs",
+        do="curl -s http://127.0.0.1:8080/ || true; sleep 300 >/dev/null 2>&1 &"
+        f" sleep 1; echo $! >'{PROXIES}/{PLAIN}.service/cgroup.procs'",
         check="proxy",
         unit=f"{PLAIN}.service",
     ),
     Spoiling(
         name="a proxy among the services",
         do=drop_in(f"{PLAIN}.service", "[Service]", "Slice=wgconfine-vpn.slice")
-        + "; curl -s http://127.0.0.1:8080/ || true",
+        + f"; systemctl stop {PLAIN}.service; curl -s http://127.0.0.1:8080/ || true",
         check="proxy",
         unit=f"{PLAIN}.service",
         undo=f"{no_drop_in(f'{PLAIN}.service')}; systemctl stop {PLAIN}.service",
@@ -639,12 +639,13 @@ PORTS = (
     Spoiling(
         name="a socket of ours inside that nobody asked for",
         essential=True,
-        do=f"cd {SYSTEM}; sed s/5432/99/ {REACH}.socket >wgconfine-reach@vpn.hole.socket; {RELOAD};"
+        do=f"cd {SYSTEM}; sed s/5432/99/ {REACH}.socket >wgconfine-reach@vpn.hole.socket;"
+        f"cp -r {REACH}.service.d wgconfine-reach@vpn.hole.service.d; {RELOAD};"
         "systemctl start wgconfine-reach@vpn.hole.socket",
         check="undeclared-port",
         unit="wgconfine-reach@vpn.hole.socket",
         undo="systemctl stop wgconfine-reach@vpn.hole.socket;"
-        f"rm {SYSTEM}/wgconfine-reach@vpn.hole.socket; {RELOAD}",
+        f"rm -r {SYSTEM}/wgconfine-reach@vpn.hole.*; {RELOAD}",
     ),
     Spoiling(
         name="a socket of somebody's inside",
