@@ -279,8 +279,8 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SE
 # AF_PACKET: while probes run it watches what leaves by the host's links.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
 RestrictNamespaces=net
-# A socket of a service is judged by a copy of its descriptor, a filter of addresses by asking it.
-SystemCallFilter=pidfd_getfd bpf
+# A socket of a service is judged by a copy of its descriptor.
+SystemCallFilter=pidfd_getfd
 PrivateMounts=yes
 PrivateDevices=yes
 PrivateIPC=yes
@@ -295,6 +295,11 @@ ReadOnlyPaths=/run
 ReadWritePaths=/run/wgconfine
 ReadOnlyPaths=/run/wgconfine/netns /dev/shm
 NoExecPaths=/run/wgconfine
+"""
+
+ASK_FILTERS = """\
+# Who may connect to a published port is asked of the kernel's filter itself.
+SystemCallFilter=bpf
 """
 
 PATHS = """\
@@ -481,7 +486,7 @@ def templates(
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
-        "wgconfine-verify@.service": VERIFY + SANDBOX,
+        "wgconfine-verify@.service": VERIFY + SANDBOX + ASK_FILTERS,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
         "wgconfine-paths@.service": PATHS + SANDBOX,
