@@ -132,7 +132,7 @@ def test_a_denied_network_is_rejected_but_for_its_resolver() -> None:
         f'oifname "wg0" ip daddr {{ 10.64.0.1 }} {look_up} accept',
         f'oifname "wg0" ip daddr {{ 10.0.0.0/8, 192.168.0.0/16 }} {reject}',
         f'oifname "wg0" ip6 daddr {{ fc00::/7 }} {reject}',
-    ] == [rule for rule in chain(ruleset(policy), "output") if rule.startswith("oifname \"")]
+    ] == [rule for rule in chain(ruleset(policy), "output") if rule.startswith('oifname "')]
 
 
 def test_what_arrives_is_for_an_address_of_the_tunnel_and_not_from_one() -> None:
