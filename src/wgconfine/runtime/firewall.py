@@ -206,7 +206,8 @@ table inet wgconfine {{
 	chain arrival {{
 		type filter hook prerouting priority -300; policy drop;
 		iifname != "{link}" accept
-		{arrival}{martian}
+		ip daddr 127.0.0.0/8 {martian}
+		{arrival}counter name "dropped" drop
 	}}
 	chain resolver {{
 		type nat hook output priority -100; policy accept;
