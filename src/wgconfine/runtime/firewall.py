@@ -20,21 +20,16 @@ COUNTERS = (
 )
 """What `nft -j list counters table inet wgconfine` shows, packets and bytes of each."""
 
-TRANSPORT = "meta l4proto { tcp, udp } th dport"
-QUERY = f"{TRANSPORT} 53"
 # DNS over TLS and QUIC, mDNS, LLMNR. Not redirected: their answers would not be the one expected.
-OTHER = f"{TRANSPORT} {{ 853, 5353, 5355 }}"
-QUERY_REJECTED = 'counter name "dns" reject'
-OTHER_REJECTED = 'counter name "dns-other" reject'
-# What a resolver is asked by, in a network that may not be reached otherwise.
-LOOK_UP = f"{TRANSPORT} {{ 53, 853 }}"
-DENIED = 'counter name "outbound-deny" reject with icmpx type admin-prohibited'
+OTHER_LOOK_UPS = (853, 5353, 5355)
+TRANSPORTS = ("udp", "tcp")
+PROHIBITED = "reject with icmpx type admin-prohibited"
 MARTIAN = 'counter name "martian" drop'
 # By no other packet of ICMP is a flow judged: a redirect would be one, too.
-ERRORS = (
-    "icmp type { destination-unreachable, time-exceeded, parameter-problem }",
-    "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }",
-)
+ERRORS = {
+    "icmp": ("destination-unreachable", "time-exceeded", "parameter-problem"),
+    "icmpv6": ("destination-unreachable", "packet-too-big", "time-exceeded", "parameter-problem"),
+}
 
 
 class Policy:
@@ -94,14 +89,19 @@ def ruleset(policy: Policy, counts: Mapping[str, str] | None = None) -> str:
     parse_counts() gives them, or with 0.
     """
     begin = dict.fromkeys(COUNTERS, "packets 0 bytes 0") | dict(counts or {})
+    declared = [f"{family} daddr {each} accept" for family, each in with_family(policy.resolvers)]
     return TABLE.format(
         counters="\n\t".join(f"counter {each} {{ {begin[each]} }}" for each in COUNTERS),
         arrival=lines(arrival(policy.addresses)),
-        resolver=lines(redirected(policy.resolvers)),
-        output=lines([*rejected(policy.resolvers), *denied(policy)]),
-        input=lines([*(f"ct state related {each} accept" for each in ERRORS), *inbound(policy)]),
+        redirect=lines([*declared, *redirected(policy.resolvers)]),
+        declared=lines(declared),
+        look_ups=lines(look_ups()),
+        denied=lines(denied(policy.outbound_deny)),
+        errors=lines(errors()),
+        inbound=lines(inbound(policy)),
         link=LINK,
         martian=MARTIAN,
+        foreign=f'counter name "other-link" {PROHIBITED}',
     )
 
 
@@ -121,16 +121,9 @@ def lines(rules: Iterable[str]) -> str:
     return "".join(f"{rule}\n\t\t" for rule in rules)
 
 
-def by_family(addresses: Sequence[str]) -> list[tuple[str, str, list[str]]]:
-    """Give nft's word for each family, with `meta nfproto`'s, and those of its addresses."""
-    return [
-        ("ip", "ipv4", [each for each in addresses if ":" not in each]),
-        ("ip6", "ipv6", [each for each in addresses if ":" in each]),
-    ]
-
-
-def one_of(addresses: Sequence[str]) -> str:
-    return f"{{ {', '.join(addresses)} }}"
+def with_family(addresses: Iterable[str]) -> list[tuple[str, str]]:
+    """Give each address or network after nft's word for its family."""
+    return [("ip6" if ":" in each else "ip", each) for each in addresses]
 
 
 def arrival(addresses: Sequence[str]) -> list[str]:
@@ -139,67 +132,67 @@ def arrival(addresses: Sequence[str]) -> list[str]:
     Before connection tracking, which takes no notice of links: such a packet would else belong to a
     flow over lo. Here even an answer to a redirected query still has the tunnel's address.
     """
-    rules = []
-    for family, _, own in by_family(addresses):
-        loopback = "127.0.0.0/8" if family == "ip" else "::1"
-        rules.append(f"{family} saddr {one_of([loopback, *own])} {MARTIAN}")
-        if own:
-            rules.append(f"{family} daddr {one_of(own)} accept")
-    return rules
+    here = with_family(["127.0.0.0/8", "::1", *addresses])
+    return [
+        *(f"{family} saddr {each} {MARTIAN}" for family, each in here),
+        *(f"{family} daddr {each} accept" for family, each in with_family(addresses)),
+    ]
 
 
-def redirected(resolvers: Sequence[str]) -> list[str]:
-    rules = []
-    for family, _, declared in by_family(resolvers):
-        if declared:
-            # An answer is never routed to ::1 from another link (rt6_need_strict() of the kernel):
-            # better a rejection at once.
-            loopback = "ip6 daddr != ::1 " if family == "ip6" else ""
-            elsewhere = f"{family} daddr != {one_of(declared)}"
-            rules.append(f"{QUERY} {loopback}{elsewhere} dnat {family} to {declared[0]}")
-    return rules
+def redirected(resolvers: Iterable[str]) -> list[str]:
+    """Send every other query to the first resolver of its family.
 
-
-def rejected(resolvers: Sequence[str]) -> list[str]:
-    rules = []
-    for family, protocol, declared in by_family(resolvers):
-        if declared:
-            elsewhere = f"{family} daddr != {one_of(declared)}"
-            rules.append(f"{QUERY} {elsewhere} {QUERY_REJECTED}")
-            rules.append(f"{OTHER} {elsewhere} {OTHER_REJECTED}")
-        else:
-            rules.append(f"meta nfproto {protocol} {QUERY} {QUERY_REJECTED}")
-            rules.append(f"meta nfproto {protocol} {OTHER} {OTHER_REJECTED}")
-    return rules
-
-
-def denied(policy: Policy) -> list[str]:
-    """Reject the denied networks, flows that run already and answers included.
-
-    A declared resolver among them can be asked, by the tunnel; lo and a query that was redirected,
-    which still counts as one over lo here, are not concerned.
+    But for one to ::1: an answer is never routed there from another link (rt6_need_strict() of the
+    kernel), and a rejection at once is better.
     """
     rules = []
-    for family, _, networks in by_family(policy.outbound_deny):
-        declared = [each for each in policy.resolvers if (":" in each) == (family == "ip6")]
-        if networks and declared:
-            rules.append(f'oifname "{LINK}" {family} daddr {one_of(declared)} {LOOK_UP} accept')
-        if networks:
-            rules.append(f'oifname "{LINK}" {family} daddr {one_of(networks)} {DENIED}')
+    first = dict(reversed(with_family(resolvers)))
+    for family, each in sorted(first.items()):
+        head = "meta nfproto ipv4" if family == "ip" else "ip6 daddr != ::1"
+        rules += [f"{head} {kind} dport 53 dnat {family} to {each}" for kind in TRANSPORTS]
     return rules
+
+
+def look_ups() -> list[str]:
+    rules = [f"{kind} dport 53 goto query" for kind in TRANSPORTS]
+    return rules + [
+        f"{kind} dport {port} goto other-query" for port in OTHER_LOOK_UPS for kind in TRANSPORTS
+    ]
+
+
+def denied(networks: Iterable[str]) -> list[str]:
+    """Reject them whatever the flow: those that run already, and answers.
+
+    A declared resolver among them has been asked before, by the ports of look-ups. What leaves by
+    lo is not concerned, nor a query that was redirected, which still counts as that here.
+    """
+    reject = f'counter name "outbound-deny" {PROHIBITED}'
+    return [
+        f'oifname "{LINK}" {family} daddr {each} {reject}' for family, each in with_family(networks)
+    ]
+
+
+def errors() -> list[str]:
+    return [
+        f"ct state related {kind} type {each} accept"
+        for kind, types in ERRORS.items()
+        for each in types
+    ]
 
 
 def inbound(policy: Policy) -> list[str]:
     """Accept whatever is sent to an open port: one that is closed is so for flows that run, too."""
     return [
-        f'{protocol} dport {one_of(ports)} counter name "inbound-{protocol}" accept'
-        for protocol, ports in (("tcp", policy.inbound_tcp), ("udp", policy.inbound_udp))
-        if ports
+        f'{kind} dport {port} counter name "inbound-{kind}" accept'
+        for kind, ports in (("tcp", policy.inbound_tcp), ("udp", policy.inbound_udp))
+        for port in ports
     ]
 
 
-# `add` before `delete`, so that neither fails: nft(8) runs the file as one transaction, in which the
-# old chains judge by their rules until the new ones are in force (nf_tables_commit()).
+# `add` before `delete`, so that neither fails: nft(8) runs the file as one transaction. The old
+# chains judge by their rules until the new ones are in force (nf_tables_commit()). Rules that look
+# into a set would not: it is empty for who has begun with the old ones and comes to it a moment
+# later (seen with 6.18: packets to an open port were lost). So there is none: one rule for each.
 # route_localnet (sysctl.py) lets a query for 127.0.0.53 leave by the tunnel; its source is then
 # 127.0.0.1 and must become the tunnel's, and nobody on the far side may use the same door inwards.
 # What nobody asked for is dropped by a rule and not by the policy alone: that of a new chain is
@@ -213,11 +206,12 @@ table inet wgconfine {{
 	chain arrival {{
 		type filter hook prerouting priority -300; policy drop;
 		iifname != "{link}" accept
-		{arrival}{martian}
+		ip daddr 127.0.0.0/8 {martian}
+		{arrival}counter name "dropped" drop
 	}}
 	chain resolver {{
 		type nat hook output priority -100; policy accept;
-		{resolver}
+		{redirect}
 	}}
 	chain source {{
 		type nat hook postrouting priority 100; policy accept;
@@ -227,10 +221,18 @@ table inet wgconfine {{
 		type filter hook postrouting priority -150; policy accept;
 		oifname "{link}" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 	}}
+	chain query {{
+		{declared}counter name "dns" reject
+	}}
+	chain other-query {{
+		{declared}counter name "dns-other" reject
+	}}
 	chain output {{
 		type filter hook output priority 0; policy drop;
-		{output}oifname {{ "lo", "{link}" }} accept
-		counter name "other-link" reject with icmpx type admin-prohibited
+		oifname != "lo" oifname != "{link}" {foreign}
+		{look_ups}oifname "lo" accept
+		{denied}oifname "{link}" accept
+		drop
 	}}
 	chain input {{
 		type filter hook input priority 0; policy drop;
@@ -238,7 +240,7 @@ table inet wgconfine {{
 		iifname != "{link}" counter name "other-link" drop
 		ct state established ct direction reply accept
 		ct direction original ip daddr 127.0.0.0/8 {martian}
-		{input}counter name "dropped" drop
+		{errors}{inbound}counter name "dropped" drop
 	}}
 	chain forward {{
 		type filter hook forward priority 0; policy drop;

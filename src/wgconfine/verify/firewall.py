@@ -105,22 +105,26 @@ def spell_operand(operand: Any) -> str:
     match operand:
         case {"payload": {"protocol": protocol, "field": field}}:
             return f"{protocol} {field}"
-        case {"meta": {"key": key}}:
+        case {"meta": {"key": key}} | {"ct": {"key": key}}:
             return str(key)
-        case {"ct": {"key": key}}:
-            return f"ct {key}"
         case {"prefix": {"addr": address, "len": length}}:
             return f"{address}/{length}"
+        case dict() | list():
+            return spell_several(operand)
+        case _:
+            return str(operand)
+
+
+def spell_several(operand: Any) -> str:
+    match operand:
         case {"range": [first, last]}:
             return f"{first}-{last}"
         case {"set": [*members]}:
             return f"{{ {', '.join(map(spell_operand, members))} }}"
         case [*members]:
             return ", ".join(map(spell_operand, members))
-        case dict():
-            return " ".join(operand)
         case _:
-            return str(operand)
+            return " ".join(operand)
 
 
 def judge_foreign_tables(found: Sequence[Entry]) -> Check:

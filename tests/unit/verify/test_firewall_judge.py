@@ -82,7 +82,7 @@ def test_of_many_differences_three_are_named() -> None:
         ({"counter": "dropped"}, ""),
         ({"drop": None}, "drop"),
         (match({"meta": {"key": "iifname"}}, "lo"), "iifname lo"),
-        (match({"ct": {"key": "state"}}, ["new", "related"], "in"), "ct state new, related"),
+        (match({"ct": {"key": "state"}}, ["new", "related"], "in"), "state new, related"),
         (match(PORT, {"set": [22, {"range": [6881, 6889]}]}), "tcp dport { 22, 6881-6889 }"),
         (match(PORT, {"prefix": {"addr": "10.0.0.0", "len": 8}}, "!="), "tcp dport != 10.0.0.0/8"),
         (match({"fib": {"result": "type"}}, "local"), "fib local"),
