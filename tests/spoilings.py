@@ -620,6 +620,21 @@ PORTS = (
         undo=no_drop_in(f"{REACH}.service"),
     ),
     Spoiling(
+        name="a reached port that leads elsewhere by its environment",
+        do=drop_in(f"{REACH}.service", "[Service]", "Environment=TARGET=198.51.100.1:80"),
+        check="Environment",
+        unit=f"{REACH}.service",
+        also=("own-units",),
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
+        name="a reached port that leads elsewhere by a file of its environment",
+        do=drop_in(f"{REACH}.service", "[Service]", "EnvironmentFile=-/root/elsewhere"),
+        check="EnvironmentFile",
+        unit=f"{REACH}.service",
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
         name="a reached port that may reach more",
         do=drop_in(f"{REACH}.service", "[Service]", "IPAddressAllow=198.51.100.0/24"),
         check="IPAddressAllow",

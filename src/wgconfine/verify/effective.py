@@ -175,6 +175,10 @@ PORT_JUDGES: dict[str, tuple[str, Judge]] = {
     "AmbientCapabilities": ("AmbientCapabilities", same_capabilities),
     "ExecStartPre": ("ExecStartPre", only_ours),
     "ExecStart": ("ExecStart", only_ours),
+    "Environment": ("Environment", has_words),
+    "EnvironmentFile": ("EnvironmentFiles", unset),
+    "PassEnvironment": ("PassEnvironment", unset),
+    "UnsetEnvironment": ("UnsetEnvironment", unset),
 }
 """The same for the sockets and proxies of published and reached ports."""
 

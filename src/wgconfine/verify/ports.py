@@ -135,7 +135,18 @@ def rendered_lines(unit: UnitName, subject: Subject) -> list[Assignment]:
     template = f"{prefix}@.{rest.rpartition('.')[2]}"
     paths = (UNITS / unit, UNITS / template, UNITS / f"{unit}.d" / "wgconfine.conf")
     files = [file for path in paths if isinstance(file := subject.installed.get(path), File)]
-    return [line for file in files for line in parse_unit(UnitText(path=file.path, text=file.text))]
+    lines = [
+        line for file in files for line in parse_unit(UnitText(path=file.path, text=file.text))
+    ]
+    return lines + (unset_lines(unit) if unit.endswith(".service") else [])
+
+
+def unset_lines(unit: UnitName) -> list[Assignment]:
+    """Give what no proxy has: by its environment it is told where to connect to."""
+    keys = ("EnvironmentFile", "PassEnvironment", "UnsetEnvironment")
+    return [
+        Assignment(section="Service", key=key, value="", path=UNITS / unit, line=0) for key in keys
+    ]
 
 
 def undeclared_units(subject: Subject) -> Iterator[str]:

@@ -18,7 +18,7 @@ from wgconfine.render.record import record_file
 from wgconfine.runtime.record import Record
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.verify.recorded import settings_of_record
-from wgconfine.verify.run import Report, disabled, judge_closed, repeated, verify_one
+from wgconfine.verify.run import Report, disabled, is_proxy, judge_closed, repeated, verify_one
 from wgconfine.verify.subject import Subject
 
 TUNNEL = "wgconfine@vpn.service"
@@ -175,3 +175,17 @@ def test_ports_are_told_by_the_record() -> None:
 
     assert [written.publish, written.reach] == [found.publish, found.reach]
     assert [written.inbound, written.outbound_deny] == [found.inbound, found.outbound_deny]
+
+
+@pytest.mark.parametrize(
+    ("unit", "proxy"),
+    [
+        ("wgconfine-publish@vpn.8080.service", True),
+        ("wgconfine-reach@vpn.127.0.0.1:5432.service", True),
+        ("wgconfine-publish@vpn.8080.socket", False),
+        ("wgconfine@vpn.service", False),
+    ],
+)
+def test_a_proxy_comes_and_goes(unit: str, *, proxy: bool) -> None:
+    """With connections: that is no reason to look again."""
+    assert proxy is is_proxy(unit)
