@@ -16,8 +16,8 @@ from wgconfine.config.values import (
     read_absolute_path,
     show,
 )
-from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, UnixSocket
-from wgconfine.model.settings import IPAddress, IPNetwork
+from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, UnixSocket, overlap
+from wgconfine.model.settings import IPNetwork
 
 __all__ = [
     "Listen",
@@ -246,21 +246,3 @@ def sorted_ranges(ranges: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
         if after.first <= before.last:
             raise WrongValueError(f"{before} and {after} have ports in common")
     return ordered
-
-
-def overlap(one: Publish, other: Publish) -> bool:
-    """Tell whether both can't listen: one socket path, or one port of addresses that share one."""
-    if isinstance(one.listen, UnixSocket) or isinstance(other.listen, UnixSocket):
-        return (
-            isinstance(one.listen, UnixSocket)
-            and isinstance(other.listen, UnixSocket)
-            and one.listen.path == other.listen.path
-        )
-    return any(share(mine, theirs) for mine in one.listen for theirs in other.listen)
-
-
-def share(one: SocketAddress, other: SocketAddress) -> bool:
-    if one.port != other.port or one.address.version != other.address.version:
-        return False
-    either: tuple[IPAddress, IPAddress] = (one.address, other.address)
-    return one.address == other.address or any(each.is_unspecified for each in either)
