@@ -3,7 +3,9 @@
 Each try has its control: the same packet without the firewall, or without the rule.
 """
 
+import shlex
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from tests.netns.packets import (
     reached,
     without_firewall,
 )
+from tests.scan import SERVER, answering
 from wgconfine.runtime.firewall import Policy
 
 pytestmark = pytest.mark.netns
@@ -89,6 +92,34 @@ def test_an_open_port_is_reached_and_no_other(
 
     without_firewall(opened)
     assert reached(opened, kind, (OWN[family], SHUT), IN) == "reached"
+
+
+@pytest.fixture
+def listening(opened: Machine) -> Machine:
+    """On every address inside somebody listens, on ports that are open and on ones that are not."""
+    ports = (OPEN, SHUT, 22, 65535)
+    opened.start(sys.executable, "-I", "-c", SERVER, *map(str, ports), inside="vpn")
+    opened.wait_for(lambda: len(ports) <= opened.sh("ss -Hltn", inside="vpn").count("\n") + 1)
+    return opened
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_of_all_ports_the_open_one_alone_answers(
+    listening: Machine, family: socket.AddressFamily, kind: str
+) -> None:
+    """A scan of 65535 ports; the firewall itself has seen the probe of every other."""
+
+    def run(*argv: str) -> str:
+        return listening.sh(shlex.join(argv), inside="world", timeout=120)
+
+    assert {"open": {OPEN}} == answering(run, kind, OWN[family], rate=30_000)
+    assert 65534 <= counted(listening, "dropped")
+    without_firewall(listening)
+    some = f"20-24,{OPEN},{SHUT},65535"
+    closed = {20, 21, 23, 24}
+    expected = {"open": {22, OPEN, SHUT, 65535}, "closed": closed}
+    assert expected == answering(run, kind, OWN[family], some)
 
 
 @KINDS
