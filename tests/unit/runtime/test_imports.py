@@ -26,6 +26,11 @@ SOCKET = {
     "functools", "keyword", "operator", "reprlib", "_operator", "_functools",
 }  # fmt: skip
 """getaddrinfo(3): the look-up of endpoints is not on the way of a start."""
+ADDRESSES = {
+    "ipaddress", "functools", "collections", "keyword", "operator", "reprlib", "_operator",
+    "_functools",
+}  # fmt: skip
+"""Networks as the settings have them: for a published port, not on the way of a start either."""
 FLOCK = {"fcntl"}
 
 BUDGET = {
@@ -42,6 +47,7 @@ BUDGET = {
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
     "tick": CORE | JSON,
+    "admits": CORE | CTYPES | ADDRESSES,
 }
 
 PROGRAM = """\
