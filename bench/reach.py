@@ -46,13 +46,13 @@ ip -n veth link set inside up
 ip -n veth route add default via 10.99.0.1
 sysctl -q net.ipv4.ip_forward=1
 nft -f - <<'END'
-table ip dnat {{
+table ip bench {{
     chain arriving {{
-        type nat hook prerouting priority dstnat
+        type nat hook prerouting priority -100;
         ip daddr {HOST} tcp dport 8081 dnat to 10.99.0.2:8080
     }}
-    chain local {{
-        type nat hook output priority dstnat
+    chain own {{
+        type nat hook output priority -100;
         ip daddr {HOST} tcp dport 8081 dnat to 10.99.0.2:8080
     }}
 }}

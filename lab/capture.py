@@ -69,6 +69,32 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """TCP between one client and one port of one server, on purpose: a published port.
+
+    Where it is not `answered`, only the client may send: somebody knocks, and nobody opens.
+    """
+
+    client: str
+    server: str
+    port: int
+    answered: bool = True
+
+    def has(self, packet: Packet) -> bool:
+        """Tell whether a packet belongs to it, by all four of addresses, port and protocol."""
+        if packet.protocol != "TCP":
+            return False
+        ends = (packet.source, packet.target)
+        if ends == (self.client, self.server):
+            return packet.target_port == self.port
+        return (
+            self.answered
+            and ends == (self.server, self.client)
+            and packet.source_port == self.port
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """What was seen between the beacons, without them."""
 
@@ -79,9 +105,15 @@ class Traffic:
         """The tunnel's own packets."""
         return tuple(packet for packet in self.packets if packet.is_wireguard(self.endpoints))
 
-    def foreign(self, *, lookups: Sequence[str] = ()) -> tuple[Packet, ...]:
+    def foreign(
+        self, *, lookups: Sequence[str] = (), flows: Sequence[Flow] = ()
+    ) -> tuple[Packet, ...]:
         """All but the allow-list. `lookups`: names of endpoints that the host may look up."""
-        return tuple(packet for packet in self.packets if not self._allowed(packet, lookups))
+        return tuple(
+            packet
+            for packet in self.packets
+            if not self._allowed(packet, lookups) and not any(flow.has(packet) for flow in flows)
+        )
 
     def _allowed(self, packet: Packet, lookups: Sequence[str]) -> bool:
         ports = {packet.source_port, packet.target_port}
@@ -99,13 +131,18 @@ class Traffic:
 
 
 def assert_confined(
-    uplink: Traffic, tunnel: Traffic, *, lookups: Sequence[str] = (), at_least: int = 50
+    uplink: Traffic,
+    tunnel: Traffic,
+    *,
+    lookups: Sequence[str] = (),
+    flows: Sequence[Flow] = (),
+    at_least: int = 50,
 ) -> None:
     """No foreign packet on the uplink, while the service really sent through the tunnel.
 
     A service that did nothing proves nothing: `at_least` of its packets must have been seen inside.
     """
-    foreign = uplink.foreign(lookups=lookups)
+    foreign = uplink.foreign(lookups=lookups, flows=flows)
     if foreign:
         shown = "\n".join(f"  {packet}" for packet in foreign[:50])
         raise AssertionError(f"{len(foreign)} foreign packets on the uplink:\n{shown}")
