@@ -28,6 +28,8 @@ NEIGHBOUR_DISCOVERY = {133, 134, 135, 136, 137}  # RFC 4861
 DHCP_PORTS = {67, 68, 546, 547}
 IGMP = 2  # the protocol's number
 LINK_ETHERNET = 1
+BEACON = b"lab-beacon "
+"""How each begins: another capture may run meanwhile, and sends its own."""
 
 
 class CaptureError(AssertionError):
@@ -88,9 +90,7 @@ class Flow:
         if ends == (self.client, self.server):
             return packet.target_port == self.port
         return (
-            self.answered
-            and ends == (self.server, self.client)
-            and packet.source_port == self.port
+            self.answered and ends == (self.server, self.client) and packet.source_port == self.port
         )
 
 
@@ -208,7 +208,7 @@ class Capture:
             self._traffic = self._read()
 
     def _send_beacon(self, which: str) -> None:
-        text = f"lab-beacon {self._token} {which}"
+        text = f"{BEACON.decode()}{self._token} {which}"
         self._wait_for(
             lambda: text.encode() in self._file.read_bytes(),
             lambda: self._beacon(text),
@@ -230,14 +230,14 @@ class Capture:
         dropped = re.findall(r"(\d+) packets? dropped", self._words.read_text())
         if not dropped or any(count != "0" for count in dropped):
             raise CaptureError(f"packets were lost on {self._interface}: {self._words.read_text()}")
-        mark = f"lab-beacon {self._token}".encode()
+        mark = BEACON + self._token.encode()
         packets = read_pcap(self._file)
         beacons = [index for index, packet in enumerate(packets) if mark in packet.payload]
         if len(beacons) < 2:
             raise CaptureError(f"the beacons are missing on {self._interface}")
         between = packets[beacons[0] + 1 : beacons[-1]]
         return Traffic(
-            packets=tuple(packet for packet in between if mark not in packet.payload),
+            packets=tuple(packet for packet in between if BEACON not in packet.payload),
             endpoints=self._endpoints,
         )
 

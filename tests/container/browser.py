@@ -8,7 +8,6 @@ over two pipes, which it expects as descriptors 3 and 4: no port is opened.
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +39,8 @@ class Browser:
     """A Chromium with one page."""
 
     def __init__(self, profile: str) -> None:
+        import subprocess
+
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
         for descriptor in (theirs_in, theirs_out):
@@ -113,7 +114,7 @@ def main(question: dict[str, Any]) -> None:
         picture = browser.call("Page.captureScreenshot", format="png")
         Path(question["picture"]).write_bytes(b64decode(picture["data"]))
         browser.close()
-    print(json.dumps({**answer, "there": there}))
+    sys.stdout.write(json.dumps({**answer, "there": there}))
 
 
 main(json.loads(sys.argv[1]))
