@@ -73,4 +73,4 @@ install-packages install-vm-packages:
 		$(if $(findstring vm,$@),$(VM_PACKAGES),$(PACKAGES)) >/dev/null
 
 clean: ## remove what make made here; the lab's cache stays
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis artefacts
