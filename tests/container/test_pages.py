@@ -67,7 +67,7 @@ def assert_drawn(page: dict[str, Any]) -> None:
 
 
 def test_the_page_of_transmission(world: World) -> None:
-    """It shows its tools and the torrent that was added, which it fetches by requests of its own."""
+    """It shows its tools, and by requests of its own the torrent that was added."""
     page = look_at(
         world,
         "transmission",
@@ -91,7 +91,7 @@ def test_the_page_of_transmission(world: World) -> None:
 
 
 def test_the_page_of_qbittorrent(world: World) -> None:
-    """It shows menu, filters and the torrent that was added, to a browser that speaks IPv6 to it."""
+    """It shows menu, filters and the torrent that was added; the browser speaks IPv6 to it."""
     page = look_at(
         world,
         "qbittorrent",
