@@ -11,13 +11,7 @@ from wgconfine.render.quote import value
 from wgconfine.render.service import GUARD
 from wgconfine.render.templates import HEADER, RUNTIME, UNITS
 
-__all__ = ["PROXY", "port_files"]
-
-PROXY = PurePosixPath("/usr/lib/systemd/systemd-socket-proxyd")
-"""Where systemd has it, but for distributions that have no /usr/lib."""
-
-CONNECTIONS = 4096
-"""At once, of one entry: six descriptors each. More are turned away by systemd-socket-proxyd."""
+__all__ = ["port_files"]
 
 # DefaultDependencies=no: with them it would come before sockets.target, and so before all that its
 # namespace comes after. Without a limit it outlives whatever keeps its proxy from starting.
@@ -43,12 +37,8 @@ After=wgconfine-netns@{name}.service
 [Service]
 """
 
-EXEC = "ExecStart={program} --connections-max={most} --exit-idle-time=60s {target}\n"
 
-
-def port_files(
-    settings: Settings, *, python: PurePosixPath, proxy: PurePosixPath = PROXY
-) -> list[File]:
+def port_files(settings: Settings, *, python: PurePosixPath) -> list[File]:
     """Give every file of a tunnel's published and reached ports; nothing where it has none."""
     sockets = port_sockets(settings)
     if not sockets:
@@ -61,11 +51,11 @@ def port_files(
     for published in settings.publish:
         stem = publish_stem(settings.name, published)
         files.append(unit(f"{stem}.socket", publish_socket(settings.name, published, runtime)))
-        files.append(dropin(f"{stem}.service", publish_service(settings.name, published, proxy)))
+        files.append(dropin(f"{stem}.service", publish_service(settings.name, published)))
     for reached in settings.reach:
         stem = reach_stem(settings.name, reached)
         files.append(unit(f"{stem}.socket", reach_socket(settings.name, reached)))
-        files.append(dropin(f"{stem}.service", reach_service(settings.name, reached, proxy)))
+        files.append(dropin(f"{stem}.service", reach_service(settings.name, reached)))
     return files
 
 
@@ -116,13 +106,13 @@ def guard(name: TunnelName) -> str:
     return f"ExecStartPre={GUARD.format(name=value(name))}\n"
 
 
-def publish_service(name: TunnelName, entry: Publish, proxy: PurePosixPath) -> str:
+def publish_service(name: TunnelName, entry: Publish) -> str:
     return (
         SERVICE.format(name=value(name))
         + f"NetworkNamespacePath=/run/netns/{value(name)}\n"
         + "# The guard. Here ExecCondition= would skip this in silence where the name is broken.\n"
         + guard(name)
-        + exec_line(proxy, entry.to)
+        + target(entry.to)
     )
 
 
@@ -134,12 +124,11 @@ def reach_socket(name: TunnelName, entry: Reach) -> str:
     return text + "IPAddressDeny=any\nIPAddressAllow=localhost\n"
 
 
-def reach_service(name: TunnelName, entry: Reach, proxy: PurePosixPath) -> str:
+def reach_service(name: TunnelName, entry: Reach) -> str:
     text = SERVICE.format(name=value(name))
-    return text + f"IPAddressAllow={ip_network(entry.to.address)}\n" + exec_line(proxy, entry.to)
+    return text + f"IPAddressAllow={ip_network(entry.to.address)}\n" + target(entry.to)
 
 
-def exec_line(proxy: PurePosixPath, target: SocketAddress) -> str:
-    # Without the brackets of an IPv6 address: it takes what stands before the last colon.
-    where = f"{target.address}:{target.port}"
-    return EXEC.format(program=value(str(proxy)), most=CONNECTIONS, target=where)
+def target(to: SocketAddress) -> str:
+    """Give it without the brackets of IPv6: the proxy takes what stands before the last colon."""
+    return f"Environment=TARGET={to.address}:{to.port}\n"

@@ -9,11 +9,14 @@ from pathlib import PurePosixPath
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
-__all__ = ["TICK", "UNITS", "interpreter_of", "templates"]
+__all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
 UNITS = PurePosixPath("/etc/systemd/system")
 TICK = "wgconfine-tick.timer"
 """The one timer of the host. What it starts asks systemd for everything else."""
+
+PROXYD = PurePosixPath("/usr/lib/systemd/systemd-socket-proxyd")
+"""Where systemd has it, but for distributions without /usr/lib."""
 
 HEADER = f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
 
@@ -407,10 +410,12 @@ Type=exec
 # A failure with a connection that waits must not be tried again at once, without end: in this pause
 # systemd leaves the socket alone. A Condition…=, an Assert…= or ExecCondition= would have none.
 Restart=on-failure
-RestartSec=2s
+RestartSec=1s
 UMask=0077
 DynamicUser=yes
-LimitNOFILE=32768
+# TARGET is set in that drop-in. Of a connection it has up to twelve descriptors (systemd 262).
+ExecStart={proxy} --connections-max=4096 --exit-idle-time=60s ${{TARGET}}
+LimitNOFILE=65536
 # One that root of a confined service lacks, who can't look into this process then, whatever user it
 # becomes: ptrace(2). No call that needs it is let through.
 CapabilityBoundingSet=CAP_SYS_BOOT
@@ -424,20 +429,19 @@ InaccessiblePaths=/dev/shm
 NoExecPaths=/tmp /var/tmp /run
 """
 
-PUBLISH = f"""\
+PUBLISH = """\
 [Unit]
 Description=Proxy into a WireGuard tunnel: %i
 # Whose namespace it joins, the guard, and where it connects to are in a drop-in of the instance.
-{PROXY}\
-IPAddressAllow=localhost
 """
 
-REACH = f"""\
+REACH = """\
 [Unit]
 Description=Proxy out of a WireGuard tunnel: %i
-# The one address that it may connect to is in a drop-in of the instance.
-{PROXY}\
+# The one address that it connects to, and may, is in a drop-in of the instance.
 """
+
+LOOPBACK = "IPAddressAllow=localhost\n"
 
 IDLE = """\
 # Its end when it is idle.
@@ -463,15 +467,23 @@ def interpreter_of(installed: Tree) -> PurePosixPath | None:
 
 
 def templates(
-    *, python: PurePosixPath, bus: bool = False, publish: bool = False, reach: bool = False
+    *,
+    python: PurePosixPath,
+    proxy: PurePosixPath = PROXYD,
+    bus: bool = False,
+    publish: bool = False,
+    reach: bool = False,
 ) -> list[File]:
-    """Give the template units. `python` is an interpreter that imports wgconfine.
+    """Give the template units.
+
+    `python` is an interpreter that imports wgconfine, `proxy` is systemd-socket-proxyd.
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
     So do `publish` and `reach`, where any tunnel has such ports.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
+    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
@@ -491,10 +503,10 @@ def templates(
     if bus:
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     if publish:
-        texts["wgconfine-publish@.service"] = PUBLISH + MOUNTS + SANDBOX + IDLE
+        texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
     if reach:
-        texts["wgconfine-reach@.service"] = REACH + MOUNTS + SANDBOX + IDLE
+        texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [
-        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime, python=interpreter))
+        File(path=UNITS / name, text=HEADER + text.format_map(words))
         for name, text in texts.items()
     ]
