@@ -22,6 +22,9 @@ TICK_BUDGET = 4.0
 """The tick runs systemctl once: of the time of a bare `python3 -I -c pass`."""
 OPEN = "unconfined"
 PUBLISH = "wgconfine publish"
+CONNECT = "new connection and request"
+PUBLISH_BUDGET = 3.0
+"""Of a published port: of the time that the same server takes in the open."""
 PUBLISHED = """\
 config = "/etc/wireguard/reach.conf"
 backend = "kernel"
@@ -88,14 +91,19 @@ def print_reach(measures: Mapping[str, Figures]) -> bool:
     print("a web server, asked from its own machine, as a ratio to the same in the open")
     for measure, medians in measures.items():
         print(f" {measure}")
-        base = medians.get(OPEN, measures["new connection and request"][OPEN])
+        base = medians.get(OPEN, measures[CONNECT][OPEN])
         for name, seconds in medians.items():
             print_line(name, seconds, base)
-    return True
+    compared = {each: medians for each, medians in measures.items() if OPEN in medians}
+    kept = [
+        verdict(f"publish, {measure}", medians[PUBLISH] / medians[OPEN], PUBLISH_BUDGET)
+        for measure, medians in compared.items()
+    ]
+    return all(kept)
 
 
 def print_line(name: str, seconds: float, base: float) -> None:
-    print(f"  {name:<44} {seconds / base:5.2f}   ({seconds * 1000:.0f} ms here)")
+    print(f"  {name:<44} {seconds / base:5.2f}   ({seconds * 1000:.1f} ms here)")
 
 
 def verdict(what: str, ratio: float, budget: float) -> bool:

@@ -155,7 +155,7 @@ def main() -> None:
             for name, port in PORTS.items():
                 taken[name].append(take(port))
         found[measure] = {name: statistics.median(each) for name, each in taken.items()}
-    first = [of_first_connection(PORTS["wgconfine publish"]) for _ in range(7)]
+    first = [of_first_connection(PORTS["wgconfine publish"]) for _ in range(5)]
     found["first connection, which starts the proxy"] = {
         "wgconfine publish": statistics.median(first)
     }
