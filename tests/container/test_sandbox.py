@@ -31,7 +31,7 @@ ExecStart=/bin/sleep infinity
 
 PORTS = """
         publish = ["8080"]
-        reach = ["127.0.0.1:7000:127.0.0.1:7001"]
+        reach = ["127.0.0.1:7000:198.51.100.1:7001"]
 """
 
 OPENED = """
