@@ -22,6 +22,7 @@ server {
     listen 8088;
     listen [::1]:8088;
     root /srv/web;
+    client_header_timeout 300s;
     location = /client { return 200 "$remote_addr\\n"; }
 }
 """
@@ -30,6 +31,8 @@ PYTHON = """\
 DynamicUser=yes
 WorkingDirectory=/srv/{folder}
 ExecStart=/usr/bin/python3 -u -m http.server --bind {address} {port}
+[Install]
+WantedBy=multi-user.target
 """
 LATE = "198.51.100.3"
 """An address that the machine gets later."""
@@ -70,6 +73,15 @@ FLOWS = (
     Flow(client=lan.STRANGER["v4"], server=HOST["v4"], port=OPEN_PORT),
 )
 
+# A connection that is silent for longer than a proxy without any waits before it ends.
+SILENT = """
+import socket, time
+connection = socket.create_connection(("127.0.0.1", 8081), 60)
+time.sleep(90)
+connection.sendall(b"GET /client HTTP/1.0\\r\\n\\r\\n")
+print(b"".join(iter(lambda: connection.recv(4096), b"")).decode().splitlines()[-1])
+"""
+
 # So many connections at once, held open until each is there, also on the far side of the proxy.
 CROWD = """
 import socket, subprocess
@@ -92,7 +104,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         lan.add_neighbours(world)
         set_up(world)
         wgconfine(world, "apply")
-        world.machine.systemctl("start", NGINX, TRANSMISSION, FILES, OTHER)
+        world.machine.systemctl("enable", "--now", NGINX, TRANSMISSION, FILES, OTHER)
         world.machine.wait_for(lambda: answers(world), "every form answers")
         yield world
 
@@ -121,7 +133,7 @@ def look(page: str) -> str:
 @pytest.fixture(autouse=True)
 def _nothing_else_on_the_uplink(world: World) -> Iterator[None]:
     """Whatever a test does, on the uplink is WireGuard, and what was published for the LAN."""
-    with world.capture_uplink() as uplink:
+    with world.capture_uplink(beacons="world") as uplink:
         yield
     assert () == uplink.traffic.foreign(flows=FLOWS)
 
@@ -290,3 +302,27 @@ def test_nothing_but_the_published_ports_is_on_the_uplink(world: World) -> None:
         packet.source_port if packet.source in HOST.values() else packet.target_port
         for packet in uplink.traffic.foreign()
     }
+
+
+@pytest.mark.long
+def test_a_silent_connection_lives_and_the_proxy_of_none_ends(world: World) -> None:
+    """A connection on which nothing is said for 90 s still works; without any the proxy ends."""
+    machine = world.machine
+    assert "127.0.0.1\n" == machine.run("python3", "-c", SILENT, timeout=150).stdout
+    proxy = "wgconfine-publish@vpn.8081.service"
+    assert machine.is_active(proxy)
+    machine.wait_for(lambda: not machine.is_active(proxy), "the proxy has ended", 100)
+    assert "success" == machine.show(proxy, "Result")
+    assert "127.0.0.1" in fetch(world, "http://127.0.0.1:8081/client")
+
+
+def test_after_a_reboot_it_works_by_itself(world: World) -> None:
+    """Enabled services are reached again through every form, and no unit of ours makes a cycle."""
+    machine = world.machine
+    machine.reboot()
+    machine.wait_for(lambda: answers(world), "every form answers", 60)
+    assert (0, "127.0.0.1") == lan.ask_from(world, lan.FRIEND["v4"], url_of(HOST["v4"]))
+    assert (
+        lan.TIMED_OUT == lan.ask_from(world, lan.STRANGER["v4"], url_of(HOST["v4"]), seconds=2)[0]
+    )
+    assert "" == machine.sh("journalctl -b --no-pager | grep -i 'ordering cycle' || true")
