@@ -179,14 +179,14 @@ class Machine:
         """The inode of a namespace."""
         return self.path(path).stat().st_ino
 
-    def socket(self, namespace: str, family: int, kind: int) -> socket.socket:
+    def socket(self, namespace: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in a named namespace; it stays there, and the test stays here."""
         place = self.path(f"/run/netns/{namespace}")
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
 
         def make() -> socket.socket:
             enter(descriptor, "enter for a socket")  # this thread alone
-            return socket.socket(family, kind)
+            return socket.socket(family, kind, protocol)
 
         try:
             with ThreadPoolExecutor(1) as thread:

@@ -300,6 +300,11 @@ ReadOnlyPaths=/run/wgconfine/netns /dev/shm
 NoExecPaths=/run/wgconfine
 """
 
+ASK_FILTERS = """\
+# Who may connect to a published port is asked of the kernel's filter itself.
+SystemCallFilter=bpf
+"""
+
 PATHS = """\
 [Unit]
 Description=Paths of the host for services of WireGuard tunnel %i
@@ -493,7 +498,7 @@ def templates(
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
-        "wgconfine-verify@.service": VERIFY + SANDBOX,
+        "wgconfine-verify@.service": VERIFY + SANDBOX + ASK_FILTERS,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
         "wgconfine-paths@.service": PATHS + SANDBOX,

@@ -13,6 +13,8 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+PORTS = "ports"
+"""What of NAME.json the running tunnel's firewall was made from."""
 
 
 OFFERED = "offered"
@@ -67,6 +69,11 @@ def verify_stamp(name: str) -> str:
 def refused_services() -> str:
     """Services kept from running that the journal was told of; `=` is in no tunnel's name."""
     return f"{STATE}/verify/=refused"
+
+
+def failed_sockets() -> str:
+    """Likewise the sockets of published and reached ports that have failed."""
+    return f"{STATE}/verify/=sockets"
 
 
 def lock(name: str) -> str:
