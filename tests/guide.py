@@ -59,6 +59,8 @@ def run(world: World, command: Command) -> None:
         ask = ("dpkg-query", "-Wf", "${db:Status-Status}\\n", *arguments[1:])
         assert ["installed"] * len(arguments[1:]) == world.machine.run(*ask).stdout.split()
         return
-    said = iter(world.machine.sh(command.line, timeout=180).splitlines())
+    text = world.machine.sh(command.line, timeout=180)
+    said = iter(text.splitlines())
     for line in command.output:
-        assert any(each.startswith(line) for each in said), f"{command.line}: no line {line!r}"
+        found = any(each.startswith(line) for each in said)
+        assert found, f"{command.line}: no line {line!r} in\n{text}"
