@@ -9,11 +9,14 @@ from pathlib import PurePosixPath
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
-__all__ = ["TICK", "UNITS", "interpreter_of", "templates"]
+__all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
 UNITS = PurePosixPath("/etc/systemd/system")
 TICK = "wgconfine-tick.timer"
 """The one timer of the host. What it starts asks systemd for everything else."""
+
+PROXYD = PurePosixPath("/usr/lib/systemd/systemd-socket-proxyd")
+"""Where systemd has it, but for distributions without /usr/lib."""
 
 HEADER = f"# {MARK}. Do not edit: `wgconfine apply` writes it anew.\n"
 
@@ -397,6 +400,54 @@ InaccessiblePaths=/dev/shm
 NoExecPaths=/tmp /var/tmp /run
 """
 
+PROXY = """\
+BindsTo=%p@%i.socket
+After=%p@%i.socket
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+# A failure with a connection that waits must not be tried again at once, without end: in this pause
+# systemd leaves the socket alone. A Condition…=, an Assert…= or ExecCondition= would have none.
+Restart=on-failure
+RestartSec=1s
+UMask=0077
+DynamicUser=yes
+# TARGET is set in that drop-in. Of a connection it has up to twelve descriptors (systemd 262).
+ExecStart={proxy} --connections-max=4096 --exit-idle-time=60s ${{TARGET}}
+LimitNOFILE=65536
+# One that root of a confined service lacks, who can't look into this process then, whatever user it
+# becomes: ptrace(2). No call that needs it is let through.
+CapabilityBoundingSet=CAP_SYS_BOOT
+AmbientCapabilities=CAP_SYS_BOOT
+# Nothing that it does asks for another: not a socket that leads out of its network namespace.
+RestrictAddressFamilies=AF_INET AF_INET6
+RestrictNamespaces=yes
+IPAddressDeny=any
+TemporaryFileSystem=/run:ro
+InaccessiblePaths=/dev/shm
+NoExecPaths=/tmp /var/tmp /run
+"""
+
+PUBLISH = """\
+[Unit]
+Description=Proxy into a WireGuard tunnel: %i
+# Whose namespace it joins, the guard, and where it connects to are in a drop-in of the instance.
+"""
+
+REACH = """\
+[Unit]
+Description=Proxy out of a WireGuard tunnel: %i
+# The one address that it connects to, and may, is in a drop-in of the instance.
+"""
+
+LOOPBACK = "IPAddressAllow=localhost\n"
+
+IDLE = """\
+# Its end when it is idle.
+SystemCallFilter=timerfd_create timerfd_settime
+"""
+
 WANT = """\
 [Unit]
 Description=%i.service was started and nobody has stopped it
@@ -415,13 +466,24 @@ def interpreter_of(installed: Tree) -> PurePosixPath | None:
     return PurePosixPath(paths[0].replace("%%", "%")) if paths else None
 
 
-def templates(*, python: PurePosixPath, bus: bool = False) -> list[File]:
-    """Give the template units. `python` is an interpreter that imports wgconfine.
+def templates(
+    *,
+    python: PurePosixPath,
+    proxy: PurePosixPath = PROXYD,
+    bus: bool = False,
+    publish: bool = False,
+    reach: bool = False,
+) -> list[File]:
+    """Give the template units.
+
+    `python` is an interpreter that imports wgconfine, `proxy` is systemd-socket-proxyd.
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
+    So do `publish` and `reach`, where any tunnel has such ports.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
+    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
@@ -440,7 +502,11 @@ def templates(*, python: PurePosixPath, bus: bool = False) -> list[File]:
     }
     if bus:
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
+    if publish:
+        texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
+    if reach:
+        texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [
-        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime, python=interpreter))
+        File(path=UNITS / name, text=HEADER + text.format_map(words))
         for name, text in texts.items()
     ]
