@@ -12,7 +12,7 @@ import pytest
 from lab import World, assert_confined, boot_container
 from lab.internet import WORLD
 from tests.matrix import first
-from tests.recipes import AS_USER, NSPAWN, QUADLET, RECIPES, UNIT, packages, prepare
+from tests.recipes import ANSWER, AS_USER, IMAGE, NSPAWN, QUADLET, RECIPES, UNIT, packages, prepare
 from tests.scenario import HOST, TUNNEL, wgconfine, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -168,6 +168,11 @@ def long(case: str) -> object:
     return pytest.param(case, marks=pytest.mark.long)
 
 
+def container(place: Place) -> str:
+    """Give the name that the recipe gives its container."""
+    return "systemd-web" if place.recipe == QUADLET else "web"
+
+
 SPOILINGS = {
     "missing": f"umount {NAME}; rm {NAME}",
     "a plain file": f"umount {NAME}",
@@ -258,6 +263,28 @@ def test_verify_shows_it_as_inside_and_not_confined(place: Place) -> None:
     assert 0 == done.returncode
     assert f"open: inside of {unit}: inside, not confined by wgconfine: process " in done.stdout
     assert unit not in status
+
+
+def test_its_page_is_published_and_it_reaches_the_host(place: Place) -> None:
+    """`publish` and `reach` lead to the namespace, whoever is in it."""
+    world, machine = place.world, place.world.machine
+    ports = f'publish = ["8080"]\nreach = ["127.0.0.1:8081:{HOST["v4"]}:8081"]\n'
+    served = f"--bind {HOST['v4']} --directory {IMAGE}/root/page 8081"
+    machine.sh(f"systemd-run --quiet --unit=page python3 -m http.server {served}")
+    with written(world, place.recipe) as unit:
+        write_tunnel(world, extra=ports)
+        wgconfine(world, "apply")
+        machine.systemctl("start", unit)
+        seen = [machine.sh(f"curl -s -m 9 http://{at}:8080/") for at in ("127.0.0.1", "[::1]")]
+        inside = f"podman exec {container(place)} curl -s -m 9"
+        seen.append(machine.sh(f"{inside} http://127.0.0.1:8081/"))
+        past = machine.run("sh", "-c", f"{inside} http://{HOST['v4']}:8081/", check=False)
+        write_tunnel(world)
+        wgconfine(world, "apply")
+    machine.systemctl("stop", "page.service")
+
+    assert [ANSWER] * 3 == seen
+    assert "" == past.stdout
 
 
 @pytest.mark.long
