@@ -323,6 +323,9 @@ def user(place: Place) -> str:
     machine.sh("""
         useradd --create-home web
         sed -i '/^web:/d' /etc/subuid /etc/subgid
+        folder=/home/web/.config/containers
+        runuser -u web -- mkdir -p $folder
+        printf '[storage]\\ndriver = "vfs"\\n' >$folder/storage.conf
         systemd-run --wait --quiet --property=User=web podman load --input /srv/image/web.tar
     """)
     return "web"
