@@ -73,6 +73,14 @@ def test_services_are_seen_with_the_tunnels_addresses_and_nothing_leaks(world: W
         assert {"tunnel"} == programs.resolvers(world, unit), unit
 
 
+def test_logs_of_the_tunnel_and_its_services(world: World) -> None:
+    """Both in one, in the order of time; of a tunnel that is not there nothing."""
+    text = wgconfine(world, "logs", "vpn", "--boot", "--lines", "all").stdout
+    for line in ("once.service", "Network namespace of WireGuard tunnel vpn", TUNNEL["v6"]):
+        assert line in text, text
+    assert 1 == wgconfine(world, "logs", "two", check=False).returncode
+
+
 def test_the_service_keeps_its_own_user(world: World) -> None:
     """Debian's unit runs as debian-transmission, and users can still be looked up inside."""
     machine = world.machine

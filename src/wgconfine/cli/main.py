@@ -154,6 +154,18 @@ def add_views(add: Add) -> None:
     # What wgconfine-verify@NAME.service runs: for nobody who looks on.
     verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
 
+    add_logs(add)
+
+
+def add_logs(add: Add) -> None:
+    logs = add("logs", help="show the journal of a tunnel and its services")
+    logs.add_argument("name", metavar="NAME")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is new")
+    logs.add_argument("-n", "--lines", metavar="N", help="the last N lines alone, or all")
+    logs.add_argument("-b", "--boot", action="store_true", help="since the machine has started")
+    logs.add_argument("-S", "--since", metavar="TIME", help="as journalctl(1) has it")
+    logs.add_argument("-U", "--until", metavar="TIME", help="as journalctl(1) has it")
+
 
 def refuse_interpreter(arguments: argparse.Namespace) -> None:
     """Raise Refused where --python is given for this machine; `render` is for another always."""
@@ -213,10 +225,21 @@ def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for
                 verbose=arguments.verbose,
                 compare=arguments.compare,
             )
+        case "logs":
+            from wgconfine.cli.logs import run_logs
+
+            return run_logs(arguments.name, journalctl_options(arguments))
         case _:
             from wgconfine.cli.status import run_status
 
             return run_status(arguments.names, as_json=arguments.json)
+
+
+def journalctl_options(arguments: argparse.Namespace) -> list[str]:
+    """Give journalctl's options; a value is one word with its option, and so never an option."""
+    switches = [f"--{name}" for name in ("follow", "boot") if getattr(arguments, name)]
+    valued = {name: getattr(arguments, name) for name in ("lines", "since", "until")}
+    return switches + [f"--{name}={value}" for name, value in valued.items() if value is not None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
