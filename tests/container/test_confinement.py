@@ -36,6 +36,11 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         yield world
 
 
+def looked_up_outside(world: World) -> bool:
+    queries = (each for each in world.internet.dns_queries() if each.resolver == "isp")
+    return any(each.name.startswith("probe-") for each in queries)
+
+
 def test_the_control_is_seen(world: World) -> None:
     """The same probe, unconfined, is seen on the uplink over both families and by DNS."""
     write_service(world, "open.service", PROBE)
@@ -44,6 +49,7 @@ def test_the_control_is_seen(world: World) -> None:
         world.machine.wait_for(
             lambda: set(HOST.values()) <= seen_by_web(world, "open.service"), "the web saw the host"
         )
+        world.machine.wait_for(lambda: looked_up_outside(world), "it looked its own name up")
         world.machine.systemctl("stop", "open.service")
 
     foreign = uplink.traffic.foreign()
