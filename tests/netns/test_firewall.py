@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.netns.machine import Machine
-from wgconfine.runtime.firewall import ruleset
+from wgconfine.runtime.firewall import Policy, ruleset
 
 pytestmark = pytest.mark.netns
 
@@ -17,6 +17,10 @@ FAMILIES = {
     socket.AF_INET6: ("::1", "2001:db8::2", "2001:db8::1"),
 }
 """For each family loopback, the world's address and the namespace's own on a foreign link."""
+OWN = {socket.AF_INET: "10.66.0.2", socket.AF_INET6: "fd66::2"}
+RESOLVERS = {socket.AF_INET: "10.66.0.1", socket.AF_INET6: "fd66::1"}
+STRANGERS = {socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8:9::9"}
+"""On wg0 the tunnel's own addresses, the resolvers and who is no resolver."""
 BOTH = pytest.mark.parametrize("family", FAMILIES, ids=lambda each: each.name)
 KINDS = pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["udp", "tcp"])
 
@@ -65,12 +69,12 @@ def carried(named: Machine) -> Machine:
         ip -n world address add 203.0.113.9/32 dev lo
         ip -n world address add 2001:db8:9::9/128 dev lo
     """)
-    load(named, ["10.66.0.1", "fd66::1"])
+    load(named, Policy(resolvers=list(RESOLVERS.values()), addresses=OWN.values()))
     return named
 
 
-def load(machine: Machine, resolvers: list[str]) -> None:
-    machine.write("/run/lab/rules", ruleset(resolvers))
+def load(machine: Machine, policy: Policy) -> None:
+    machine.write("/run/lab/rules", ruleset(policy))
     machine.sh("nft -f /run/lab/rules", inside="vpn")
 
 
@@ -109,8 +113,6 @@ def reached(machine: Machine, kind: int, target: tuple[str, int], way: tuple[str
         return "reached"
 
 
-RESOLVERS = {socket.AF_INET: "10.66.0.1", socket.AF_INET6: "fd66::1"}
-STRANGERS = {socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8:9::9"}
 WRONG = [
     *("127.0.0.53", "192.168.1.1", "203.0.113.9"),
     *("fe80::1%wg0", "fd00::53", "2001:db8:9::9"),
@@ -170,7 +172,8 @@ def test_other_look_ups_reach_declared_resolvers_alone(
     assert reached(carried, kind, (STRANGERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
     assert 0 < rejected(carried)
 
-    load(carried, [address for other, address in RESOLVERS.items() if other != family])
+    left = [address for other, address in RESOLVERS.items() if other != family]
+    load(carried, Policy(resolvers=left, addresses=OWN.values()))
     assert reached(carried, kind, (RESOLVERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
     without_firewall(carried)
     assert reached(carried, kind, (STRANGERS[family], port), way) == "reached"
@@ -178,11 +181,14 @@ def test_other_look_ups_reach_declared_resolvers_alone(
 
 def rejected(machine: Machine) -> int:
     """The packets that were rejected by the ports of look-ups other than 53."""
-    listed = json.loads(machine.sh("nft -j list table inet wgconfine", inside="vpn"))["nftables"]
-    rules = [each["rule"] for each in listed if each.get("rule", {}).get("comment") == "dns-other"]
-    counters = [part["counter"] for rule in rules for part in rule["expr"] if "counter" in part]
-    assert 2 == len(counters)
-    return sum(counter["packets"] for counter in counters)
+    return counted(machine, "dns-other")
+
+
+def counted(machine: Machine, name: str) -> int:
+    """The packets that a counter of the firewall has seen."""
+    listed = machine.sh("nft -j list counters table inet wgconfine", inside="vpn")
+    entries = [each.get("counter", {}) for each in json.loads(listed)["nftables"]]
+    return int(next(each["packets"] for each in entries if each.get("name") == name))
 
 
 @pytest.mark.parametrize(

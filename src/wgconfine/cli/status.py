@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from wgconfine.cli.dialogue import complain
+from wgconfine.cli.dialogue import columns, complain
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.model.status import Status
@@ -37,7 +37,7 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
     )
     if names:
         status = narrowed(status, names)
-    print(words.as_json(status) if as_json else words.as_text(status))
+    print(words.as_json(status) if as_json else words.as_text(status, width=columns()))
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK

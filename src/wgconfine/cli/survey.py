@@ -15,6 +15,7 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.difference import Change, compare
+from wgconfine.plan.portsteps import is_port
 from wgconfine.plan.remarks import remarks
 from wgconfine.plan.steps import (
     Action,
@@ -27,6 +28,7 @@ from wgconfine.plan.steps import (
 )
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
+from wgconfine.render.ports import port_sockets
 from wgconfine.render.service import dropin_path
 from wgconfine.render.templates import TICK, UNITS, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
@@ -180,6 +182,7 @@ def resumable(
     mine = {*words}
     for settings in enabled:
         mine |= {*settings.services, UnitName(f"wgconfine@{settings.name}.service")}
+        mine |= set(map(UnitName, port_sockets(settings)))
     return left.only(mine) | Unfinished(stopped=left.stopped & closed)
 
 
@@ -206,7 +209,8 @@ def look(
     digests = installed_digests(installed)
     homes = {unit: each.name for each in tunnels if each.enable for unit in each.services}
     tick = {TICK} if UNITS / TICK in installed else set()
-    units: set[str] = {*tick, *homes, *closed_services(installed), *released}
+    ports = {path.name for path in installed if path.parent == UNITS and is_port(path.name)}
+    units: set[str] = {*tick, *homes, *closed_services(installed), *released, *ports}
     for name in {*digests, *(settings.name for settings in tunnels)}:
         own = ("wgconfine", "wgconfine-netns", "wgconfine-switch", "wgconfine-verify")
         units |= {f"{each}@{name}.service" for each in own}
@@ -214,6 +218,7 @@ def look(
     active = frozenset(unit for unit, state in states.items() if state.active in ALIVE)
     return Running(
         units=active,
+        failed_ports=frozenset(unit for unit in ports if states[unit].active == "failed"),
         outside=frozenset(
             unit
             for unit, name in homes.items()

@@ -23,6 +23,7 @@ from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, Unix
 from wgconfine.model.settings import IPAddress, IPNetwork
 
 __all__ = [
+    "Listen",
     "PublishTable",
     "build_publish",
     "in_order",
@@ -32,6 +33,7 @@ __all__ = [
     "read_port_range",
     "read_publish_text",
     "read_reach",
+    "read_socket_address",
     "read_to",
     "sorted_ranges",
 ]

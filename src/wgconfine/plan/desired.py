@@ -17,6 +17,7 @@ from wgconfine.plan.unitholes import bus_user
 from wgconfine.plan.unitmounts import pid_file_in_run
 from wgconfine.plan.unitrights import allows_no_family
 from wgconfine.render.probe import probe_files
+from wgconfine.render.publish import PROXY, port_files
 from wgconfine.render.record import record_file
 from wgconfine.render.service import (
     KEPT,
@@ -43,12 +44,14 @@ __all__ = ["Machine", "check_services", "desired_tree", "replaced_slices"]
 class Machine:
     """What rendering must know of the machine.
 
-    `python` imports wgconfine, as root, at boot; `systemd` is its version, 0 where it is not known.
+    `python` imports wgconfine, as root, at boot; `systemd` is its version, 0 where it is not known;
+    `proxy` is where systemd-socket-proxyd lies.
     """
 
     python: PurePosixPath
     kernel_wireguard: bool
     systemd: int = 0
+    proxy: PurePosixPath = PROXY
 
     def backend(self, settings: Settings) -> Backend:
         """Give what `auto` comes to: the kernel's WireGuard where it is there."""
@@ -105,7 +108,10 @@ def desired_tree(
     bus = any(each.allow_bus for settings in enabled for each in settings.refinements)
     files: list[File | Link] = []
     if enabled:
-        files += [*templates(python=machine.python, bus=bus), tick_link()]
+        publish = any(settings.publish for settings in enabled)
+        reach = any(settings.reach for settings in enabled)
+        files += templates(python=machine.python, bus=bus, publish=publish, reach=reach)
+        files.append(tick_link())
     if any(machine.backend(settings) is Backend.USERSPACE for settings in enabled):
         files += unmanaged_link_files()
     for settings in enabled:
@@ -135,6 +141,7 @@ def tunnel_files(
         record_file(settings, backend),
         *instance_dropins(settings, backend, python=machine.python),
         *watches(settings, python=machine.python),
+        *port_files(settings, python=machine.python, proxy=machine.proxy),
         *(
             bus_dropin(settings, each, bus_user(facts[each.unit]))
             for each in settings.refinements

@@ -12,6 +12,7 @@ from enum import StrEnum
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
+from wgconfine.plan.portsteps import gone_ports, is_port, ports_to_restart, ports_to_start
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unitfile import without_comments
 from wgconfine.render.service import closing_path, dropin_path
@@ -73,15 +74,17 @@ Step = FileStep | UnitStep
 class Running:
     """What runs at the moment.
 
-    `units` are our services and tunnels that run or are about to; `outside` the confined services
-    with a main process in another namespace than their tunnel's; `not_in_force` the running tunnels
-    that were configured by another NAME.json than the one that lies there. `stale_units` says that
+    `units` are our services, tunnels and sockets that run or are about to, `failed_ports` the
+    sockets that have failed; `outside` the confined services with a main process in another
+    namespace than their tunnel's; `not_in_force` the running tunnels that were configured by
+    another NAME.json than the one that lies there. `stale_units` says that
     systemd has not read some unit of ours since it changed on disk; `idle_tick` that the timer is
     installed and does not run. `unfinished` is what a run that was cut off has left to do, less
     what may not be done any more.
     """
 
     units: frozenset[str] = frozenset()
+    failed_ports: frozenset[str] = frozenset()
     outside: frozenset[UnitName] = frozenset()
     not_in_force: frozenset[TunnelName] = frozenset()
     stale_units: bool = False
@@ -132,12 +135,13 @@ def live_steps(
     ]
     steps += [*file_steps(closing), *reload_if(closing)]
     steps += [*stop_tick(others, machine), *stop_tunnels(others, machine.units, concerned)]
+    steps += stop_ports(others, machine)
     unread = others or machine.stale_units or machine.unfinished
     steps += [*file_steps(others), *reload_if(unread)]
     # Only now does systemd know the new files: whoever started one of them since is stopped again.
     steps += [UnitStep(action=Action.ENSURE_STOPPED, units=(unit,)) for unit in concerned]
     steps += forget_failures(others)
-    steps += start_tunnels(others, machine)
+    steps += [*start_tunnels(others, machine), *start_ports(others, machine)]
     steps += [
         UnitStep(
             action=Action.START,
@@ -174,7 +178,8 @@ def left_stopped(
     machine: Running, known: set[UnitName], concerned: Sequence[UnitName]
 ) -> list[UnitName]:
     """Give the services that a run stopped, or did not bring up, before it was cut off."""
-    found = {UnitName(unit) for unit in machine.unfinished.starting if not is_tunnel(unit)}
+    asked = machine.unfinished.starting
+    found = {UnitName(unit) for unit in asked if not is_tunnel(unit) and not is_port(unit)}
     return sorted(unit for unit in found - known if unit in concerned or unit not in machine.units)
 
 
@@ -290,6 +295,7 @@ def forget_failures(changes: Sequence[Change]) -> list[Step]:
     # A backslash, as in escaped names of instances, is an escape in patterns.
     units = [str(unit).replace("\\", "\\\\") for each in gone if (unit := confined_unit(each))]
     patterns += [f"wgconfine-*@{unit}" for unit in units]
+    patterns += [f"{unit.removesuffix('.socket')}.*" for unit in gone_ports(changes)]
     patterns += ["wgconfine-tick.*"] if of_tick(gone) else []
     return [UnitStep(action=Action.RESET_FAILED, units=tuple(patterns))] if patterns else []
 
@@ -342,3 +348,23 @@ def bring_switches_up(changes: Sequence[Change], machine: Running) -> list[Step]
             action = Action.RELOAD if switch in machine.units else Action.START
             steps.append(UnitStep(action=action, units=(switch,), why="its rule is new"))
     return steps
+
+
+def stop_ports(changes: Sequence[Change], machine: Running) -> list[Step]:
+    """Stop sockets that go, before another may listen where they did."""
+    gone = tuple(unit for unit in gone_ports(changes) if unit in machine.units)
+    why = "it is in the settings no longer"
+    return [UnitStep(action=Action.STOP, units=gone, why=why)] if gone else []
+
+
+def start_ports(changes: Sequence[Change], machine: Running) -> list[Step]:
+    """Start what is new of a tunnel that runs, or has failed; what has changed listens anew."""
+    restarting = ports_to_restart(changes, machine.units)
+    unfinished = {unit for unit in machine.unfinished.starting if is_port(unit)}
+    failed = machine.failed_ports | unfinished
+    starting = ports_to_start(changes, machine.units, failed)
+    why = "it has changed; its connections end"
+    return [
+        *(UnitStep(action=Action.RESTART, units=(unit,), why=why) for unit in restarting),
+        *(UnitStep(action=Action.START, units=(unit,)) for unit in starting),
+    ]

@@ -11,6 +11,7 @@ from wgconfine.render.templates import UNITS
 
 __all__ = [
     "CLOSING_UNITS",
+    "GUARD",
     "closing_file",
     "closing_path",
     "dropin_file",

@@ -397,6 +397,53 @@ InaccessiblePaths=/dev/shm
 NoExecPaths=/tmp /var/tmp /run
 """
 
+PROXY = """\
+BindsTo=%p@%i.socket
+After=%p@%i.socket
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+# A failure with a connection that waits must not be tried again at once, without end: in this pause
+# systemd leaves the socket alone. A Condition…=, an Assert…= or ExecCondition= would have none.
+Restart=on-failure
+RestartSec=2s
+UMask=0077
+DynamicUser=yes
+LimitNOFILE=32768
+# One that root of a confined service lacks, who can't look into this process then, whatever user it
+# becomes: ptrace(2). No call that needs it is let through.
+CapabilityBoundingSet=CAP_SYS_BOOT
+AmbientCapabilities=CAP_SYS_BOOT
+# Nothing that it does asks for another: not a socket that leads out of its network namespace.
+RestrictAddressFamilies=AF_INET AF_INET6
+RestrictNamespaces=yes
+IPAddressDeny=any
+TemporaryFileSystem=/run:ro
+InaccessiblePaths=/dev/shm
+NoExecPaths=/tmp /var/tmp /run
+"""
+
+PUBLISH = f"""\
+[Unit]
+Description=Proxy into a WireGuard tunnel: %i
+# Whose namespace it joins, the guard, and where it connects to are in a drop-in of the instance.
+{PROXY}\
+IPAddressAllow=localhost
+"""
+
+REACH = f"""\
+[Unit]
+Description=Proxy out of a WireGuard tunnel: %i
+# The one address that it may connect to is in a drop-in of the instance.
+{PROXY}\
+"""
+
+IDLE = """\
+# Its end when it is idle.
+SystemCallFilter=timerfd_create timerfd_settime
+"""
+
 WANT = """\
 [Unit]
 Description=%i.service was started and nobody has stopped it
@@ -415,10 +462,13 @@ def interpreter_of(installed: Tree) -> PurePosixPath | None:
     return PurePosixPath(paths[0].replace("%%", "%")) if paths else None
 
 
-def templates(*, python: PurePosixPath, bus: bool = False) -> list[File]:
+def templates(
+    *, python: PurePosixPath, bus: bool = False, publish: bool = False, reach: bool = False
+) -> list[File]:
     """Give the template units. `python` is an interpreter that imports wgconfine.
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
+    So do `publish` and `reach`, where any tunnel has such ports.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
@@ -440,6 +490,10 @@ def templates(*, python: PurePosixPath, bus: bool = False) -> list[File]:
     }
     if bus:
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
+    if publish:
+        texts["wgconfine-publish@.service"] = PUBLISH + MOUNTS + SANDBOX + IDLE
+    if reach:
+        texts["wgconfine-reach@.service"] = REACH + MOUNTS + SANDBOX + IDLE
     return [
         File(path=UNITS / name, text=HEADER + text.format(runtime=runtime, python=interpreter))
         for name, text in texts.items()

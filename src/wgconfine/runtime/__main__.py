@@ -24,6 +24,7 @@ VERBS = {
     "switch-down": ("switch", "down"),
     "paths-up": ("offered", "up"),
     "paths-down": ("offered", "down"),
+    "admits": ("ipfilter", "prove"),
 }
 """What a word of the command line means: a module beside this one, and its function of a name."""
 TICK = "tick"

@@ -13,6 +13,8 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+PORTS = "ports"
+"""What of NAME.json the running tunnel's firewall was made from."""
 
 
 OFFERED = "offered"

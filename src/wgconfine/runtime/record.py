@@ -55,6 +55,8 @@ class Record:
         self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
         self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})
         self.sockets: list[str] = values.get("sockets", [])
+        self.publish: list[dict[str, Any]] = values.get("publish", [])
+        self.reach: list[dict[str, Any]] = values.get("reach", [])
         inbound: dict[str, list[str]] = values.get("inbound", {})
         self.inbound_tcp = inbound.get("tcp", [])
         self.inbound_udp = inbound.get("udp", [])

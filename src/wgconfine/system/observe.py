@@ -11,6 +11,7 @@ from pathlib import Path
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import (
+    Counter,
     Holes,
     PeerStatus,
     ServiceStatus,
@@ -30,6 +31,14 @@ from wgconfine.runtime.paths import (
     verified,
 )
 from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.system.portstatus import (
+    inbound_status,
+    outbound_deny,
+    port_units,
+    publish_status,
+    reach_status,
+    read_counters,
+)
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.units import unit_states
 
@@ -63,6 +72,7 @@ def observe(
     confined = {unit for units in services.values() for unit in units}
     left = sorted(set(closed) - confined)
     units = [unit for name in names for unit in own_units(name)]
+    units += [unit for record in records.values() for unit in port_units(record)]
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
     states = unit_states(systemctl, units) if units else {}
     return Status(
@@ -164,7 +174,19 @@ def tunnel_status(
         ),
         problems=(*problems, *overdue(name, record, verify)),
         verify=verify,
+        publish=publish_status(record, states),
+        reach=reach_status(record, states),
+        inbound=inbound_status(record),
+        outbound_deny=outbound_deny(record),
+        firewall=read_firewall(name),
     )
+
+
+def read_firewall(name: TunnelName) -> dict[str, Counter]:
+    """Give the counters of the namespace; none without root or a namespace."""
+    if os.geteuid() != 0 or identity(record_of_namespace(name)) is None:
+        return {}
+    return read_counters(name)
 
 
 def read_verify(name: TunnelName) -> VerifyStatus | None:

@@ -4,12 +4,20 @@ For the namespace in which the caller is. `/proc/net` does not tell what this do
 group that a socket was made in, and the other end of a unix socket.
 """
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["InetSocket", "inet_sockets", "unix_peers"]
+__all__ = [
+    "InetSocket",
+    "UnixListener",
+    "inet_listeners",
+    "inet_sockets",
+    "unix_listeners",
+    "unix_peers",
+]
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -20,8 +28,11 @@ _ATTRIBUTE = struct.Struct("=HH")
 _INET_MESSAGE = 72  # struct inet_diag_msg
 _INET_DIAG_CGROUP_ID = 21  # Linux 5.9
 _UNIX_MESSAGE = 16  # struct unix_diag_msg
-_UNIX_DIAG_PEER = 2
-_UDIAG_SHOW_PEER = 0x4
+_UNIX_DIAG_VFS, _UNIX_DIAG_PEER = 1, 2
+_UDIAG_SHOW_VFS, _UDIAG_SHOW_PEER = 0x2, 0x4
+_LISTENING, _UNCONNECTED = 1 << 10, 1 << 7  # TCP_LISTEN, TCP_CLOSE
+_ANY_STATE = 0xFFFFFFFF
+_MINOR_BITS = 20
 _SCTP, _UDPLITE = 132, 136
 _PROTOCOLS = {
     socket.IPPROTO_TCP: "tcp",
@@ -46,13 +57,41 @@ class InetSocket:
     cgroup: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixListener:
+    """`inode` is the socket's own; `device` and `file` are those of the file that it is bound to.
+
+    The file's inode has 32 bits here.
+    """
+
+    inode: int
+    device: int
+    file: int
+
+
 def inet_sockets() -> Iterator[InetSocket]:
     """Every bound, listening or connected one. A protocol that the kernel lacks has none."""
+    for name in _PROTOCOLS.values():
+        yield from _listed(name, _ANY_STATE)
+
+
+def inet_listeners() -> Iterator[InetSocket]:
+    """Those that anybody can talk to: of TCP and SCTP what listens, of UDP what is not connected.
+
+    A datagram socket without a port, which nothing can be sent to, is none.
+    """
+    for name in ("tcp", "sctp"):
+        yield from _listed(name, _LISTENING)
+    for name in ("udp", "udplite"):
+        yield from (each for each in _listed(name, _UNCONNECTED) if not each.local.endswith(":0"))
+
+
+def _listed(name: str, states: int) -> Iterator[InetSocket]:
+    (protocol,) = (number for number, each in _PROTOCOLS.items() if each == name)
     for family in (socket.AF_INET, socket.AF_INET6):
-        for protocol, name in _PROTOCOLS.items():
-            request = struct.pack("=BBBxI48x", family, protocol, 0, 0xFFFFFFFF)
-            for body in _dump(request):
-                yield _inet(body, family, name)
+        request = struct.pack("=BBBxI48x", family, protocol, 0, states)
+        for body in _dump(request):
+            yield _inet(body, family, name)
 
 
 def _inet(body: bytes, family: int, name: str) -> InetSocket:
@@ -84,6 +123,19 @@ def unix_peers() -> dict[int, int]:
         peer = _attributes(body[_UNIX_MESSAGE:]).get(_UNIX_DIAG_PEER, bytes(4))
         found[inode] = struct.unpack("=I", peer)[0]
     return found
+
+
+def unix_listeners() -> Iterator[UnixListener]:
+    """Those that listen, bound to a file: unix(7)."""
+    request = struct.pack("=BBHIII8x", socket.AF_UNIX, 0, 0, _LISTENING, 0, _UDIAG_SHOW_VFS)
+    for body in _dump(request):
+        bound = _attributes(body[_UNIX_MESSAGE:]).get(_UNIX_DIAG_VFS)
+        if bound:
+            (inode,) = struct.unpack_from("=I", body, 4)
+            file, device = struct.unpack("=II", bound)
+            # The kernel's own form of a device's number is not that of stat(2).
+            major, minor = device >> _MINOR_BITS, device & ((1 << _MINOR_BITS) - 1)
+            yield UnixListener(inode=inode, device=os.makedev(major, minor), file=file)
 
 
 def _dump(request: bytes) -> Iterator[bytes]:
