@@ -87,6 +87,21 @@ def test_logs_of_the_tunnel_and_its_services(world: World) -> None:
     assert 1 == wgconfine(world, "logs", "two", check=False).returncode
 
 
+def test_metrics_of_the_tunnel_and_its_services(world: World) -> None:
+    """As root all of them are there; the file for node_exporter may be read by its user."""
+    printed = wgconfine(world, "metrics").stdout
+    assert 'wgconfine_up{tunnel="vpn"} 1.0' in printed
+    assert 'wgconfine_service_confined{service="probe.service",tunnel="vpn"} 1.0' in printed
+    assert 'wgconfine_leaked_packets_total{tunnel="vpn"} 0.0' in printed
+    assert "wgconfine_peer_handshake_age_seconds{" in printed
+
+    wgconfine(world, "metrics", "--textfile", "/srv/wgconfine.prom")
+    text = world.machine.run("setpriv", "--reuid=nobody", "cat", "/srv/wgconfine.prom").stdout
+    assert 'wgconfine_up{tunnel="vpn"} 1.0' in text
+    assert ["wgconfine.prom"] == world.machine.run("ls", "-A", "/srv").stdout.split()
+
+
+
 def test_the_service_keeps_its_own_user(world: World) -> None:
     """Debian's unit runs as debian-transmission, and users can still be looked up inside."""
     machine = world.machine

@@ -4,8 +4,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from wgconfine.cli.commands import journalctl_options
 from wgconfine.cli.logs import journal_units
-from wgconfine.cli.main import build_parser, journalctl_options
+from wgconfine.cli.main import build_parser
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 
 
