@@ -67,13 +67,23 @@ from wgconfine.model.settings import (
     VerifySettings,
 )
 
-__all__ = ["INLINE_KEYS", "KEYS", "LIST_KEYS", "Document", "Finding", "structure"]
+__all__ = [
+    "INLINE_KEYS",
+    "KEYS",
+    "LIST_KEYS",
+    "Document",
+    "Finding",
+    "OutboundTable",
+    "structure",
+]
 
 Read = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-LIST_KEYS = ("services", "address", "peer", "dns", "service", "publish", "reach")
-"""What a file of NAME.d may add to."""
+LIST_KEYS = (
+    "services", "address", "peer", "dns", "service", "publish", "reach", "inbound", "outbound",
+)  # fmt: skip
+"""What a file of NAME.d may add to: lists, and tables that hold nothing else."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
 """What stands in the place of `config`."""
 _LATER = (

@@ -182,13 +182,13 @@ def test_fragments_only_add_to_lists() -> None:
             "vpn.d/10-more.toml: config: this file can only add to lists. "
             "Set it in the tunnel's own file."
         ),
+        "vpn.d/10-more.toml: health: not yet supported by this version.",
         (
             "vpn.d/10-more.toml: mtu: this file can only add to lists. "
             "Set it in the tunnel's own file."
         ),
-        "vpn.d/10-more.toml: publish: not yet supported by this version.",
         "vpn.d/10-more.toml: servces: unknown key. Did you mean 'services'?",
-    ] == problems(CONFIG, 'config = 5\nmtu = "x"\npublish = []\nservces = {}')
+    ] == problems(CONFIG, 'config = 5\nmtu = "x"\nhealth = []\nservces = {}')
 
 
 def test_the_digest_is_of_every_text() -> None:
@@ -265,15 +265,11 @@ def test_unknown_keys_of_a_peer(line: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "publish",
-        "reach",
         "ready",
         "pin-endpoint",
         "reload-on-change",
         "endpoints",
         "via",
-        "inbound",
-        "outbound",
         "health",
         "port-forward",
     ],
