@@ -101,7 +101,6 @@ def test_metrics_of_the_tunnel_and_its_services(world: World) -> None:
     assert ["wgconfine.prom"] == world.machine.run("ls", "-A", "/srv").stdout.split()
 
 
-
 def test_the_service_keeps_its_own_user(world: World) -> None:
     """Debian's unit runs as debian-transmission, and users can still be looked up inside."""
     machine = world.machine

@@ -136,6 +136,39 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
+REBIND = """\
+[Unit]
+Description=Another source port for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} rebind %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+RELINK = """\
+[Unit]
+Description=Another link for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service
+# Which makes and configures it.
+Wants=wgconfine-reload@%i.service
+Before=wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} unlink %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
 ENDPOINT = """\
 [Unit]
 Description=Endpoint look-up for WireGuard tunnel %i
@@ -249,15 +282,16 @@ Type=oneshot
 TimeoutStartSec=50s
 UMask=0077
 ExecStart={runtime} tick
-RuntimeDirectory=wgconfine/verify
+RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_NET_ADMIN
+# SYS_ADMIN: to look into the namespaces of tunnels.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
-RestrictNamespaces=yes
+RestrictNamespaces=net
 IPAddressDeny=any
 # ProtectSystem=strict leaves /run writable where a setting mounts API file systems.
 ReadOnlyPaths=/run
-ReadWritePaths=/run/wgconfine/verify
+ReadWritePaths=/run/wgconfine/verify /run/wgconfine/health
 InaccessiblePaths=-/run/dbus /dev/shm
 NoExecPaths=/run/wgconfine /tmp /var/tmp
 """
@@ -477,6 +511,8 @@ def templates(
         "wgconfine-netns@.service": NETNS + SANDBOX,
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,

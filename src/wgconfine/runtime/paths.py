@@ -61,6 +61,11 @@ def verified(name: str) -> str:
     return f"{STATE}/verify/{name}.json"
 
 
+def health(name: str) -> str:
+    """How the tunnel was at the last tick, and what it had sent and received."""
+    return f"{STATE}/health/{name}"
+
+
 def verify_stamp(name: str) -> str:
     """When a periodic `verify` of a tunnel was last asked for, in seconds since boot."""
     return f"{STATE}/verify/{name}.stamp"

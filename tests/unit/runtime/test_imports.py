@@ -41,7 +41,9 @@ BUDGET = {
     "switch-up": CORE | CTYPES,
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
-    "tick": CORE | JSON,
+    "rebind": CORE | CTYPES | JSON | FLOCK,
+    "unlink": CORE | CTYPES | JSON | FLOCK,
+    "tick": CORE | CTYPES | JSON,
 }
 
 PROGRAM = """\
