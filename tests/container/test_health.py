@@ -46,7 +46,7 @@ def _same_service(world: World) -> Iterator[None]:
     before = world.machine.show("probe.service", "MainPID")
     yield
     assert before == world.machine.show("probe.service", "MainPID")
-    assert "confined" in wgconfine(world, "status", check=False).stdout
+    assert "probe.service: confined" in wgconfine(world, "status", check=False).stdout
 
 
 def tick(world: World) -> None:
@@ -133,6 +133,9 @@ def test_a_silent_server(world: World) -> None:
             assert why(world).startswith("no answer from peer"), before + world.machine.read(KEPT)
             wait_until_done(world, f"wgconfine-{step}@vpn.service")
             seen.append(source_port(world))
+        said = wgconfine(world, "status", check=False).stdout
+        assert "vpn: degraded" in said
+        assert "3 steps taken: wgconfine logs vpn" in said
         world.internet.run("nft", "delete", "table", "inet", "silence")
         world.machine.wait_for(lambda: carries(world), "it carries again")
     assert () == uplink.traffic.foreign()

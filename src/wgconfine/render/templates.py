@@ -166,6 +166,7 @@ StartLimitIntervalSec=0
 Type=oneshot
 ExecStart={runtime} unlink %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+IPAddressDeny=any
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 

@@ -53,7 +53,13 @@ class _Families(Collector):
             "up",
             "Whether the tunnel is configured.",
             _TUNNEL,
-            (((each.name,), each.state == "up") for each in tunnels),
+            (((each.name,), each.state in {"up", "degraded"}) for each in tunnels),
+        )
+        yield gauge(
+            "degraded",
+            "Whether it is up and does not carry, or something of it is missing.",
+            _TUNNEL,
+            (((each.name,), each.state == "degraded") for each in tunnels),
         )
         yield from peers(tunnels)
         yield from self.services()

@@ -21,7 +21,7 @@ SEEN = Seen(
             TunnelStatus(name="off", state="disabled", backend=""),
             TunnelStatus(
                 name="vpn",
-                state="up",
+                state="degraded",
                 backend="kernel",
                 peers=(
                     PeerStatus(
@@ -52,6 +52,8 @@ SEEN = Seen(
 SAMPLES = {
     ("up", "off"): 0,
     ("up", "vpn"): 1,
+    ("degraded", "off"): 0,
+    ("degraded", "vpn"): 1,
     ("peer_handshake_age_seconds", "vpn", KEY): 47,
     ("peer_received_bytes_total", "vpn", KEY): 1536,
     ("peer_received_bytes_total", "vpn", "new"): 0,
