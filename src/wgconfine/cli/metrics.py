@@ -42,8 +42,9 @@ def replace_file(path: Path, text: str) -> None:
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
+            # By the descriptor: the directory is another user's, who may put a link in its place.
+            os.fchmod(descriptor, 0o644)
             file.write(text)
-        os.chmod(beside, 0o644)  # noqa: PTH101 — everybody may read it, as the collector must
         Path(beside).rename(path)
     except BaseException:
         Path(beside).unlink()

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
+from wgconfine.runtime.paths import COLLECTOR
 
 __all__ = ["TICK", "UNITS", "interpreter_of", "templates"]
 
@@ -332,6 +333,29 @@ ReadOnlyPaths=/run/wgconfine/netns /dev/shm
 NoExecPaths=/run/wgconfine
 """
 
+METRICS = """\
+[Unit]
+Description=Metrics of WireGuard tunnels and their services, for node_exporter
+ConditionPathIsDirectory={collector}
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+TimeoutStartSec=1min
+UMask=0077
+ExecStart={python} -I -m wgconfine metrics --textfile {collector}/wgconfine.prom
+# The directory is the exporter's own. SYS_PTRACE: to see in which namespace a process is.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictNamespaces=net
+IPAddressDeny=any
+ReadOnlyPaths=/run
+ReadWritePaths=-{collector}
+InaccessiblePaths=-/run/dbus /dev/shm
+NoExecPaths=/tmp /var/tmp
+NoExecPaths=-{collector}
+"""
+
 PATHS = """\
 [Unit]
 Description=Paths of the host for services of WireGuard tunnel %i
@@ -519,6 +543,7 @@ def templates(
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
         "wgconfine-verify@.service": VERIFY + SANDBOX,
+        "wgconfine-metrics.service": METRICS + MOUNTS + SANDBOX,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
         "wgconfine-paths@.service": PATHS + SANDBOX,
@@ -531,7 +556,8 @@ def templates(
         texts["wgconfine-publish@.service"] = PUBLISH + MOUNTS + SANDBOX + IDLE
     if reach:
         texts["wgconfine-reach@.service"] = REACH + MOUNTS + SANDBOX + IDLE
+    variables = {"runtime": runtime, "python": interpreter, "collector": COLLECTOR}
     return [
-        File(path=UNITS / name, text=HEADER + text.format(runtime=runtime, python=interpreter))
+        File(path=UNITS / name, text=HEADER + text.format_map(variables))
         for name, text in texts.items()
     ]

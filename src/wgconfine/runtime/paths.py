@@ -17,6 +17,10 @@ PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 
 
+COLLECTOR = "/var/lib/prometheus/node-exporter"
+"""Where node_exporter of Debian's, and of many others', looks for files of metrics."""
+
+
 OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
 

@@ -29,7 +29,7 @@ PROPERTIES = (
 def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
-    for part in (look_at_units, mend_switches, look_at_health, start_due):
+    for part in (look_at_units, mend_switches, look_at_health, start_due, start_metrics):
         try:
             part(records)
         except Failure as failure:  # the others have their turn all the same
@@ -66,6 +66,12 @@ def start_due(records: Iterable[Record]) -> None:
     run("systemctl", "start", "--no-block", "--", *units)
     for name in due:
         write_state(paths.verify_stamp(name), f"{now}\n")
+
+
+def start_metrics(_: Iterable[Record]) -> None:
+    """Have the metrics written anew where somebody collects them."""
+    if os.path.isdir(paths.COLLECTOR):
+        run("systemctl", "start", "--no-block", "--", "wgconfine-metrics.service")
 
 
 def is_due(every: int | None, last: int | None, now: int) -> bool:
