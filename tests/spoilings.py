@@ -1,8 +1,8 @@
 """What somebody may do to a confined machine, and the check of `verify` that names it.
 
 A table for tests/container/test_verify.py. Each script runs as root on a machine with the tunnel
-`vpn` and the confined services `probe.service` (running) and `idle.service` (stopped), and with
-`$link` as what wg(8) calls the tunnel's link.
+`vpn` and the confined services `probe.service` (running) and `idle.service` (stopped), with
+SETTINGS_OF_PORTS, and with `$link` as what wg(8) calls the tunnel's link.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,21 @@ INSIDE = "nsenter --net=/run/wgconfine/netns/vpn"
 RELOAD = "systemctl daemon-reload"
 GROUP = "/sys/fs/cgroup$(systemctl show --value --property=ControlGroup probe.service)"
 MAIN_PID = "$(systemctl show --value --property=MainPID probe.service)"
+
+SETTINGS_OF_PORTS = """\
+publish = [
+  "8080",
+  "unix:/run/web.sock:8080",
+  { listen = "198.51.100.2:8081", to = 8080, from = ["198.51.100.0/24"] },
+]
+reach = ["127.0.0.1:5432:127.0.0.1:22"]
+"""
+PLAIN = "wgconfine-publish@vpn.8080"
+LAN = "wgconfine-publish@vpn.198.51.100.2:8081"
+UNIX = "wgconfine-publish@vpn.unix:-run-web.sock"
+REACH = "wgconfine-reach@vpn.127.0.0.1:5432"
+SYSTEM = "/etc/systemd/system"
+PROXIES = r"/sys/fs/cgroup/system.slice/system-wgconfine\x2dpublish.slice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,6 +431,255 @@ SWITCH = (
     ),
 )
 
+
+def drop_in(unit: str, *lines: str) -> str:
+    """Give the command that puts a drop-in of somebody's beside a unit, and has systemd read it."""
+    return (
+        f"mkdir -p '{SYSTEM}/{unit}.d'; "
+        f"printf '%s\\n' {' '.join(map(repr, lines))} >'{SYSTEM}/{unit}.d/x.conf'; {RELOAD}"
+    )
+
+
+def no_drop_in(unit: str) -> str:
+    return f"rm '{SYSTEM}/{unit}.d/x.conf'; {RELOAD}"
+
+
+DETACH = f"""\
+/opt/wgconfine/bin/python3 -I - <<'END'
+import os
+from wgconfine.runtime import ipfilter
+group = r"{PROXIES}/{LAN}.socket"
+directory = os.open(group, os.O_RDONLY)
+for program in ipfilter.attached(group):
+    ipfilter.bpf(9, ipfilter.packed("=III", directory, program, 0))  # BPF_PROG_DETACH
+END
+"""
+ANSWERS = f"""\
+{INSIDE} /opt/wgconfine/bin/python3 -I -c '
+import os, socket, time
+end = socket.create_server(("127.0.0.1", 99))
+os.system("true")
+import ctypes
+ctypes.CDLL(None).setns(os.open("/proc/1/ns/net", os.O_RDONLY), 0)
+time.sleep(300)' >/dev/null 2>&1 & echo $! >/run/stranger.pid; sleep 1
+"""
+"""A process that makes a socket inside, and leaves with it."""
+
+PORTS = (
+    Spoiling(
+        name="a published port that was stopped",
+        essential=True,
+        do=f"systemctl stop {PLAIN}.socket",
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        verdict="does not work",
+        code=1,
+    ),
+    Spoiling(
+        name="a published port that has failed",
+        do=f"systemctl stop {PLAIN}.socket; python3 -m http.server -b 127.0.0.1 8080 >/dev/null"
+        f" 2>&1 & echo $! >/run/other.pid; sleep 1; systemctl start {PLAIN}.socket || true",
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        verdict="does not work",
+        code=1,
+        undo=f"kill $(cat /run/other.pid); sleep 0.5; systemctl start {PLAIN}.socket",
+    ),
+    Spoiling(
+        name="a published port that is masked",
+        do=f"systemctl stop {PLAIN}.socket; rm {SYSTEM}/{PLAIN}.socket;"
+        f"systemctl mask {PLAIN}.socket; {RELOAD}",
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        verdict="does not work",
+        code=3,
+        also=("own-files",),
+        undo=f"systemctl unmask {PLAIN}.socket; wgconfine apply",
+    ),
+    Spoiling(
+        name="who may connect, opened by a drop-in",
+        essential=True,
+        do=drop_in(f"{LAN}.socket", "[Socket]", "IPAddressAllow=", "IPAddressDeny="),
+        check="IPAddressDeny",
+        unit=f"{LAN}.socket",
+        also=("IPAddressAllow", "own-units", "publish-clients"),
+        undo=no_drop_in(f"{LAN}.socket"),
+    ),
+    Spoiling(
+        name="who may connect, widened by a slice above",
+        do=drop_in("system.slice", "[Slice]", "IPAddressAllow=192.0.2.0/24")
+        + f"; systemctl restart {PLAIN}.socket",
+        check="publish-clients",
+        unit=f"{PLAIN}.socket",
+        undo=f"{no_drop_in('system.slice')}; systemctl restart {PLAIN}.socket {LAN}.socket",
+    ),
+    Spoiling(
+        name="the filter taken from the kernel",
+        essential=True,
+        do=DETACH,
+        check="publish-clients",
+        unit=f"{LAN}.socket",
+    ),
+    Spoiling(
+        name="the mode of a unix socket",
+        essential=True,
+        do="chmod 0666 /run/web.sock",
+        check="publish-file",
+        unit=f"{UNIX}.socket",
+    ),
+    Spoiling(
+        name="the group of a unix socket",
+        do="chgrp games /run/web.sock",
+        check="publish-file",
+        unit=f"{UNIX}.socket",
+    ),
+    Spoiling(
+        name="the mode of a unix socket by a drop-in",
+        do=drop_in(f"{UNIX}.socket", "[Socket]", "SocketMode=0666"),
+        check="SocketMode",
+        unit=f"{UNIX}.socket",
+        also=("own-units",),
+        undo=no_drop_in(f"{UNIX}.socket"),
+    ),
+    Spoiling(
+        name="the file of a unix socket removed",
+        do="rm /run/web.sock",
+        check="publish",
+        unit=f"{UNIX}.socket",
+        verdict="does not work",
+        code=1,
+    ),
+    Spoiling(
+        name="somebody else's socket in the place of ours",
+        do="rm /run/web.sock; python3 -c 'import socket, time;"
+        ' end = socket.socket(socket.AF_UNIX); end.bind("/run/web.sock"); end.listen(1);'
+        " time.sleep(300)' >/dev/null 2>&1 & echo $! >/run/other.pid; sleep 1;"
+        "chmod 0660 /run/web.sock",
+        check="publish",
+        unit=f"{UNIX}.socket",
+        verdict="does not work",
+        code=1,
+        undo=f"kill $(cat /run/other.pid); systemctl restart {UNIX}.socket",
+    ),
+    Spoiling(
+        name="a published port that listens elsewhere, too",
+        do=drop_in(f"{PLAIN}.socket", "[Socket]", "ListenStream=198.51.100.2:99"),
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        also=("own-units",),
+        undo=no_drop_in(f"{PLAIN}.socket"),
+    ),
+    Spoiling(
+        name="a published port that starts another service",
+        do=drop_in(f"{PLAIN}.socket", "[Socket]", "Service=open.service"),
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        undo=no_drop_in(f"{PLAIN}.socket"),
+    ),
+    Spoiling(
+        name="the unit of a published port edited",
+        do=f"sed -i s/IPAddressDeny=any// '{SYSTEM}/{LAN}.socket'; {RELOAD}",
+        check="own-files",
+        also=("publish-clients",),
+    ),
+    Spoiling(
+        name="a published proxy in the host's namespace",
+        do="curl -s http://127.0.0.1:8080/ || true; sleep 300 >/dev/null 2>&1 &"
+        f" sleep 1; echo $! >'{PROXIES}/{PLAIN}.service/cgroup.procs'",
+        check="proxy",
+        unit=f"{PLAIN}.service",
+    ),
+    Spoiling(
+        name="a proxy among the services",
+        do=drop_in(f"{PLAIN}.service", "[Service]", "Slice=wgconfine-vpn.slice")
+        + f"; systemctl stop {PLAIN}.service; curl -s http://127.0.0.1:8080/ || true",
+        check="proxy",
+        unit=f"{PLAIN}.service",
+        undo=f"{no_drop_in(f'{PLAIN}.service')}; systemctl stop {PLAIN}.service",
+    ),
+    Spoiling(
+        name="a reached port that was stopped",
+        do=f"systemctl stop {REACH}.socket",
+        check="reach",
+        unit=f"{REACH}.socket",
+        verdict="does not work",
+        code=1,
+    ),
+    Spoiling(
+        name="a reached port that leads elsewhere",
+        essential=True,
+        do=drop_in(
+            f"{REACH}.service",
+            "[Service]",
+            "ExecStart=",
+            "ExecStart=/usr/lib/systemd/systemd-socket-proxyd 198.51.100.1:80",
+        ),
+        check="ExecStart",
+        unit=f"{REACH}.service",
+        also=("own-units",),
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
+        name="a reached port that leads elsewhere by its environment",
+        do=drop_in(f"{REACH}.service", "[Service]", "Environment=TARGET=198.51.100.1:80"),
+        check="Environment",
+        unit=f"{REACH}.service",
+        also=("own-units",),
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
+        name="a reached port that leads elsewhere by a file of its environment",
+        do=drop_in(f"{REACH}.service", "[Service]", "EnvironmentFile=-/root/elsewhere"),
+        check="EnvironmentFile",
+        unit=f"{REACH}.service",
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
+        name="a reached port that may reach more",
+        do=drop_in(f"{REACH}.service", "[Service]", "IPAddressAllow=198.51.100.0/24"),
+        check="IPAddressAllow",
+        unit=f"{REACH}.service",
+        also=("own-units",),
+        undo=no_drop_in(f"{REACH}.service"),
+    ),
+    Spoiling(
+        name="a reached port that listens on the host",
+        do=drop_in(f"{REACH}.socket", "[Socket]", "NetworkNamespacePath=", "ExecStartPre=")
+        + f"; systemctl restart {REACH}.socket",
+        check="NetworkNamespacePath",
+        unit=f"{REACH}.socket",
+        also=("own-units", "ExecStartPre", "reach"),
+        undo=f"{no_drop_in(f'{REACH}.socket')}; systemctl restart {REACH}.socket",
+    ),
+    Spoiling(
+        name="a socket of ours inside that nobody asked for",
+        essential=True,
+        do=f"cd {SYSTEM}; sed s/5432/99/ {REACH}.socket >wgconfine-reach@vpn.hole.socket;"
+        f"cp -r {REACH}.service.d wgconfine-reach@vpn.hole.service.d; {RELOAD};"
+        "systemctl start wgconfine-reach@vpn.hole.socket",
+        check="undeclared-port",
+        unit="wgconfine-reach@vpn.hole.socket",
+        undo="systemctl stop wgconfine-reach@vpn.hole.socket;"
+        f"rm -r {SYSTEM}/wgconfine-reach@vpn.hole.*; {RELOAD}",
+    ),
+    Spoiling(
+        name="a socket of somebody's inside",
+        do=f"cd {SYSTEM}; printf '[Socket]\nListenStream=127.0.0.1:99\n"
+        "NetworkNamespacePath=/run/netns/vpn\n' >hand.socket;"
+        f"printf '[Service]\nExecStart=/bin/sleep 9\n' >hand.service; {RELOAD};"
+        "systemctl start hand.socket",
+        check="listeners",
+        undo=f"systemctl stop hand.socket; rm {SYSTEM}/hand.s*; {RELOAD}",
+    ),
+    Spoiling(
+        name="a process outside that answers inside",
+        essential=True,
+        do=ANSWERS,
+        check="listeners",
+        undo="kill $(cat /run/stranger.pid)",
+    ),
+)
+
 USERS = (
     Spoiling(
         name="its user added to a group that a daemon obeys",
@@ -427,4 +691,4 @@ USERS = (
     ),
 )
 
-SPOILINGS = (*STRUCTURE, *UNITS, *PROCESSES, *SWITCH, *USERS)
+SPOILINGS = (*STRUCTURE, *UNITS, *PROCESSES, *SWITCH, *PORTS, *USERS)

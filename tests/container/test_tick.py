@@ -10,6 +10,7 @@ import pytest
 from lab import World, boot_container
 from tests.matrix import EVERYWHERE
 from tests.scenario import wgconfine, write_service, write_tunnel
+from tests.spoilings import LAN, PLAIN, REACH, SETTINGS_OF_PORTS
 
 pytestmark = pytest.mark.container
 
@@ -27,7 +28,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
             write_service(world, f"{name}.service", IDLE)
         write_service(world, "picky.service", PICKY.format("Assert"))
         write_service(world, "choosy.service", PICKY.format("Condition"))
-        write_tunnel(world, SERVICES)
+        write_tunnel(world, SERVICES, extra=SETTINGS_OF_PORTS)
         wgconfine(world, "apply")
         world.machine.systemctl("start", "leaky.service", "quiet.service")
         yield world
@@ -87,6 +88,9 @@ def test_a_tick_starts_what_is_due_and_nothing_twice(world: World) -> None:
     assert "inactive" == world.machine.show(VERIFY, "ActiveState")
     assert before + 1 == runs_of(world)
     assert "ok" == verified(world)["verdict"]
+    assert {"publish", "publish-clients", "publish-file", "proxy", "listeners"} <= {
+        check["name"] for check in verified(world)["checks"] if check["verdict"] == "ok"
+    }
     assert {"dns", "connect-v4", "received", "handshake"} <= {
         check["name"] for check in verified(world)["checks"] if check["verdict"] == "ok"
     }
@@ -130,6 +134,31 @@ def test_what_systemd_skips_in_silence_is_said_once(world: World) -> None:
     machine.systemctl("restart", "picky.service", check=False)
     tick(world)
     assert 2 == len(entries(world, "WGCONFINE_UNIT=picky.service"))
+
+
+def test_a_socket_that_failed_listens_again_when_it_can(world: World) -> None:
+    """Its port was somebody else's: started by the tick, said once; one that was stopped stays."""
+    machine = world.machine
+    machine.systemctl("stop", f"{PLAIN}.socket", f"{REACH}.socket")
+    machine.sh("python3 -m http.server -b 127.0.0.1 8080 >/dev/null 2>&1 & echo $! >/run/other.pid")
+    machine.wait_for(lambda: "127.0.0.1:8080" in machine.sh("ss -Hltn"), "the port is taken")
+    machine.systemctl("start", f"{PLAIN}.socket", check=False)
+    assert "failed" == machine.show(f"{PLAIN}.socket", "ActiveState")
+    try:
+        tick(world)
+        tick(world)
+    finally:
+        machine.sh("kill $(cat /run/other.pid)")
+    machine.wait_for(lambda: "127.0.0.1:8080" not in machine.sh("ss -Hltn"), "the port is free")
+    tick(world)
+    machine.wait_for(lambda: machine.is_active(f"{PLAIN}.socket"), "it listens again")
+
+    said = [each["MESSAGE"] for each in entries(world, f"WGCONFINE_UNIT={PLAIN}.socket")]
+    words = f"{PLAIN}.socket had failed: resources. It is started again."
+    assert 1 == sum(each.startswith(words) for each in said)
+    assert "inactive" == machine.show(f"{REACH}.socket", "ActiveState")
+    machine.systemctl("start", f"{REACH}.socket")
+    assert machine.is_active(f"{LAN}.socket")
 
 
 def test_a_tunnel_that_does_not_carry_is_broken_and_no_leak(world: World) -> None:
@@ -327,3 +356,20 @@ def test_it_ticks_on_by_itself_after_a_reexec_and_a_boot(world: World) -> None:
         "verify after the boot",
         60,
     )
+
+
+def test_metrics_are_written_where_somebody_collects_them(world: World) -> None:
+    """Whole, for everybody to read, in a directory that is the exporter's; else nothing is done."""
+    machine, place = world.machine, "/var/lib/prometheus/node-exporter"
+    tick(world)
+    assert "0" == machine.show("wgconfine-metrics.service", "ExecMainStartTimestampMonotonic")
+    machine.run("install", "-d", "-o", "nobody", place)
+    tick(world)
+    machine.wait_for(
+        lambda: machine.run("test", "-s", f"{place}/wgconfine.prom", check=False).returncode == 0,
+        "the metrics are there",
+    )
+    text = machine.run("setpriv", "--reuid=nobody", "cat", f"{place}/wgconfine.prom").stdout
+    for service in SERVICES[:2]:
+        assert f'wgconfine_service_confined{{service="{service}",tunnel="vpn"}} ' in text
+    assert 'wgconfine_leaked_packets_total{tunnel="vpn"} 0.0' in text

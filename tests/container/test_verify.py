@@ -9,8 +9,16 @@ import pytest
 
 from lab import World, boot_container
 from tests.matrix import EVERYWHERE, first
-from tests.scenario import PROBE, confine, wgconfine, write_service
-from tests.spoilings import SPOILINGS, Spoiling
+from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
+from tests.spoilings import (
+    INSIDE,
+    PLAIN,
+    REACH,
+    SETTINGS_OF_PORTS,
+    SPOILINGS,
+    UNIX,
+    Spoiling,
+)
 
 pytestmark = pytest.mark.container
 
@@ -33,7 +41,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_service(world, "open.service", IDLE)
         write_service(world, "odd@.service", IDLE)
         world.machine.systemctl("start", "open.service", "probe.service")
-        confine(world, "probe.service", "idle.service", ODD)
+        services = ("probe.service", "idle.service", ODD)
+        write_tunnel(world, services, extra=SETTINGS_OF_PORTS)
+        wgconfine(world, "apply")
         yield world
 
 
@@ -98,6 +108,24 @@ def test_what_is_spoilt_is_named_and_mended(world: World, spoiling: Spoiling) ->
             machine.sh(f"link={link}\n{command}", timeout=120)
         machine.sh("ip netns del other 2>/dev/null || true; systemctl start probe.service")
     assert [] == failed(verify(world)[1])
+
+
+@on_each
+def test_proxies_that_come_and_go_are_well(world: World) -> None:
+    """While connections start them, and they are stopped, nothing is spoilt."""
+    machine = world.machine
+    machine.sh(
+        "(set +e; while :; do curl -s http://127.0.0.1:8080/;"
+        " curl -s --unix-socket /run/web.sock http://x/;"
+        f" {INSIDE} curl -s http://127.0.0.1:5432/; systemctl stop {PLAIN}.service"
+        f" {REACH}.service; done) >/dev/null 2>&1 & echo $! >/run/users.pid"
+    )
+    try:
+        machine.wait_for(lambda: machine.is_active(f"{UNIX}.service"), "a proxy runs")
+        found = [failed(verify(world)[1]) for _ in range(3)]
+    finally:
+        machine.sh("kill $(cat /run/users.pid)")
+    assert [[], [], []] == found
 
 
 @on_one

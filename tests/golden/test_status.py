@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from wgconfine.model.status import (
+    Counter,
     Holes,
+    InboundStatus,
     PeerStatus,
+    PublishStatus,
+    ReachStatus,
     ServiceStatus,
     Status,
     TunnelStatus,
@@ -61,6 +67,52 @@ STATUS = Status(
                     why="its process is in another namespace: systemctl stop it",
                 ),
             ),
+            publish=(
+                PublishStatus(
+                    listen=("127.0.0.1:9091", "[::1]:9091"),
+                    to="127.0.0.1:9091",
+                    socket="wgconfine-publish@vpn.9091.socket",
+                    state="listening",
+                ),
+                PublishStatus(
+                    listen=("192.168.1.10:8080",),
+                    to="127.0.0.1:9091",
+                    socket="wgconfine-publish@vpn.192.168.1.10:8080.socket",
+                    state="failed",
+                    why="resources: journalctl -u wgconfine-publish@vpn.192.168.1.10:8080.socket",
+                    clients=("192.168.1.0/24", "192.168.7.7/32"),
+                ),
+                PublishStatus(
+                    listen=("unix:/run/transmission.sock",),
+                    to="[::1]:9091",
+                    socket="wgconfine-publish@vpn.unix:-run-transmission.sock.socket",
+                    state="listening",
+                    owner="root:www-data",
+                ),
+            ),
+            reach=(
+                ReachStatus(
+                    listen="127.0.0.1:5432",
+                    to="192.168.1.20:5432",
+                    socket="wgconfine-reach@vpn.127.0.0.1:5432.socket",
+                    state="listening",
+                ),
+                ReachStatus(
+                    listen="[::1]:25",
+                    to="192.168.1.20:25",
+                    socket="wgconfine-reach@vpn.::1:25.socket",
+                    state="stopped",
+                    why="systemctl start wgconfine-reach@vpn.::1:25.socket",
+                ),
+            ),
+            inbound=InboundStatus(tcp=("51413",), udp=("6881-6889", "51413")),
+            outbound_deny=("10.0.0.0/8", "fc00::/7"),
+            firewall={
+                "dns": Counter(packets=0, bytes=0),
+                "inbound-tcp": Counter(packets=812, bytes=48720),
+                "dropped": Counter(packets=4711, bytes=282660),
+                "outbound-deny": Counter(packets=3, bytes=180),
+            },
         ),
     ),
     closed=(
@@ -73,9 +125,11 @@ STATUS = Status(
 )
 
 
-def test_text(compare_text: Callable[[str, str], None]) -> None:
-    """For a person: tunnels, peers, services, problems, and what is closed."""
-    compare_text("status.txt", as_text(STATUS) + "\n")
+@pytest.mark.parametrize("width", [60, 80, 120, None])
+def test_text(compare_text: Callable[[str, str], None], width: int | None) -> None:
+    """For a person: tunnels, peers, services, ports, problems, and what is closed."""
+    name = f"status-{width}.txt" if width else "status.txt"
+    compare_text(name, as_text(STATUS, width=width) + "\n")
 
 
 def test_json(compare_text: Callable[[str, str], None]) -> None:

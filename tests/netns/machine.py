@@ -105,9 +105,9 @@ class Machine:
         self.path(path).write_text(text, encoding="utf-8")
         self.path(path).chmod(mode)
 
-    def sh(self, script: str, *, inside: str = "") -> str:
+    def sh(self, script: str, *, inside: str = "", timeout: float = 30) -> str:
         """Run a script in the host's namespace or a named one; it must succeed."""
-        done = self._run(["sh", "-ec", script], inside=inside)
+        done = self._run(["sh", "-ec", script], inside=inside, timeout=timeout)
         assert done.returncode == 0, f"{script}: {done.stdout}"
         return done.stdout.strip()
 
@@ -179,14 +179,14 @@ class Machine:
         """The inode of a namespace."""
         return self.path(path).stat().st_ino
 
-    def socket(self, namespace: str, family: int, kind: int) -> socket.socket:
+    def socket(self, namespace: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in a named namespace; it stays there, and the test stays here."""
         place = self.path(f"/run/netns/{namespace}")
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
 
         def make() -> socket.socket:
             enter(descriptor, "enter for a socket")  # this thread alone
-            return socket.socket(family, kind)
+            return socket.socket(family, kind, protocol)
 
         try:
             with ThreadPoolExecutor(1) as thread:
@@ -250,7 +250,9 @@ class Machine:
         # A process group of its own, as each unit's processes have.
         return self._namespaces.command([*place, "setsid", *argv])
 
-    def _run(self, argv: Sequence[str], inside: str = "") -> "subprocess.CompletedProcess[str]":
+    def _run(
+        self, argv: Sequence[str], inside: str = "", timeout: float = 30
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             self._command(argv, inside),
             stdin=subprocess.DEVNULL,
@@ -258,7 +260,7 @@ class Machine:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=30,
+            timeout=timeout,
         )
 
     def wait_for(self, condition: Callable[[], object]) -> None:

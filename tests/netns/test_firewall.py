@@ -1,31 +1,26 @@
 """What may leave and enter a tunnel's namespace, tried with sockets; each try has its control."""
 
-import errno
-import json
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.netns.machine import Machine
-from wgconfine.runtime.firewall import ruleset
+from tests.netns.packets import (
+    BOTH,
+    FAMILIES,
+    KINDS,
+    OWN,
+    RESOLVERS,
+    STRANGERS,
+    counted,
+    load,
+    reached,
+    without_firewall,
+)
+from wgconfine.runtime.firewall import Policy
 
 pytestmark = pytest.mark.netns
-
-FAMILIES = {
-    socket.AF_INET: ("127.0.0.1", "198.51.100.2", "198.51.100.1"),
-    socket.AF_INET6: ("::1", "2001:db8::2", "2001:db8::1"),
-}
-"""For each family loopback, the world's address and the namespace's own on a foreign link."""
-BOTH = pytest.mark.parametrize("family", FAMILIES, ids=lambda each: each.name)
-KINDS = pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["udp", "tcp"])
-
-
-@pytest.fixture
-def named(machine: Machine) -> Machine:
-    """Its tunnel has a namespace, and nothing more."""
-    machine.succeed("netns-up")
-    return machine
 
 
 @pytest.fixture
@@ -44,37 +39,6 @@ def leaky(named: Machine) -> Machine:
 
 
 @pytest.fixture
-def carried(named: Machine) -> Machine:
-    """A link in the tunnel's place whose far side is the world, and a resolver of each family."""
-    named.sh("""
-        ip link add wg0 netns vpn type veth peer name wg1 netns world
-        mac=02:00:00:00:00:01
-        ip -n vpn link set wg0 address $mac addrgenmode none
-        ip -n world link set wg1 address $mac
-        for end in "vpn wg0 2" "world wg1 1"; do
-            set -- $end
-            ip -n $1 address add 10.66.0.$3/24 dev $2
-            ip -n $1 address add fd66::$3/64 dev $2 nodad
-            ip -n $1 link set $2 up
-        done
-        # A tunnel has no neighbours to discover, and the firewall lets none be.
-        ip -n vpn link set wg0 arp off
-        ip -n world link set wg1 arp off
-        ip -n vpn route add default dev wg0
-        ip -n vpn -6 route add default dev wg0
-        ip -n world address add 203.0.113.9/32 dev lo
-        ip -n world address add 2001:db8:9::9/128 dev lo
-    """)
-    load(named, ["10.66.0.1", "fd66::1"])
-    return named
-
-
-def load(machine: Machine, resolvers: list[str]) -> None:
-    machine.write("/run/lab/rules", ruleset(resolvers))
-    machine.sh("nft -f /run/lab/rules", inside="vpn")
-
-
-@pytest.fixture
 def opened() -> Iterator[list[socket.socket]]:
     """Sockets to be closed in the end."""
     sockets: list[socket.socket] = []
@@ -83,34 +47,6 @@ def opened() -> Iterator[list[socket.socket]]:
         each.close()
 
 
-def reached(machine: Machine, kind: int, target: tuple[str, int], way: tuple[str, str]) -> str:
-    """Send from one namespace to another: "reached", the error that came back, or "silence"."""
-    family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-    sender, receiver = way
-    with (
-        machine.socket(receiver, family, kind) as listener,
-        machine.socket(sender, family, kind) as caller,
-    ):
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(target)
-        if kind == socket.SOCK_STREAM:
-            listener.listen()
-        try:
-            caller.connect(target)
-            if kind == socket.SOCK_DGRAM:
-                caller.send(b"a")
-                listener.recv(1)
-            else:
-                listener.accept()[0].close()
-        except TimeoutError:
-            return "silence"
-        except OSError as error:
-            return errno.errorcode[error.errno or 0]
-        return "reached"
-
-
-RESOLVERS = {socket.AF_INET: "10.66.0.1", socket.AF_INET6: "fd66::1"}
-STRANGERS = {socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8:9::9"}
 WRONG = [
     *("127.0.0.53", "192.168.1.1", "203.0.113.9"),
     *("fe80::1%wg0", "fd00::53", "2001:db8:9::9"),
@@ -170,7 +106,8 @@ def test_other_look_ups_reach_declared_resolvers_alone(
     assert reached(carried, kind, (STRANGERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
     assert 0 < rejected(carried)
 
-    load(carried, [address for other, address in RESOLVERS.items() if other != family])
+    left = [address for other, address in RESOLVERS.items() if other != family]
+    load(carried, Policy(resolvers=left, addresses=OWN.values()))
     assert reached(carried, kind, (RESOLVERS[family], port), way) in {"ECONNREFUSED", "EPERM"}
     without_firewall(carried)
     assert reached(carried, kind, (STRANGERS[family], port), way) == "reached"
@@ -178,11 +115,7 @@ def test_other_look_ups_reach_declared_resolvers_alone(
 
 def rejected(machine: Machine) -> int:
     """The packets that were rejected by the ports of look-ups other than 53."""
-    listed = json.loads(machine.sh("nft -j list table inet wgconfine", inside="vpn"))["nftables"]
-    rules = [each["rule"] for each in listed if each.get("rule", {}).get("comment") == "dns-other"]
-    counters = [part["counter"] for rule in rules for part in rule["expr"] if "counter" in part]
-    assert 2 == len(counters)
-    return sum(counter["packets"] for counter in counters)
+    return counted(machine, "dns-other")
 
 
 @pytest.mark.parametrize(
@@ -199,12 +132,6 @@ def test_names_are_not_asked_of_a_whole_network(carried: Machine, group: str, po
         with pytest.raises(PermissionError):
             caller.sendto(b"a", where)
     assert before + 1 == rejected(carried)
-
-
-def without_firewall(machine: Machine) -> None:
-    machine.sh("nft flush ruleset", inside="vpn")
-    # It dropped neighbour solicitations too, and the kernel waits before it sends another.
-    machine.sh("ip -n world neighbour flush all")
 
 
 def test_it_is_in_force_before_the_namespace_has_a_name(machine: Machine) -> None:

@@ -1,6 +1,7 @@
 """What is said to a person beside the result, on standard error, and what is asked of one."""
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -8,7 +9,16 @@ from typing import TextIO
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import Refused
 
-__all__ = ["complain", "confirm", "silence"]
+__all__ = ["columns", "complain", "confirm", "silence"]
+
+NARROWEST = 40
+
+
+def columns() -> int | None:
+    """Give the width of the terminal, None where the result goes somewhere else."""
+    if not sys.stdout.isatty():
+        return None
+    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def complain(*texts: str) -> None:

@@ -1,12 +1,11 @@
 """`wgconfine verify`: look at what really runs, and say whether anything can get out."""
 
 import os
-import shutil
 import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from wgconfine.cli.dialogue import complain
+from wgconfine.cli.dialogue import columns, complain
 from wgconfine.model.errors import ExitCode, NeedsRoot, NotChecked, Refused
 from wgconfine.model.settings import OnLeak, TunnelName, UnitName
 from wgconfine.model.verify import Area, exit_code
@@ -21,7 +20,6 @@ from wgconfine.verify.run import AREAS, Report, verify_all
 
 __all__ = ["run_verify", "verify_after_apply"]
 
-NARROWEST = 40
 PATIENCE = 240.0
 """Seconds to wait for another `apply`, which may wait for its person's word; whoever says
 `verify` waits as long as he likes."""
@@ -75,13 +73,6 @@ def verify_periodically(names: Sequence[str]) -> ExitCode:
 
 def code_of(report: Report) -> ExitCode:
     return exit_code([*report.tunnels, *([report.closed] if report.closed else [])])
-
-
-def columns() -> int | None:
-    """Give the width of the terminal, None where the result goes somewhere else."""
-    if not sys.stdout.isatty():
-        return None
-    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def verify_after_apply(names: Collection[str]) -> ExitCode:

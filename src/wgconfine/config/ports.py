@@ -5,11 +5,14 @@ words for a person.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
+from os import fspath
 from typing import Any
 
+from wgconfine.config.holes import is_plain
 from wgconfine.config.literal import canonical_ip, parse_decimal
 from wgconfine.config.values import (
     WrongValueError,
@@ -20,14 +23,17 @@ from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, Unix
 from wgconfine.model.settings import IPNetwork
 
 __all__ = [
+    "Listen",
     "PublishTable",
     "build_publish",
+    "in_order",
     "overlap",
     "read_account",
     "read_listen",
     "read_port_range",
     "read_publish_text",
     "read_reach",
+    "read_socket_address",
     "read_to",
     "sorted_ranges",
 ]
@@ -60,7 +66,7 @@ def read_publish_text(value: str) -> Publish:
     refuse_udp(value)
     where, colon, last = value.rpartition(":")
     unix = value.startswith("unix:")
-    if not colon or (unix and where == "unix"):
+    if not colon:
         return build_publish(PublishTable(listen=read_listen(value)))
     if not unix and ":" in where and not (where.startswith("[") or where.count(":") == 1):
         raise WrongValueError(f"{show(value)} must have an IPv6 address in brackets")
@@ -68,7 +74,7 @@ def read_publish_text(value: str) -> Publish:
         hint = f"Write {show(f'{where}:{last}:{last}')}"
         raise WrongValueError(f"{show(value)} does not say the port inside", hint)
     port = parse_decimal(last, 1, _PORT_MAX)
-    if port is None:
+    if port is None or where == "unix":
         raise WrongValueError(f"{show(value)} is not of the form {_FORMS}")
     return build_publish(PublishTable(listen=read_listen(where), to=inside(port)))
 
@@ -141,8 +147,10 @@ def read_unix(value: str) -> UnixSocket:
     path = read_absolute_path(value.removeprefix("unix:"))
     if path.parts[:2] != ("/", "run") or path.parts[2:3] in ((), ("wgconfine",)):
         raise WrongValueError(f"{show(value)} is not below /run")
+    if not is_plain(fspath(path)):
+        raise WrongValueError(f"{show(value)} has characters that can't stand in a unit")
     if len(str(path).encode()) > _SOCKET_PATH_MAX:
-        raise WrongValueError(f"{show(value)} is longer than a socket's path can be")
+        raise WrongValueError(f"the path of a unix socket has at most {_SOCKET_PATH_MAX} bytes")
     return UnixSocket(path=path)
 
 
@@ -239,8 +247,12 @@ def read_port_range(value: Any) -> PortRange:
 
 def sorted_ranges(ranges: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
     """Sort them; two that share a port are a mistake of somebody's."""
-    ordered = tuple(sorted(ranges, key=lambda each: each.first))
+    ordered = in_order(ranges)
     for before, after in pairwise(ordered):
         if after.first <= before.last:
             raise WrongValueError(f"{before} and {after} have ports in common")
     return ordered
+
+
+def in_order(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+    return tuple(sorted(ranges, key=lambda each: each.first))

@@ -1,8 +1,20 @@
 """How tunnels and services are at this moment, as `status` shows it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["Holes", "PeerStatus", "ServiceStatus", "Status", "TunnelStatus", "VerifyStatus"]
+__all__ = [
+    "Counter",
+    "Holes",
+    "InboundStatus",
+    "PeerStatus",
+    "PublishStatus",
+    "ReachStatus",
+    "ServiceStatus",
+    "Status",
+    "TunnelStatus",
+    "VerifyStatus",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +55,57 @@ class VerifyStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishStatus:
+    """One published port: who connects to any of `listen` on the host talks to `to` inside.
+
+    `clients` are the networks that may connect, empty for loopback and for a unix socket, of which
+    `owner` are user and group (`root:www-data`). `socket` is its unit, `state` a word for a person,
+    `why` says more where it doesn't just listen.
+    """
+
+    listen: tuple[str, ...]
+    to: str
+    socket: str
+    state: str
+    why: str = ""
+    clients: tuple[str, ...] = ()
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachStatus:
+    """A hole: who connects to `listen` inside talks to `to` outside."""
+
+    listen: str
+    to: str
+    socket: str
+    state: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundStatus:
+    """The ports that are open to the far side of the tunnel, as nft(8) writes them."""
+
+    tcp: tuple[str, ...] = ()
+    udp: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What one counter of the firewall has counted."""
+
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
-    `verify` is None where none has been kept since the machine started.
+    `verify` is None where none has been kept since the machine started. `publish` to
+    `outbound_deny` are what is installed. `firewall` has the counters of the namespace by their
+    names; it is empty where they could not be asked for.
     """
 
     name: str
@@ -56,6 +115,11 @@ class TunnelStatus:
     services: tuple[ServiceStatus, ...] = ()
     problems: tuple[str, ...] = ()
     verify: VerifyStatus | None = None
+    publish: tuple[PublishStatus, ...] = ()
+    reach: tuple[ReachStatus, ...] = ()
+    inbound: InboundStatus = InboundStatus()
+    outbound_deny: tuple[str, ...] = ()
+    firewall: Mapping[str, Counter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ import hashlib
 import json
 from pathlib import PurePosixPath
 
+from wgconfine.model.ports import Publish, Reach, UnixSocket
 from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
 from wgconfine.model.tree import MARK, File
-from wgconfine.render.ports import port_sockets
+from wgconfine.render.ports import port_sockets, publish_stem, reach_stem
 
 __all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
 
@@ -42,6 +43,7 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "fwmark": settings.fwmark,
         "services": list(settings.services),
         "verify-every": settings.verify.every,
+        "handshake-max-age": settings.health.handshake_max_age,
         "on-leak": settings.verify.on_leak.value,
         "allow-paths": {
             each.unit: [str(path) for path in each.allow_paths]
@@ -52,6 +54,8 @@ def record_file(settings: Settings, backend: Backend) -> File:
             each.unit: list(each.allow_bus) for each in settings.refinements if each.allow_bus
         },
         "sockets": list(port_sockets(settings)),
+        "publish": [published(settings.name, each) for each in settings.publish],
+        "reach": [reached(settings.name, each) for each in settings.reach],
         "inbound": {
             "tcp": [str(each) for each in settings.inbound.tcp],
             "udp": [str(each) for each in settings.inbound.udp],
@@ -70,6 +74,34 @@ def record_file(settings: Settings, backend: Backend) -> File:
     # The runtime leaves this where `apply` sees it: what is in force, and not merely on the disk.
     values["digest"] = hashlib.sha256(json.dumps(values).encode()).hexdigest()
     return File(path=record_path(settings.name), text=json.dumps(values, indent=2) + "\n")
+
+
+def published(name: TunnelName, entry: Publish) -> dict[str, object]:
+    """Give an entry of `publish` for `status` and `verify`, which go by what is installed."""
+    values: dict[str, object] = {"socket": f"{publish_stem(name, entry)}.socket"}
+    if isinstance(entry.listen, UnixSocket):
+        values |= {
+            "listen": [str(entry.listen)],
+            "to": str(entry.to),
+            "user": entry.listen.user,
+            "group": entry.listen.group,
+        }
+    else:
+        values |= {
+            "listen": [str(each) for each in entry.listen],
+            "to": str(entry.to),
+            "from": [str(each) for each in entry.clients],
+            "free-bind": entry.free_bind,
+        }
+    return values
+
+
+def reached(name: TunnelName, entry: Reach) -> dict[str, object]:
+    return {
+        "socket": f"{reach_stem(name, entry)}.socket",
+        "listen": str(entry.listen),
+        "to": str(entry.to),
+    }
 
 
 def inline_config(inline: Inline) -> str:

@@ -2,21 +2,36 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 
-from wgconfine.config.escape import escape
 from wgconfine.model.status import (
+    Counter,
     PeerStatus,
+    PublishStatus,
+    ReachStatus,
     ServiceStatus,
     Status,
     TunnelStatus,
     VerifyStatus,
 )
+from wgconfine.report.fold import INDENT, folded
 
 __all__ = ["as_json", "as_text"]
 
 SCHEMA = 1
 MINUTE, HOUR = 60, 3600
 KILO = 1024
+COUNTED = {
+    "dns": "look-ups of others than the tunnel's resolvers rejected",
+    "dns-other": "look-ups by other ports than 53 rejected",
+    "outbound-deny": "to denied networks rejected",
+    "other-link": "by another link than the tunnel rejected",
+    "martian": "with a false address dropped",
+    "dropped": "from the tunnel dropped that nobody asked for",
+}
+"""What each counter of the firewall has counted packets of, those that were let through left out:
+in this order they are told, where there is something to tell.
+"""
 
 
 def as_json(status: Status) -> str:
@@ -24,13 +39,23 @@ def as_json(status: Status) -> str:
     return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=2)
 
 
-def as_text(status: Status) -> str:
-    """Give a few lines for each tunnel, then what is closed."""
+def as_text(status: Status, *, width: int | None = None) -> str:
+    """Give a few lines for each tunnel, then what is closed; `width` is that of a terminal."""
     lines = [line for tunnel in status.tunnels for line in tunnel_lines(tunnel)]
     if status.closed:
         lines += ["closed"]
         lines += [service_line(each) for each in status.closed]
-    return "\n".join(map(escape, lines)) if lines else "No tunnel in /etc/wgconfine."
+    told = [each for line in lines for each in wrapped(line, width)]
+    return "\n".join(told) if told else "No tunnel in /etc/wgconfine."
+
+
+def wrapped(line: str, width: int | None) -> list[str]:
+    """Fold a line, but for a problem: it ends with a command, to be copied."""
+    text = line.lstrip(" ")
+    indent = line[: len(line) - len(text)]
+    if text.startswith("! "):
+        width = None
+    return folded(text, width, indent, indent + INDENT * 2)
 
 
 def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
@@ -39,9 +64,43 @@ def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
         head,
         *(peer_line(peer) for peer in tunnel.peers),
         *(line for each in tunnel.services for line in service_lines(each)),
+        *port_lines(tunnel),
         *verify_lines(tunnel.verify),
         *(f"  ! {problem}" for problem in tunnel.problems),
     ]
+
+
+def port_lines(tunnel: TunnelStatus) -> Iterator[str]:
+    """Give what is published, and every hole and gate of the namespace."""
+    yield from map(publish_line, tunnel.publish)
+    yield from map(reach_line, tunnel.reach)
+    ports = [f"tcp {each}" for each in tunnel.inbound.tcp]
+    ports += [f"udp {each}" for each in tunnel.inbound.udp]
+    if ports:
+        yield f"  inbound: {', '.join(ports)}: open to the far side of the tunnel"
+    if tunnel.outbound_deny:
+        yield f"  outbound: denied to {', '.join(tunnel.outbound_deny)}"
+    if counted := list(counts(tunnel.firewall)):
+        yield f"  firewall: {', '.join(counted)}"
+
+
+def publish_line(port: PublishStatus) -> str:
+    host = port.listen[0].rpartition(":")[2] if len(port.listen) > 1 else "".join(port.listen)
+    who = f", from {', '.join(port.clients)}" if port.clients else ""
+    who += f", for {port.owner}" if port.owner else ""
+    line = f"  publish {host} -> {port.to}{who}: {port.state}"
+    return f"{line} ({port.why})" if port.why else line
+
+
+def reach_line(port: ReachStatus) -> str:
+    line = f"  reach {port.listen} -> {port.to}: {port.state}"
+    return f"{line} ({port.why})" if port.why else f"{line}, open to every process inside"
+
+
+def counts(firewall: Mapping[str, Counter]) -> Iterator[str]:
+    for name, words in COUNTED.items():
+        if name in firewall and firewall[name].packets:
+            yield f"{firewall[name].packets} packets {words}"
 
 
 def verify_lines(verify: VerifyStatus | None) -> list[str]:

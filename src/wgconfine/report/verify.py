@@ -1,12 +1,12 @@
 """`verify` as words for a terminal or a pipe, and as JSON."""
 
 import json
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from wgconfine.config.escape import escape
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code, values_of
+from wgconfine.report.fold import INDENT, folded
 
 __all__ = ["as_json", "as_text"]
 
@@ -28,7 +28,6 @@ BY_DESIGN = (
 """What is open by a line of its owner, and what no setting closes without breaking the service:
 beginnings of names. It is the same every day, so that the names are all that is said of it.
 """
-INDENT = "  "
 CLOSED = "closed"
 
 
@@ -169,17 +168,3 @@ def check_lines(check: Check, width: int | None) -> list[str]:
     if check.mend:
         lines.append(f"{INDENT * 3}> {escape(check.mend)}")
     return lines
-
-
-def folded(line: str, width: int | None, first: str, then: str) -> list[str]:
-    """Give a line with foreign text escaped, broken between words where it is too long."""
-    if width is None:
-        return [first + escape(line)]
-    return textwrap.wrap(
-        escape(line),
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

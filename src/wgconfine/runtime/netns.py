@@ -27,8 +27,8 @@ def up(name: str) -> None:
         sysctl.apply()
         step("ip link set lo up")
         run("ip", "link", "set", "lo", "up")
-        step("nft -f - (the tunnel's table, without a resolver yet)")
-        run("nft", "-f", "-", text=firewall.ruleset([]))
+        step("nft -f - (the tunnel's table, which lets nothing through yet)")
+        run("nft", "-f", "-", text=firewall.ruleset(firewall.Policy()))
         os.makedirs(paths.empty_root(), mode=0o755, exist_ok=True)
         with Lock("=netns"):  # /run/netns is everybody's; no tunnel has that name
             share_names()

@@ -13,6 +13,12 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+PORTS = "ports"
+"""What of NAME.json the running tunnel's firewall was made from."""
+
+
+COLLECTOR = "/var/lib/prometheus/node-exporter"
+"""Where node_exporter of Debian's, and of many others', looks for files of metrics."""
 
 
 OFFERED = "offered"
@@ -59,6 +65,11 @@ def verified(name: str) -> str:
     return f"{STATE}/verify/{name}.json"
 
 
+def health(name: str) -> str:
+    """How the tunnel was at the last tick, and what it had sent and received."""
+    return f"{STATE}/health/{name}"
+
+
 def verify_stamp(name: str) -> str:
     """When a periodic `verify` of a tunnel was last asked for, in seconds since boot."""
     return f"{STATE}/verify/{name}.stamp"
@@ -67,6 +78,11 @@ def verify_stamp(name: str) -> str:
 def refused_services() -> str:
     """Services kept from running that the journal was told of; `=` is in no tunnel's name."""
     return f"{STATE}/verify/=refused"
+
+
+def failed_sockets() -> str:
+    """Likewise the sockets of published and reached ports that have failed."""
+    return f"{STATE}/verify/=sockets"
 
 
 def lock(name: str) -> str:

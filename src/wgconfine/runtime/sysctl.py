@@ -11,6 +11,10 @@ SETTINGS = {
     # A query for 127.0.0.53 may leave by the tunnel instead: firewall.py has the rest of it.
     "ipv4/conf/all/route_localnet": "1",
     "ipv4/conf/all/accept_redirects": "0",
+    # Of a host that is no router either of the two would do: IN_DEV_RX_REDIRECTS().
+    "ipv4/conf/default/accept_redirects": "0",
+    # Or a packet could name 127.0.0.1 as its next stop, behind the rules for what arrives.
+    "ipv4/conf/all/accept_source_route": "0",
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
     "ipv6/conf/all/disable_ipv6": "0",

@@ -1,7 +1,8 @@
 """wgconfine-tick.service: once a minute, what is due of all tunnels. PID 1 does the work.
 
-Starts `verify` where its time has come, has a second switch that is gone loaded again, and is loud
-about services that systemd skips in silence.
+Starts `verify` where its time has come, has a second switch that is gone loaded again, starts
+sockets of published and reached ports that have failed, has a tunnel that does not carry mended
+step by step, and is loud about services that systemd skips in silence.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import journal, paths
+from wgconfine.runtime import health, journal, paths
 from wgconfine.runtime.failure import Failure, step, warn
-from wgconfine.runtime.process import run
+from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
 from wgconfine.runtime.state import read_state, write_state
 
@@ -28,7 +29,7 @@ PROPERTIES = (
 def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
-    for part in (announce_refused, mend_switches, start_due):
+    for part in (look_at_units, mend_switches, look_at_health, start_due, start_metrics):
         try:
             part(records)
         except Failure as failure:  # the others have their turn all the same
@@ -50,6 +51,10 @@ def read_records() -> tuple[list[Record], list[str]]:
     return records, failures
 
 
+def look_at_health(records: Iterable[Record]) -> None:
+    health.look_at(records, int(time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+
 def start_due(records: Iterable[Record]) -> None:
     """Ask for `verify` of each tunnel whose time has come; it is not waited for."""
     now = int(time.clock_gettime(time.CLOCK_BOOTTIME))  # no jump, and it counts on in a suspend
@@ -61,6 +66,12 @@ def start_due(records: Iterable[Record]) -> None:
     run("systemctl", "start", "--no-block", "--", *units)
     for name in due:
         write_state(paths.verify_stamp(name), f"{now}\n")
+
+
+def start_metrics(_: Iterable[Record]) -> None:
+    """Have the metrics written anew where somebody collects them."""
+    if os.path.isdir(paths.COLLECTOR):
+        run("systemctl", "start", "--no-block", "--", "wgconfine-metrics.service")
 
 
 def is_due(every: int | None, last: int | None, now: int) -> bool:
@@ -75,15 +86,42 @@ def last_asked(name: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def announce_refused(records: Iterable[Record]) -> None:
+def look_at_units(records: Iterable[Record]) -> None:
+    """Ask systemd once of all services, and of all sockets with their namespaces."""
+    homes = {unit: record.name for record in records for unit in record.services}
+    sockets = {unit: record.name for record in records for unit in record.sockets}
+    states = read_states([*homes, *sockets, *map(namespace_unit, dict.fromkeys(sockets.values()))])
+    start_failed(sockets, states)
+    announce_refused(homes, states)
+
+
+def namespace_unit(name: str) -> str:
+    return f"wgconfine-netns@{name}.service"
+
+
+def read_states(units: list[str]) -> dict[str, dict[str, str]]:
+    """Give the properties of each unit; nothing where systemd has not told of each."""
+    if not units:
+        return {}
+    shown = run("systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *units)
+    blocks = shown.strip("\n").split("\n\n")
+    if len(blocks) != len(units):
+        warn("systemctl show: not an answer for each unit")
+        return {}
+    return {
+        unit: dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        for unit, block in zip(units, blocks, strict=True)
+    }
+
+
+def announce_refused(homes: dict[str, str], states: dict[str, dict[str, str]]) -> None:
     """Tell the journal of services that are kept from running, of each once until it runs again.
 
     systemd itself says of a failed Assert…=, a Condition…= and an ExecCondition= that could not be
     set up "inactive" with success, and one line in the journal.
     """
-    homes = {unit: record.name for record in records for unit in record.services}
-    known = set(read_state(paths.refused_services()).splitlines())
-    refused = read_refused(homes)
+    refused = {unit: why for unit in homes if (why := why_refused(states.get(unit, {})))}
+    known = read_known(paths.refused_services())
     for unit in sorted(refused.keys() - known):
         journal.send(
             journal.ERROR,
@@ -94,25 +132,50 @@ def announce_refused(records: Iterable[Record]) -> None:
             object_systemd_unit=unit,
         )
     if refused.keys() != known:
-        write_state(paths.refused_services(), "".join(f"{unit}\n" for unit in sorted(refused)))
+        write_known(paths.refused_services(), refused)
 
 
-def read_refused(units: Iterable[str]) -> dict[str, str]:
-    """Ask systemd in one question which of the units it skipped when they last were to start."""
-    units = list(units)
-    if not units:
-        return {}
-    shown = run("systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *units)
-    blocks = shown.strip("\n").split("\n\n")
-    if len(blocks) != len(units):
-        warn("systemctl show: not an answer for each service")
-        return {}
-    states = [
-        dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for block in blocks
+def read_known(path: str) -> set[str]:
+    """Give the units of which the journal was told at the last tick."""
+    return set(read_state(path).splitlines())
+
+
+def write_known(path: str, units: Iterable[str]) -> None:
+    """Keep them: after all that is to be done, for a service can fill /run."""
+    write_state(path, "".join(f"{unit}\n" for unit in sorted(units)))
+
+
+def start_failed(sockets: dict[str, str], states: dict[str, dict[str, str]]) -> None:
+    """Start the sockets that have failed while their namespace is there; not one that was stopped.
+
+    Loud of each once, until it listens again: an address may be somebody else's for long.
+    """
+    failed = [
+        unit
+        for unit, name in sockets.items()
+        if states.get(unit, {}).get("ActiveState") == "failed"
+        and states[namespace_unit(name)].get("ActiveState") == "active"
     ]
-    return {
-        unit: why for unit, state in zip(units, states, strict=True) if (why := why_refused(state))
-    }
+    known = read_known(paths.failed_sockets())
+    for unit in sorted(set(failed) - known):
+        journal.send(
+            journal.WARNING,
+            f"{unit} had failed: {states[unit].get('Result')}. It is started again. "
+            f"See systemctl status {unit}",
+            journal.MENDED,
+            wgconfine_tunnel=sockets[unit],
+            wgconfine_unit=unit,
+            object_systemd_unit=unit,
+        )
+    if failed:
+        step(f"systemctl start --no-block {' '.join(failed)}")
+        # It takes back no stop of the namespace that is under way, which would stop this too.
+        order = ("start", "--no-block", "--job-mode=fail", "--", *failed)
+        status, _, complaint = Running("systemctl", *order).wait()
+        if status != 0:
+            warn(f"systemctl start: {complaint.strip()}")
+    if set(failed) != known:
+        write_known(paths.failed_sockets(), failed)
 
 
 def why_refused(state: dict[str, str]) -> str:

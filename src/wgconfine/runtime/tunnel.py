@@ -45,9 +45,9 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     resolver.prepare_private_buses(record.allow_bus)
     write_endpoints(record, conf)
 
+    policy = policy_of(record, conf)
     with visit:
-        step(f"nft -f - (resolvers: {', '.join(conf.dns) or 'none'})")
-        rules = Running("nft", "-f", "-", text=firewall.ruleset(conf.dns))
+        rules = load_firewall(policy, reload=live is not None)
     mtu = ensure_link(record, conf, visit, there=live is not None)
     rules.succeed()
     with visit:
@@ -55,7 +55,28 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
         bring_up(conf, mtu, live)
     state = paths.tunnel_state(record.name)
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
+    resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
     resolver.write_in_place(f"{state}/{paths.IN_FORCE}", record.digest)
+
+
+def policy_of(record: Record, conf: wgquick.Conf) -> firewall.Policy:
+    return firewall.Policy(
+        resolvers=conf.dns,
+        addresses=conf.addresses,
+        inbound_tcp=record.inbound_tcp,
+        inbound_udp=record.inbound_udp,
+        outbound_deny=record.outbound_deny,
+    )
+
+
+def load_firewall(policy: firewall.Policy, *, reload: bool) -> Running:
+    """Begin to load the table; at a reload what has been counted goes on being counted."""
+    step(f"nft -f - ({policy})")
+    counts = {}
+    if reload:
+        _, listing, _ = Running("nft", "list", "counters", "table", "inet", "wgconfine").wait()
+        counts = firewall.parse_counts(listing)
+    return Running("nft", "-f", "-", text=firewall.ruleset(policy, counts))
 
 
 def inspect(record: Record) -> link.Live | None:
@@ -170,8 +191,27 @@ def down(name: str) -> None:
         with Visit(name):
             if paths.LINK in link.names_in_this_namespace():
                 remove_link()
-            step("nft -f - (no resolver)")
-            run("nft", "-f", "-", text=firewall.ruleset([]))
+            policy = firewall.Policy()
+            step(f"nft -f - ({policy})")
+            run("nft", "-f", "-", text=firewall.ruleset(policy))
+
+
+def rebind(name: str) -> None:
+    """Have the link send from another port: whoever is on the way may have lost the old flow."""
+    record = load(name)
+    if record.listen_port is not None:
+        warn(f"listen-port = {record.listen_port} is declared: it stays")
+        return
+    with Lock(name), Visit(name):
+        step(f"wg set {record.wg_name} listen-port 0")
+        run("wg", "set", record.wg_name, "listen-port", "0")
+
+
+def unlink(name: str) -> None:
+    """Delete the link; wgconfine-reload@NAME.service makes it anew. Gone already is fine."""
+    with Lock(name), Visit(name):
+        if paths.LINK in link.names_in_this_namespace():
+            remove_link()
 
 
 def remove_link() -> None:

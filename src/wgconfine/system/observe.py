@@ -11,6 +11,7 @@ from pathlib import Path
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import (
+    Counter,
     Holes,
     PeerStatus,
     ServiceStatus,
@@ -21,6 +22,7 @@ from wgconfine.model.status import (
 from wgconfine.model.verify import Verdict
 from wgconfine.render.record import record_path
 from wgconfine.render.service import dropin_path
+from wgconfine.runtime import health, paths
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import (
     LINK,
@@ -30,6 +32,15 @@ from wgconfine.runtime.paths import (
     verified,
 )
 from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.runtime.state import read_state
+from wgconfine.system.portstatus import (
+    inbound_status,
+    outbound_deny,
+    port_units,
+    publish_status,
+    reach_status,
+    read_counters,
+)
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.units import unit_states
 
@@ -63,6 +74,7 @@ def observe(
     confined = {unit for units in services.values() for unit in units}
     left = sorted(set(closed) - confined)
     units = [unit for name in names for unit in own_units(name)]
+    units += [unit for record in records.values() for unit in port_units(record)]
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
     states = unit_states(systemctl, units) if units else {}
     return Status(
@@ -145,6 +157,7 @@ def tunnel_status(
     netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
     verify = read_verify(name)
+    word, ill = tunnel_word(settings, tunnel), read_illness(name)
     problems = [each for each in unlike if each]
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
@@ -153,9 +166,11 @@ def tunnel_status(
     ]
     if judge(reload) == "failed":  # "refused" is what it is where there was nothing to reload
         problems.append(f"{reload.name} failed: journalctl -u {reload.name}")
+    if word == "up" and ill:
+        problems.append(ill)
     return TunnelStatus(
         name=name,
-        state=tunnel_word(settings, tunnel),
+        state="degraded" if word == "up" and ill else word,
         backend=str(record.get("backend")) if record else "",
         peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
         services=tuple(
@@ -164,7 +179,32 @@ def tunnel_status(
         ),
         problems=(*problems, *overdue(name, record, verify)),
         verify=verify,
+        publish=publish_status(record, states),
+        reach=reach_status(record, states),
+        inbound=inbound_status(record),
+        outbound_deny=outbound_deny(record),
+        firewall=read_firewall(name),
     )
+
+
+def read_illness(name: TunnelName) -> str:
+    """Say what the last tick found wrong with the tunnel, since when, and what it has done."""
+    try:
+        kept = health.parse(read_state(paths.health(name)))
+    except OSError:
+        return ""
+    if not kept.why:
+        return ""
+    age = max(0, int(time.clock_gettime(time.CLOCK_BOOTTIME)) - kept.sick)
+    done = f"{kept.steps} steps taken" if kept.steps else "nothing done yet"
+    return f"{kept.why}, for {age} s; {done}: wgconfine logs {name}"
+
+
+def read_firewall(name: TunnelName) -> dict[str, Counter]:
+    """Give the counters of the namespace; none without root or a namespace."""
+    if os.geteuid() != 0 or identity(record_of_namespace(name)) is None:
+        return {}
+    return read_counters(name)
 
 
 def read_verify(name: TunnelName) -> VerifyStatus | None:

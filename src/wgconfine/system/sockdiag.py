@@ -4,12 +4,21 @@ For the namespace in which the caller is. `/proc/net` does not tell what this do
 group that a socket was made in, and the other end of a unix socket.
 """
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["InetSocket", "inet_sockets", "listening", "unix_peers"]
+__all__ = [
+    "InetSocket",
+    "UnixListener",
+    "inet_listeners",
+    "inet_sockets",
+    "listening",
+    "unix_listeners",
+    "unix_peers",
+]
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -20,10 +29,12 @@ _ATTRIBUTE = struct.Struct("=HH")
 _INET_MESSAGE = 72  # struct inet_diag_msg
 _INET_DIAG_SKV6ONLY = 11
 _INET_DIAG_CGROUP_ID = 21  # Linux 5.9
-_LISTEN = 10  # TCP_LISTEN
 _UNIX_MESSAGE = 16  # struct unix_diag_msg
-_UNIX_DIAG_PEER = 2
-_UDIAG_SHOW_PEER = 0x4
+_UNIX_DIAG_VFS, _UNIX_DIAG_PEER = 1, 2
+_UDIAG_SHOW_VFS, _UDIAG_SHOW_PEER = 0x2, 0x4
+_LISTENING, _UNCONNECTED = 1 << 10, 1 << 7  # TCP_LISTEN, TCP_CLOSE
+_ANY_STATE = 0xFFFFFFFF
+_MINOR_BITS = 20
 _SCTP, _UDPLITE = 132, 136
 _PROTOCOLS = {
     socket.IPPROTO_TCP: "tcp",
@@ -50,21 +61,46 @@ class InetSocket:
     only_v6: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixListener:
+    """`inode` is the socket's own; `device` and `file` are those of the file that it is bound to.
+
+    The file's inode has 32 bits here.
+    """
+
+    inode: int
+    device: int
+    file: int
+
+
 def inet_sockets() -> Iterator[InetSocket]:
     """Every bound, listening or connected one. A protocol that the kernel lacks has none."""
+    for name in _PROTOCOLS.values():
+        yield from _listed(name, _ANY_STATE)
+
+
+def inet_listeners() -> Iterator[InetSocket]:
+    """Those that anybody can talk to: of TCP and SCTP what listens, of UDP what is not connected.
+
+    A datagram socket without a port, which nothing can be sent to, is none.
+    """
+    for name in ("tcp", "sctp"):
+        yield from _listed(name, _LISTENING)
+    for name in ("udp", "udplite"):
+        yield from (each for each in _listed(name, _UNCONNECTED) if not each.local.endswith(":0"))
+
+
+def _listed(name: str, states: int) -> Iterator[InetSocket]:
+    (protocol,) = (number for number, each in _PROTOCOLS.items() if each == name)
     for family in (socket.AF_INET, socket.AF_INET6):
-        for protocol, name in _PROTOCOLS.items():
-            request = struct.pack("=BBBxI48x", family, protocol, 0, 0xFFFFFFFF)
-            for body in _dump(request):
-                yield _inet(body, family, name)
+        request = struct.pack("=BBBxI48x", family, protocol, 0, states)
+        for body in _dump(request):
+            yield _inet(body, family, name)
 
 
 def listening() -> Iterator[InetSocket]:
     """Every socket that listens for TCP."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
-        for body in _dump(request):
-            yield _inet(body, family, "tcp")
+    yield from _listed("tcp", _LISTENING)
 
 
 def _inet(body: bytes, family: int, name: str) -> InetSocket:
@@ -98,6 +134,19 @@ def unix_peers() -> dict[int, int]:
         peer = _attributes(body[_UNIX_MESSAGE:]).get(_UNIX_DIAG_PEER, bytes(4))
         found[inode] = struct.unpack("=I", peer)[0]
     return found
+
+
+def unix_listeners() -> Iterator[UnixListener]:
+    """Those that listen, bound to a file: unix(7)."""
+    request = struct.pack("=BBHIII8x", socket.AF_UNIX, 0, 0, _LISTENING, 0, _UDIAG_SHOW_VFS)
+    for body in _dump(request):
+        bound = _attributes(body[_UNIX_MESSAGE:]).get(_UNIX_DIAG_VFS)
+        if bound:
+            (inode,) = struct.unpack_from("=I", body, 4)
+            file, device = struct.unpack("=II", bound)
+            # The kernel's own form of a device's number is not that of stat(2).
+            major, minor = device >> _MINOR_BITS, device & ((1 << _MINOR_BITS) - 1)
+            yield UnixListener(inode=inode, device=os.makedev(major, minor), file=file)
 
 
 def _dump(request: bytes) -> Iterator[bytes]:

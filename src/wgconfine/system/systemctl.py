@@ -8,7 +8,7 @@ from typing import Protocol
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
 
-__all__ = ["RealSystemctl", "Systemctl", "systemd_version"]
+__all__ = ["RealSystemctl", "Systemctl", "loaded_units", "systemd_version"]
 
 Properties = dict[str, dict[str, str]]
 
@@ -116,6 +116,14 @@ def systemd_version() -> int:
     shown = _run(("show", "--property=Version", "--value"), (), _ASK_SECONDS)
     number = re.match("[0-9]+", shown)
     return int(number[0]) if number else 0
+
+
+def loaded_units(patterns: Sequence[str], properties: Sequence[str]) -> Properties:
+    """The properties of every unit that systemd has loaded and that a pattern matches."""
+    wanted = ",".join(dict.fromkeys(("Id", *properties)))
+    output = _run(("show", f"--property={wanted}"), patterns, _ASK_SECONDS)
+    blocks = [_properties(each, ("Id", *properties)) for each in output.strip("\n").split("\n\n")]
+    return {each["Id"]: each for each in blocks if each["Id"]}
 
 
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:

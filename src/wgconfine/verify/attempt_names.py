@@ -7,7 +7,7 @@ import struct
 
 from wgconfine.verify.attempt import BLOCKED, OUT, SECONDS, SENT, ask_each, connect_all, refusals
 from wgconfine.verify.attempt_network import query
-from wgconfine.verify.bus import SYSTEM_BUS, Bus, BusError
+from wgconfine.verify.bus import Bus, BusError, ask_system_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,14 +104,7 @@ def varlink(targets: Targets) -> Outcome:
 
 
 def dbus(targets: Targets) -> Outcome:
-    errors: list[OSError] = []
-    for path in SYSTEM_BUS:
-        try:
-            with Bus(path) as bus:
-                return _resolve1(bus, targets.token)
-        except OSError as error:
-            errors.append(error)
-    return BLOCKED, refusals(errors)
+    return ask_system_bus(lambda bus: _resolve1(bus, targets.token))
 
 
 REFUSED = (

@@ -17,7 +17,7 @@ from wgconfine.verify.attempt import (
     refusals,
 )
 from wgconfine.verify.attempt_names import REFUSED
-from wgconfine.verify.bus import SYSTEM_BUS, Bus, BusError
+from wgconfine.verify.bus import Bus, BusError, ask_system_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,14 +110,7 @@ def abstract_socket(targets: Targets) -> Outcome:
 
 def systemd_dbus(targets: Targets) -> Outcome:
     """Ask for a unit; with nothing in it systemd refuses even whom it lets."""
-    errors: list[OSError] = []
-    for path in SYSTEM_BUS:
-        try:
-            with Bus(path) as bus:
-                return _transient_unit(bus, targets.token)
-        except OSError as error:
-            errors.append(error)
-    return BLOCKED, refusals(errors)
+    return ask_system_bus(lambda bus: _transient_unit(bus, targets.token))
 
 
 def _transient_unit(bus: Bus, token: str) -> Outcome:
@@ -136,16 +129,10 @@ def _transient_unit(bus: Bus, token: str) -> Outcome:
 
 
 def system_bus(targets: Targets) -> Outcome:  # noqa: ARG001 — every attempt is called alike
-    errors: list[OSError] = []
-    for path in SYSTEM_BUS:
-        try:
-            with Bus(path):
-                return OPEN, f"{path} takes it for a client"
-        except BusError as error:
-            return OPEN, f"{path} says {error.name}"
-        except OSError as error:
-            errors.append(error)
-    return BLOCKED, refusals(errors)
+    try:
+        return ask_system_bus(lambda bus: (OPEN, f"{bus.path} takes it for a client"))
+    except BusError as error:
+        return OPEN, f"the bus says {error.name}"
 
 
 def systemd_private(targets: Targets) -> Outcome:  # noqa: ARG001 — every attempt is called alike

@@ -10,11 +10,14 @@ import os
 import socket
 import struct
 
-from wgconfine.verify.attempt import SECONDS
+from wgconfine.verify.attempt import BLOCKED, SECONDS, refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
+
+    from wgconfine.verify.attempt import Outcome
 
 SYSTEM_BUS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
 
@@ -45,6 +48,7 @@ class Bus:
     """A connection to a message bus. Raises OSError where it can't be reached or hangs up."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._serial = 0
         self._unread = b""
         self._end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -138,6 +142,21 @@ class Bus:
         if not more or len(self._unread) > 4 * _ENOUGH:
             raise ConnectionError("the bus hung up")
         self._unread += more
+
+
+def ask_system_bus(question: Callable[[Bus], Outcome]) -> Outcome:
+    """Give what `question` gives on the first path by which the host's bus takes us for a client.
+
+    Raises BusError where it takes nobody.
+    """
+    errors: list[OSError] = []
+    for path in SYSTEM_BUS:
+        try:
+            with Bus(path) as bus:
+                return question(bus)
+        except OSError as error:
+            errors.append(error)
+    return BLOCKED, refusals(errors)
 
 
 def _simple(kind: str, value: object) -> bytes:

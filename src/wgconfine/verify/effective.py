@@ -7,6 +7,7 @@ by the files: none that is read after ours may set a setting of ours.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from wgconfine.model.settings import UnitName
 from wgconfine.model.units import Assignment
@@ -17,7 +18,7 @@ from wgconfine.render.hardening import STRICT
 from wgconfine.render.service import GUARDED
 from wgconfine.system.units import words_of
 
-__all__ = ["PROPERTIES", "UNSHOWN", "judge_effective"]
+__all__ = ["PORT_JUDGES", "PORT_PROPERTIES", "PROPERTIES", "UNSHOWN", "judge_effective"]
 
 check = partial(Check, area=Area.UNITS)
 
@@ -25,6 +26,9 @@ Judge = Callable[[Sequence[str], str], bool]
 """Compares the values that ours come to, specifiers put in, with what systemd shows."""
 
 _COMMAND = re.compile(r"^\{ path=.*? ; argv\[\]=(.*) ; flags=(.*?) ; start_time=", re.DOTALL)
+_ANY_COMMAND = re.compile(
+    r"^\{ path=.*? ; argv\[\]=(.*) ; (?:flags|ignore_errors)=.*? ; start_time=", re.DOTALL
+)
 _UNSET = str((1 << 64) - 1)
 
 
@@ -124,10 +128,70 @@ UNSHOWN = frozenset({"AssertPathExists", "X-AllowBus"})
 PROPERTIES = tuple(name for name, _ in JUDGES.values())
 
 
+def same_networks(ours: Sequence[str], shown: str) -> bool:
+    """They add up, and a network too many is as wrong as one too few."""
+    return _networks(" ".join(ours)) == _networks(shown)
+
+
+_WORDS = {
+    "any": "0.0.0.0/0 ::/0",
+    "localhost": "127.0.0.0/8 ::1/128",
+    "link-local": "169.254.0.0/16 fe80::/64",
+    "multicast": "224.0.0.0/4 ff00::/8",
+}
+"""systemd.resource-control(5), IPAddressAllow=."""
+
+
+def _networks(text: str) -> set[IPv4Network | IPv6Network]:
+    words = " ".join(_WORDS.get(word, word) for word in text.split()).split()
+    return {ip_network(word, strict=False) for word in words}
+
+
+def same_capabilities(ours: Sequence[str], shown: str) -> bool:
+    return {word.lower() for line in ours for word in line.split()} == {*shown.lower().split()}
+
+
+def only_ours(ours: Sequence[str], shown: str) -> bool:
+    """The commands of a list are ours alone, in their order."""
+    found = [match[1] for line in shown.splitlines() if (match := _ANY_COMMAND.search(line))]
+    return found == [" ".join(split_words(line.lstrip("+"))) for line in ours]
+
+
+PORT_JUDGES: dict[str, tuple[str, Judge]] = {
+    "BindsTo": ("BindsTo", has_words),
+    "After": ("After", has_words),
+    "IPAddressAllow": ("IPAddressAllow", same_networks),
+    "IPAddressDeny": ("IPAddressDeny", same_networks),
+    "SocketMode": ("SocketMode", same),
+    "SocketUser": ("SocketUser", same),
+    "SocketGroup": ("SocketGroup", same),
+    "BindIPv6Only": ("BindIPv6Only", same),
+    "FreeBind": ("FreeBind", same_truth),
+    "NetworkNamespacePath": ("NetworkNamespacePath", same),
+    "DynamicUser": ("DynamicUser", same_truth),
+    "NoNewPrivileges": ("NoNewPrivileges", same_truth),
+    "RestrictAddressFamilies": ("RestrictAddressFamilies", only_words),
+    "CapabilityBoundingSet": ("CapabilityBoundingSet", same_capabilities),
+    "AmbientCapabilities": ("AmbientCapabilities", same_capabilities),
+    "ExecStartPre": ("ExecStartPre", only_ours),
+    "ExecStart": ("ExecStart", only_ours),
+    "Environment": ("Environment", has_words),
+    "EnvironmentFile": ("EnvironmentFiles", unset),
+    "PassEnvironment": ("PassEnvironment", unset),
+    "UnsetEnvironment": ("UnsetEnvironment", unset),
+}
+"""The same for the sockets and proxies of published and reached ports."""
+
+PORT_PROPERTIES = tuple(name for name, _ in PORT_JUDGES.values())
+
+
 def judge_effective(
-    unit: UnitName, assignments: Iterable[Assignment], shown: Mapping[str, str]
+    unit: UnitName,
+    assignments: Iterable[Assignment],
+    shown: Mapping[str, str],
+    judges: Mapping[str, tuple[str, Judge]] = JUDGES,
 ) -> list[Check]:
-    """Compare each setting of the drop-in with the unit's; `shown` are PROPERTIES.
+    """Compare each setting of the drop-in with the unit's; `shown` are the properties of `judges`.
 
     Each is a check by its own name. A property that this systemd does not have is not asked for.
     """
@@ -139,14 +203,16 @@ def judge_effective(
         else:
             values.clear()
     return [
-        judge_setting(unit, key, values, shown.get(JUDGES[key][0], ""))
+        judge_setting(unit, key, values, shown.get(judges[key][0], ""), judges[key][1])
         for key, values in ours.items()
-        if key in JUDGES
+        if key in judges
     ]
 
 
-def judge_setting(unit: UnitName, key: str, ours: Sequence[str], shown: str) -> Check:
-    if JUDGES[key][1](ours, shown):
+def judge_setting(
+    unit: UnitName, key: str, ours: Sequence[str], shown: str, is_in_force: Judge
+) -> Check:
+    if is_in_force(ours, shown):
         return check(name=key, unit=unit, verdict=Verdict.OK, evidence="as rendered")
     return check(
         name=key,

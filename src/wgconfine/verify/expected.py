@@ -1,12 +1,12 @@
 """What a tunnel was configured with, and whether its settings and .conf still say so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wgconfine.config import wgquick
 from wgconfine.config.conf import Conf
 from wgconfine.model.settings import TunnelName
-from wgconfine.runtime import link, paths
+from wgconfine.runtime import firewall, link, paths
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import Record, load, read_declared
 
@@ -17,13 +17,15 @@ __all__ = ["Expected", "read_expected"]
 class Expected:
     """NAME.json, and the configuration that is in force; `record` is None where it is damaged.
 
-    `conf` has no key; it is None before the tunnel is up. `source` tells how the configuration of
+    `conf` has no key; it is None before the tunnel is up. `policy` is what its firewall was made
+    from, and lets nothing through before. `source` tells how the configuration of
     now compares with it: "same", "changed", "absent" (a .conf may be there at a start alone) or
     "wrong"; `why` says more. `in_force` says whether the tunnel was configured by this NAME.json.
     """
 
     record: Record | None
     conf: Conf | None = None
+    policy: firewall.Policy = field(default_factory=firewall.Policy)
     source: str = "same"
     why: str = ""
     in_force: bool = True
@@ -45,8 +47,21 @@ def read_expected(name: TunnelName) -> Expected:
     conf.listen_port, conf.fwmark = record.listen_port, record.fwmark
     source, why = compare_source(record, text)
     return Expected(
-        record=record, conf=conf, source=source, why=why, in_force=digest == record.digest
+        record=record,
+        conf=conf,
+        policy=read_policy(state, conf),
+        source=source,
+        why=why,
+        in_force=digest == record.digest,
     )
+
+
+def read_policy(state: Path, conf: Conf) -> firewall.Policy:
+    """Put together what the firewall was made from; an earlier version left no list of ports."""
+    path = state / paths.PORTS
+    ports = path.read_text(encoding="utf-8") if path.exists() else ""
+    declared = firewall.parse_declaration(ports)
+    return firewall.Policy(resolvers=conf.dns, addresses=conf.addresses, **declared)
 
 
 def compare_source(record: Record, text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from wgconfine.config.escape import escape, quote
 from wgconfine.model.verify import Area, Check, Verdict
 
 __all__ = ["judge_firewall", "judge_foreign_tables", "parse_ruleset"]
@@ -16,6 +17,8 @@ check = partial(Check, area=Area.STRUCTURE)
 
 OURS = ("inet", "wgconfine")
 CHANGING = {"counter": ("packets", "bytes"), "quota": ("used",)}
+SHOWN = 3
+"""As many differences are named as a person reads."""
 DIVERTING = {
     "dnat", "snat", "masquerade", "redirect", "tproxy", "dup", "fwd", "queue", "mangle", "flow",
 }  # fmt: skip
@@ -33,11 +36,9 @@ def table_of(entry: Entry) -> tuple[str, str]:
     return value.get("family", ""), value.get("name" if kind == "table" else "table", "")
 
 
-def canonical(entries: Sequence[Entry], table: tuple[str, str]) -> list[str]:
+def canonical(entries: Sequence[Entry], table: tuple[str, str]) -> list[Any]:
     """Give the entries of one table in order, without handles and counts, to be compared."""
-    return [
-        json.dumps(stripped(each), sort_keys=True) for each in entries if table_of(each) == table
-    ]
+    return [stripped(each) for each in entries if table_of(each) == table]
 
 
 def stripped(value: Any) -> Any:
@@ -70,11 +71,60 @@ def judge_firewall(found: Sequence[Entry], expected: Sequence[Entry], mend: str)
     if not there:
         evidence = "table inet wgconfine is gone"
     else:
-        more, less = len(set(there) - set(wanted)), len(set(wanted) - set(there))
-        evidence = f"table inet wgconfine: {more} entries are not ours, {less} are missing"
-        if not more and not less:
-            evidence = "table inet wgconfine: its entries are in another order"
+        more = [f"{spell(each)} is not ours" for each in there if each not in wanted]
+        less = [f"{spell(each)} is missing" for each in wanted if each not in there]
+        kinds = more + less or ["its entries are in another order"]
+        left = f", and {len(kinds) - SHOWN} more" if len(kinds) > SHOWN else ""
+        evidence = f"table inet wgconfine: {'; '.join(kinds[:SHOWN])}{left}"
     return check(name="firewall", verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=mend)
+
+
+def spell(entry: Entry) -> str:
+    """Name an entry for a person, a rule nearly as nft(8) writes it."""
+    ((kind, value),) = entry.items()
+    if kind != "rule":
+        return f"{kind} {quote(str(value.get('name', '')))}"
+    parts = [spell_statement(each) for each in value.get("expr", ())]
+    return f"{quote(' '.join(filter(None, parts)))} in {escape(str(value.get('chain')))}"
+
+
+def spell_statement(statement: Any) -> str:
+    match statement:
+        case {"match": {"op": op, "left": left, "right": right}}:
+            sign = "" if op in {"==", "in"} else f"{op} "
+            return f"{spell_operand(left)} {sign}{spell_operand(right)}"
+        case {"counter": _}:
+            return ""
+        case dict():
+            return " ".join(statement)
+        case _:
+            return str(statement)
+
+
+def spell_operand(operand: Any) -> str:
+    match operand:
+        case {"payload": {"protocol": protocol, "field": field}}:
+            return f"{protocol} {field}"
+        case {"meta": {"key": key}} | {"ct": {"key": key}}:
+            return str(key)
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case dict() | list():
+            return spell_several(operand)
+        case _:
+            return str(operand)
+
+
+def spell_several(operand: Any) -> str:
+    match operand:
+        case {"range": [first, last]}:
+            return f"{first}-{last}"
+        case {"set": [*members]}:
+            return f"{{ {', '.join(map(spell_operand, members))} }}"
+        case [*members]:
+            return ", ".join(map(spell_operand, members))
+        case _:
+            return " ".join(operand)
 
 
 def judge_foreign_tables(found: Sequence[Entry]) -> Check:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import OnLeak, TunnelName, UnitName
@@ -77,8 +78,17 @@ def message(tunnel: str, check: Check) -> str:
 
 
 def store(verification: Verification, now: float) -> None:
-    """Keep a result for `status`. `now` is in seconds since the epoch."""
-    write_state(paths.verified(verification.tunnel), as_json(verification, now))
+    """Keep a result for `status`. `now` is in seconds since the epoch.
+
+    Where it can't be kept the one before goes too: nobody shall read "ok" of earlier. Raises
+    OSError.
+    """
+    place = paths.verified(verification.tunnel)
+    try:
+        write_state(place, as_json(verification, now))
+    except OSError:
+        Path(place).unlink(missing_ok=True)
+        raise
 
 
 def as_json(verification: Verification, now: float) -> str:

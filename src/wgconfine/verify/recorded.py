@@ -2,7 +2,10 @@
 
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
+from typing import Any
 
+from wgconfine.config.ports import Listen, read_listen, read_socket_address
+from wgconfine.model.ports import Inbound, PortRange, Publish, Reach, UnixSocket
 from wgconfine.model.settings import (
     Backend,
     ConfFile,
@@ -37,7 +40,40 @@ def settings_of_record(record: Record) -> Settings:
         listen_port=record.listen_port,
         fwmark=record.fwmark,
         verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
+        publish=tuple(map(publish_of, record.publish)),
+        reach=tuple(map(reach_of, record.reach)),
+        inbound=Inbound(
+            tcp=tuple(map(port_range, record.inbound_tcp)),
+            udp=tuple(map(port_range, record.inbound_udp)),
+        ),
+        outbound_deny=tuple(map(ip_network, record.outbound_deny)),
     )
+
+
+def publish_of(entry: dict[str, Any]) -> Publish:
+    """Give an entry as render/record.py wrote it."""
+    return Publish(
+        listen=listen_of(entry),
+        to=read_socket_address(entry["to"]),
+        clients=tuple(map(ip_network, entry.get("from", ()))),
+        free_bind=entry.get("free-bind", False),
+    )
+
+
+def listen_of(entry: dict[str, Any]) -> Listen:
+    found = read_listen(entry["listen"][0])
+    if isinstance(found, UnixSocket):
+        return UnixSocket(path=found.path, user=entry["user"], group=entry["group"])
+    return tuple(map(read_socket_address, entry["listen"]))
+
+
+def reach_of(entry: dict[str, Any]) -> Reach:
+    return Reach(listen=read_socket_address(entry["listen"]), to=read_socket_address(entry["to"]))
+
+
+def port_range(text: str) -> PortRange:
+    first, _, last = text.partition("-")
+    return PortRange(first=int(first), last=int(last or first))
 
 
 def conf_file(path: str) -> ConfFile:

@@ -16,21 +16,23 @@ from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code
 from wgconfine.plan.aliases import resolve
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.render.record import record_path
-from wgconfine.render.templates import interpreter_of
+from wgconfine.render.templates import PROXYD, interpreter_of
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
 from wgconfine.system.host import kernel_has_wireguard
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services
+from wgconfine.system.ports import find_proxy
 from wgconfine.system.sources import PLACE, listed, read_all
 from wgconfine.system.systemctl import Systemctl, systemd_version
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts, unit_states
 from wgconfine.verify.escapes import check_escapes
 from wgconfine.verify.openings import check_openings
+from wgconfine.verify.ports import check_listeners, check_ports
 from wgconfine.verify.processes import check_processes
 from wgconfine.verify.recorded import settings_of_record
 from wgconfine.verify.structure import check_structure
-from wgconfine.verify.subject import Origin, Subject, units_of_tunnel
+from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
 from wgconfine.verify.switch import check_switch
 from wgconfine.verify.units import check_units
 from wgconfine.verify.works import check_works
@@ -43,8 +45,10 @@ AREAS: tuple[tuple[Area, Look], ...] = (
     (Area.STRUCTURE, check_structure),
     (Area.UNITS, check_units),
     (Area.UNITS, check_openings),
+    (Area.STRUCTURE, check_ports),
     (Area.PROCESSES, check_processes),
     (Area.ESCAPES, check_escapes),
+    (Area.ESCAPES, check_listeners),
     (Area.STRUCTURE, check_switch),  # its counter has what the tries have sent
     (Area.WORKS, check_works),
 )
@@ -126,9 +130,15 @@ def has_changed(found: Found, systemctl: Systemctl) -> bool:
         unit: (state.invocation, state.active)
         for each in found.subjects
         for unit, state in each.states.items()
+        if not is_proxy(unit)
     }
     now = unit_states(systemctl, list(before)) if before else {}
     return before != {unit: (state.invocation, state.active) for unit, state in now.items()}
+
+
+def is_proxy(unit: str) -> bool:
+    """Tell whether it is one that comes and goes with connections, and is judged as such."""
+    return unit.startswith(("wgconfine-publish@", "wgconfine-reach@")) and unit.endswith(".service")
 
 
 def verify_found(
@@ -155,7 +165,12 @@ def find_tunnels(systemctl: Systemctl) -> Found:
     applied = [each for each in declared if each.enable or record_path(each.name) in installed]
     bare += [disabled(each) for each in declared if each not in applied]
     everything = [*applied, *lost]
-    own = [unit for each in everything for unit in units_of_tunnel(each.name)]
+    in_force = {each.name: applied_settings(each) for each in everything}
+    own = [
+        unit
+        for each in everything
+        for unit in (*units_of_tunnel(each.name), *units_of_ports(in_force[each.name]))
+    ]
     listed_services = [unit for each in everything for unit in each.services]
     facts = read_facts(systemctl, [*listed_services, *own])
     resolved = resolve(everything, facts)
@@ -173,6 +188,7 @@ def find_tunnels(systemctl: Systemctl) -> Found:
     subjects = [
         Subject(
             settings=settings,
+            applied=in_force[settings.name],
             backend=backend_of(settings, machine),
             facts=resolved.facts,
             states=states,
@@ -208,7 +224,7 @@ def read_lost(
             continue
         try:
             found.append(settings_of_record(load(name)))
-        except (Failure, ValueError) as error:
+        except (Failure, ValueError, KeyError, TypeError) as error:
             bare.append(unreadable(why=str(error)))
     return found, bare
 
@@ -229,6 +245,14 @@ def disabled(settings: Settings) -> Verification:
     return Verification(tunnel=settings.name, checks=(found,))
 
 
+def applied_settings(settings: Settings) -> Settings:
+    """Give what NAME.json tells of a tunnel, by which it runs; its settings where there is none."""
+    try:
+        return settings_of_record(load(settings.name))
+    except (Failure, ValueError, KeyError, TypeError):
+        return settings
+
+
 def origin_of(settings: Settings, lost: Iterable[Settings]) -> Origin:
     if settings.name not in {each.name for each in lost}:
         return Origin.SETTINGS
@@ -241,6 +265,7 @@ def look_at_machine(installed: Tree) -> Machine:
         python=interpreter_of(installed) or PurePosixPath("/usr/bin/python3"),
         kernel_wireguard=kernel_has_wireguard(),
         systemd=systemd_version(),
+        proxy=find_proxy() or PROXYD,
     )
 
 

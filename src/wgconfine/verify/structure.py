@@ -143,9 +143,9 @@ class Seen:
 
 
 def look_inside(namespace: int, expected: Expected, *, up: bool) -> Seen:
-    resolvers = expected.conf.dns if up and expected.conf is not None else []
+    policy = expected.policy if up else rules_of.Policy()
     wg_name = expected.record.wg_name if expected.record is not None else paths.LINK
-    scratch = ask_all([SCRATCH], namespace=None, stdin=rules_of.ruleset(resolvers))
+    scratch = ask_all([SCRATCH], namespace=None, stdin=rules_of.ruleset(policy))
     answers = ask_all(
         [
             ("ip", "-j", "-d", "-batch", "-"),

@@ -12,6 +12,7 @@ from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import Assignment, UnitFacts, UnitText
 from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.plan.commandline import split_words
+from wgconfine.plan.portsteps import is_port
 from wgconfine.plan.unitcheck import named_problems
 from wgconfine.plan.unitfile import parse_unit, without_comments
 from wgconfine.render.record import record_path
@@ -25,7 +26,7 @@ from wgconfine.render.service import (
 from wgconfine.render.templates import UNITS
 from wgconfine.system.observe import reason_of_refusal
 from wgconfine.verify.effective import PROPERTIES, judge_effective
-from wgconfine.verify.subject import Origin, Subject, units_of_tunnel
+from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
 
 __all__ = ["check_units"]
 
@@ -178,8 +179,12 @@ def join(paths: Iterable[PurePosixPath]) -> str:
 
 def is_own(path: PurePosixPath, subject: Subject) -> bool:
     """Tell whether a file is of this tunnel and of none of its services: templates are of all."""
+    ports = {*units_of_ports(subject.settings), *units_of_ports(subject.applied)}
     if path.parent.name.endswith(".service.d") and path.parent.name.startswith("wgconfine"):
-        return path.parent.name.removesuffix(".service.d").partition("@")[2] == subject.name
+        unit = path.parent.name.removesuffix(".d")
+        return unit in ports or unit.partition("@")[2] == f"{subject.name}.service"
+    if is_port(path.name):
+        return path.name in ports
     if path.parent == UNITS and path.suffix == ".slice":
         return path.name == slice_name(subject.name)
     if path.parent.name == "multi-user.target.wants":
@@ -192,7 +197,7 @@ def is_own(path: PurePosixPath, subject: Subject) -> bool:
 def judge_own_units(subject: Subject) -> Iterator[Check]:
     """Name drop-ins of others that set what a unit of ours sets, and what systemd has not read."""
     found = False
-    for unit in units_of_tunnel(subject.name):
+    for unit in (*units_of_tunnel(subject.name), *units_of_ports(subject.applied)):
         facts = subject.facts.get(UnitName(unit))
         if facts is not None:
             for text, keys in overrides(facts, subject.installed):

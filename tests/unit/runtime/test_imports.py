@@ -46,7 +46,9 @@ BUDGET = {
     "switch-up": CORE | CTYPES,
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
-    "tick": CORE | JSON,
+    "rebind": CORE | CTYPES | JSON | FLOCK,
+    "unlink": CORE | CTYPES | JSON | FLOCK,
+    "tick": CORE | CTYPES | JSON,
     "admits": CORE | CTYPES | ADDRESSES,
 }
 

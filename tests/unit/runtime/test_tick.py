@@ -154,3 +154,66 @@ def test_a_second_switch_that_is_there_or_cannot_be_is_left_alone(
     tick()
 
     assert [] == told(machine, "try-reload-or-restart")
+
+
+SOCKET = "wgconfine-publish@vpn.8080.socket"
+
+
+def show(machine: Path, **states: str) -> None:
+    """Have systemctl show these units in this order: the service, the socket, the namespace."""
+    blocks = "; echo; ".join(
+        f"echo ActiveState={each}; echo Result=resources" for each in states.values()
+    )
+    install(machine, "systemctl", f"[ $1 != show ] || {{ {blocks}; }}")
+
+
+def starts(machine: Path) -> list[str]:
+    return [line for line in told(machine, "start") if SOCKET in line]
+
+
+def test_a_failed_socket_is_started_again(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At each tick, without taking a stop back; said once until it listens again."""
+    write_record(machine, "vpn", sockets=[SOCKET])
+    said = []
+    for socket in ("failed", "failed", "active", "failed"):
+        show(machine, service="active", socket=socket, namespace="active")
+        tick()
+        said.append(capsys.readouterr().err.count(f"<4>{SOCKET} had failed: resources."))
+
+    assert [1, 0, 0, 1] == said
+    assert [f"systemctl start --no-block --job-mode=fail -- {SOCKET}"] * 3 == starts(machine)
+
+
+@pytest.mark.parametrize(
+    ("socket", "namespace"),
+    [
+        ("active", "active"),
+        ("inactive", "active"),  # its owner has stopped it
+        ("failed", "inactive"),
+        ("failed", "deactivating"),
+    ],
+)
+def test_another_socket_is_left_alone(machine: Path, socket: str, namespace: str) -> None:
+    """One that listens, that was stopped, or whose namespace is away and brings it along."""
+    write_record(machine, "vpn", sockets=[SOCKET])
+    show(machine, service="active", socket=socket, namespace=namespace)
+    tick()
+
+    assert [] == starts(machine)
+
+
+def test_a_socket_that_can_not_be_started_holds_up_nothing(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stop may be under way: it is said, and verify is started all the same."""
+    write_record(machine, "vpn", sockets=[SOCKET])
+    show(machine, service="active", socket="failed", namespace="active")
+    script = (machine / "systemctl").read_text()
+    words = f"case $* in *fail*) echo conflict >&2; exit 1;; esac\n{script.split(chr(10), 2)[2]}"
+    install(machine, "systemctl", words)
+    tick()
+
+    assert "systemctl start: conflict" in capsys.readouterr().err
+    assert 2 == len(told(machine, "start"))

@@ -386,3 +386,14 @@ def test_what_is_open_to_a_service_is_what_is_installed(monkeypatch: pytest.Monk
         found.append(status.tunnels[0].services[0].holes)
 
     assert [Holes(paths=("/run/x",), bus=("org.example.X",)), Holes(), Holes()] == found
+
+
+def test_ports_are_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how their sockets are; settings that were not applied add nothing."""
+    port = {"socket": "p.socket", "listen": ["127.0.0.1:80"], "to": "127.0.0.1:81", "from": []}
+    monkeypatch.setattr(module, "installed_names", lambda: [VPN])
+    monkeypatch.setattr(module, "read_record", lambda _: {"publish": [port]})
+    declared = settings('publish = ["9999"]')
+    (tunnel,) = observe(FakeSystemctl(p__socket=RUNNING), [declared], []).tunnels
+
+    assert [("p.socket", "listening")] == [(each.socket, each.state) for each in tunnel.publish]

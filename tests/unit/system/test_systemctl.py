@@ -6,7 +6,7 @@ import pytest
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.system import systemctl as module
-from wgconfine.system.systemctl import RealSystemctl, systemd_version
+from wgconfine.system.systemctl import RealSystemctl, loaded_units, systemd_version
 
 
 @pytest.fixture
@@ -110,3 +110,13 @@ def test_version(program: Path, shown: str, version: int) -> None:
     """Of the manager that runs, whatever a distribution puts behind it."""
     install(program, f"echo '{shown}'")
     assert version == systemd_version()
+
+
+def test_what_is_loaded(program: Path) -> None:
+    """By their own names, since a pattern has none; nothing where it matches nothing."""
+    install(program, "printf 'Id=a.socket\\nE=1\\n\\nId=b.socket\\nE=\\n'")
+    expected = {"a.socket": {"Id": "a.socket", "E": "1"}, "b.socket": {"Id": "b.socket", "E": ""}}
+    assert expected == loaded_units(["*.socket"], ["E"])
+    assert ["--no-pager --no-ask-password show --property=Id,E -- *.socket"] == calls(program)
+    install(program, "")
+    assert {} == loaded_units(["*.socket"], ["E"])

@@ -135,3 +135,13 @@ def test_everybody_may_read_the_result(state: Path) -> None:
 
     assert 0o644 == (state / "verify/vpn.json").stat().st_mode & 0o777
     assert 7 == json.loads((state / "verify/vpn.json").read_text())["time"]
+
+
+def test_a_result_that_cannot_be_kept_leaves_no_older_one(state: Path) -> None:
+    """A full /run: nobody may read "ok" of before."""
+    store(result(check(Verdict.OK)), 1000.0)
+    (state / "verify/vpn.json.new").mkdir()  # no file can be written there
+    with pytest.raises(OSError, match=r"vpn\.json\.new"):
+        store(result(check(Verdict.LEAK)), 2000.0)
+
+    assert not (state / "verify/vpn.json").exists()

@@ -1,18 +1,24 @@
 """Areas strung together: none hides another, and a tunnel that is down is asked no more."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import PurePosixPath
 
 import pytest
 
+from wgconfine.config.ports import read_publish_text, read_reach, read_socket_address
 from wgconfine.model.errors import ExitCode, OperationFailed
+from wgconfine.model.ports import Inbound, PortRange, Publish
 from wgconfine.model.settings import Backend, ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code
+from wgconfine.render.record import record_file
 from wgconfine.runtime.record import Record
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.verify.recorded import settings_of_record
-from wgconfine.verify.run import Report, disabled, judge_closed, repeated, verify_one
+from wgconfine.verify.run import Report, disabled, is_proxy, judge_closed, repeated, verify_one
 from wgconfine.verify.subject import Subject
 
 TUNNEL = "wgconfine@vpn.service"
@@ -27,6 +33,7 @@ SETTINGS = Settings(
 def subject(active: str) -> Subject:
     return Subject(
         settings=SETTINGS,
+        applied=SETTINGS,
         backend=Backend.KERNEL,
         facts={},
         states={TUNNEL: UnitState(name=TUNNEL, active=active)},
@@ -143,3 +150,42 @@ def test_an_inline_form_is_told_by_the_record() -> None:
     assert ["vpn.example.net:51820"] == [str(peer.endpoint) for peer in found.wireguard.peers]
     assert found.dns is not None
     assert ["10.0.0.1"] == list(map(str, found.dns))
+
+
+def test_ports_are_told_by_the_record() -> None:
+    """What apply wrote there of `publish`, `reach`, `[inbound]` and `[outbound]` comes back."""
+    written = replace(
+        SETTINGS,
+        publish=(
+            read_publish_text("8080"),
+            read_publish_text("unix:/run/x.sock:80"),
+            Publish(
+                listen=(read_socket_address("192.0.2.1:8081"),),
+                to=read_socket_address("[::1]:80"),
+                clients=(ip_network("192.0.2.0/24"),),
+                free_bind=True,
+            ),
+        ),
+        reach=(read_reach("[::1]:5432:192.0.2.7:5432"),),
+        inbound=Inbound(tcp=(PortRange(first=1, last=1), PortRange(first=5, last=9))),
+        outbound_deny=(ip_network("10.0.0.0/8"),),
+    )
+    values = json.loads(record_file(written, Backend.KERNEL).text)
+    found = settings_of_record(Record("vpn", values))
+
+    assert [written.publish, written.reach] == [found.publish, found.reach]
+    assert [written.inbound, written.outbound_deny] == [found.inbound, found.outbound_deny]
+
+
+@pytest.mark.parametrize(
+    ("unit", "proxy"),
+    [
+        ("wgconfine-publish@vpn.8080.service", True),
+        ("wgconfine-reach@vpn.127.0.0.1:5432.service", True),
+        ("wgconfine-publish@vpn.8080.socket", False),
+        ("wgconfine@vpn.service", False),
+    ],
+)
+def test_a_proxy_comes_and_goes(unit: str, *, proxy: bool) -> None:
+    """With connections: that is no reason to look again."""
+    assert proxy is is_proxy(unit)

@@ -62,6 +62,7 @@ def subject(
     own = {name: build_facts(name=name, load_state="loaded") for name in units_of_tunnel(VPN)}
     return Subject(
         settings=settings,
+        applied=settings,
         backend=Backend.KERNEL,
         facts={A: unit, **own},
         states={name: UnitState(name=name) for name in (A, *own)},
