@@ -503,7 +503,9 @@ def test_where_systemd_can_make_no_filter_only_loopback_is_published(
 
     assert "" == world.internet.run(*ask)
     assert "failed" == machine.show(FILTERED, "ActiveState")
-    words = "whether its filter of addresses is in force can't be seen: Operation not permitted."
+    words = (
+        "whether its filter of addresses is in force can't be seen: bpf: Operation not permitted."
+    )
     assert f"{words} Anybody could connect. Publish to 127.0.0.1" in machine.journal(FILTERED)
 
     spoiled = f"/etc/systemd/system/{FILTERED}.d/zz-spoiled.conf"
