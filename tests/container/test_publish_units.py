@@ -288,6 +288,35 @@ def test_it_works_again_after_everything_that_restarts(world: World) -> None:
     assert ["lo", "wg0"] == sorted(each["ifname"] for each in links)
 
 
+def test_what_cannot_listen_is_refused_by_name(world: World) -> None:
+    """A service, a socket of systemd's, another tunnel, a path: all at once."""
+    machine = world.machine
+    machine.write("/etc/wireguard/late.conf", world.internet.provider_conf(client=4), 0o600)
+    lan = '{ listen = "10.1.1.1:80", to = 80, from = ["10.0.0.0/8"] }'
+    ports = f'publish = ["8091", "9002", "8080", "unix:/run/systemd/notify:1", {lan}]\n'
+    config = 'config = "/etc/wireguard/late.conf"\n'
+    machine.write("/etc/wgconfine/late.toml", config + ports)
+    machine.run(
+        *("systemd-run", "--quiet", "--unit=byhand"),
+        *("--socket-property=ListenStream=127.0.0.1:9002", "true"),
+    )
+    pid = machine.show("own.service", "MainPID")
+    done = wgconfine(world, "plan", check=False)
+    machine.systemctl("stop", "byhand.socket")
+    machine.run("rm", "/etc/wgconfine/late.toml")
+
+    said = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    expected = {
+        f"8091 is taken: own.service (python3, process {pid}) listens on 127.0.0.1:8091",
+        "9002 is taken: byhand.socket (systemd, process 1) listens on 127.0.0.1:9002",
+        "8080 is published by tunnel late already, as 8080 in /etc/wgconfine/late.toml",
+        "/run/systemd/notify exists already, and is a socket that wgconfine did not make",
+        f"10.1.1.1:80: this machine has no address 10.1.1.1; it has {LAN}",
+    }
+    assert 78 == done.returncode
+    assert expected == {line.partition(": publish: ")[2].partition(". ")[0] for line in said}
+
+
 def test_five_hundred_connections_at_once(world: World) -> None:
     """More than twice of what systemd-socket-proxyd takes by itself."""
     done = world.machine.run("python3", "/usr/local/lib/many.py", "8080", "500")

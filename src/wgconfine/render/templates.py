@@ -477,7 +477,7 @@ Restart=on-failure
 RestartSec=1s
 UMask=0077
 DynamicUser=yes
-# TARGET is set in that drop-in. Of a connection it has up to twelve descriptors (systemd 262).
+# TARGET is set in that drop-in. A connection has six descriptors, eight with systemd 262.
 ExecStart={proxy} --connections-max=4096 --exit-idle-time=60s ${{TARGET}}
 LimitNOFILE=65536
 # One that root of a confined service lacks, who can't look into this process then, whatever user it

@@ -85,13 +85,16 @@ def own_directory() -> str:
 def strangers(directory: str, clients: list[str]) -> list[str] | None:
     """Give whom the filter of a control group lets in, though no network of `clients` has it.
 
-    Not each, but one of every network. None where there is no filter at all. Raises OSError.
+    Not each, but one of every network. None where there is no filter at all, unless `clients` are
+    everybody. Raises OSError.
     """
     networks = [ipaddress.ip_network(each) for each in clients]
     wanted = [
         (each.max_prefixlen, int(each.network_address), int(each.broadcast_address))
         for each in networks
     ]
+    if not outside(wanted, []):
+        return []
     programs = list(attached(directory))
     try:
         if not programs:

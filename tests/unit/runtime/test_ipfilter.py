@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgconfine.runtime.ipfilter import outside
+from wgconfine.runtime.ipfilter import outside, strangers
 
 
 def as_range(network: IPv4Network | IPv6Network) -> tuple[int, int, int]:
@@ -43,6 +43,12 @@ def test_at_the_end_of_all_addresses_there_is_no_neighbour() -> None:
     assert ["0.0.0.0/32", "127.255.255.255/32"] == [
         each for each in asked(["128.0.0.0/1"], []) if "." in each
     ]
+
+
+def test_if_everybody_is_wanted_nobody_is_asked_about() -> None:
+    """Then there need not be a filter either."""
+    assert [] == asked(["0.0.0.0/0", "::/0"], ["192.0.2.0/24"])
+    assert [] == strangers("/nowhere", ["0.0.0.0/0", "::/0"])
 
 
 networks = st.builds(
