@@ -350,7 +350,8 @@ StartLimitIntervalSec=0
 Type=oneshot
 TimeoutStartSec=1min
 UMask=0077
-ExecStart={python} -I -m wgconfine metrics --textfile /var/lib/prometheus/node-exporter/wgconfine.prom
+ExecStart={python} -I -m wgconfine metrics \
+--textfile /var/lib/prometheus/node-exporter/wgconfine.prom
 # The directory is the exporter's own. SYS_PTRACE: to see in which namespace a process is.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
