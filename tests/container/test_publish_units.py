@@ -317,6 +317,19 @@ def test_what_cannot_listen_is_refused_by_name(world: World) -> None:
     assert expected == {line.partition(": publish: ")[2].partition(". ")[0] for line in said}
 
 
+def test_what_is_going_to_be_confined_holds_no_port(world: World) -> None:
+    """Neither `check` nor `plan` takes a service for an obstacle that stops before."""
+    machine = world.machine
+    write_service(world, "early.service", f"[Service]\nExecStart={PYTHON} x 127.0.0.1:9003\n")
+    machine.systemctl("start", "early.service")
+    write_tunnel(world, ["early.service"], name="late", client=4, extra='publish = ["9003"]\n')
+    found = [wgconfine(world, each, check=False) for each in ("check", "plan")]
+    machine.systemctl("stop", "early.service")
+    machine.run("rm", "/etc/wgconfine/late.toml", "/etc/systemd/system/early.service")
+
+    assert [0, 5] == [each.returncode for each in found], found
+
+
 def test_five_hundred_connections_at_once(world: World) -> None:
     """More than twice of what systemd-socket-proxyd takes by itself."""
     done = world.machine.run("python3", "/usr/local/lib/many.py", "8080", "500")
