@@ -10,6 +10,7 @@ PACKAGE_OF = {
     "ip": "iproute2",
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
+    "nmap": "nmap",
     "nsenter": "util-linux",
     "qemu-system-x86_64": "qemu-system-x86",
     "tcpdump": "tcpdump",

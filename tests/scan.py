@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from xml.etree import ElementTree as ET
 
+from lab.requirements import require
+
 Run = Callable[..., str]
 
 ALL = "1-65535"
@@ -38,6 +40,7 @@ def answering(
     A port whose packets are dropped does not answer: nmap calls it filtered. `rate` is in packets a
     second; of more than its default wireguard-go may lose some.
     """
+    require("nmap")
     scan = {"tcp": "-sS", "udp": "-sU"}[kind]
     family = ("-6",) if ":" in target else ()
     text = run("nmap", *family, *FAST, f"--min-rate={rate}", scan, "-p", ports, "-oX", "-", target)

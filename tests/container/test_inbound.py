@@ -1,6 +1,7 @@
 """What answers on the tunnel's address, and what answers to who is inside: whole port scans."""
 
 import json
+import shlex
 import subprocess  # noqa: TID253 — a test may take its time
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from lab.container import Container
 from tests import programs
 from tests.matrix import EVERYWHERE
 from tests.scan import ALL, SERVER, answering, spread
-from tests.scenario import HOST, PROBE, TUNNEL, wgconfine, write_service, write_tunnel
+from tests.scenario import HOST, PROBE, TUNNEL, WEB, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -21,7 +22,13 @@ NFT = "nsenter --net=/run/netns/vpn nft"
 PEER = 51413  # transmission's own
 OPEN = {4444, 4445, PEER}
 SHUT = {2222, 8080}
-INBOUND = f'[inbound]\ntcp = [{PEER}, "4444-4445"]\nudp = [{PEER}, "4444-4445"]\n'
+INBOUND = f"""
+[inbound]
+tcp = [{PEER}, "4444-4445"]
+udp = [{PEER}, "4444-4445"]
+[outbound]
+deny = ["198.18.0.0/15"]
+"""
 FEW = "1-600,2222,4444-4450,8080,51000-51500"
 HOST_PORTS = {7001, 7002}
 
@@ -32,7 +39,7 @@ for address in sys.argv[2:]:
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             with socket.socket(family, kind) as caller:
-                caller.settimeout(0.5)
+                caller.settimeout(0.3)
                 try:
                     caller.connect((address, int(port)))
                     if kind == socket.SOCK_DGRAM:
@@ -174,7 +181,9 @@ def test_nothing_of_the_host_or_its_network_answers(world: World, kind: str) -> 
     """Scanned from inside by root: every packet goes into the tunnel."""
     with world.capture_uplink() as uplink:
         for target in (*OURS, *NEIGHBOURS):
-            assert {} == answering(lambda *argv: from_inside(world, *argv), kind, target, FEW)
+            assert {} == answering(
+                lambda *argv: from_inside(world, *argv), kind, target, "1-100,7000-7099"
+            )
     assert () == uplink.traffic.foreign()
 
 
@@ -247,22 +256,33 @@ def test_a_peer_of_the_far_side_reaches_transmission(world: World) -> None:
     assert () == uplink.traffic.foreign()
 
 
+def test_a_denied_network_is_refused_and_its_resolver_asked(world: World) -> None:
+    """The web of IPv4 is in one, and the resolver in another: look-ups go on, and IPv6 does."""
+    inside = "nsenter --net=/run/netns/vpn"
+    ask = f"{inside} curl -s -o /dev/null -m 5 -w '%{{http_code}}' {WEB}"
+    assert "200" == world.machine.sh(f"{ask} -4")
+    settle(world, '[outbound]\ndeny = ["203.0.113.0/24", "10.0.0.0/8"]\n')
+    refused = world.machine.run(*shlex.split(ask), "-4", check=False)
+    assert 7 == refused.returncode, "curl could not connect, and did not wait"
+    assert "200" == world.machine.sh(f"{ask} -6")
+    assert 0 < counted(world, "outbound-deny")
+    settle(world, INBOUND)
+    assert "200" == world.machine.sh(f"{ask} -4")
+
+
 def test_verify_finds_it_as_declared_and_names_what_is_not(world: World) -> None:
     """A port opened by hand and a denial taken away; the printed command mends both."""
-    settle(world, INBOUND + '[outbound]\ndeny = ["192.0.2.0/24"]\n')
-    assert "firewall" not in wrong(world)
     world.machine.sh(f"{NFT} insert rule inet wgconfine input tcp dport 2222 accept")
     listed = world.machine.sh(f"{NFT} -a list chain inet wgconfine output")
-    handle = next(line.split()[-1] for line in listed.splitlines() if "192.0.2.0/24" in line)
+    handle = next(line.split()[-1] for line in listed.splitlines() if "198.18.0.0/15" in line)
     world.machine.sh(f"{NFT} delete rule inet wgconfine output handle {handle}")
     evidence, mend = wrong(world)["firewall"]
     assert (
         "table inet wgconfine: 'tcp dport 2222 accept' in input is not ours; "
-        "'oifname wg0 ip daddr 192.0.2.0/24 reject' in output is missing"
+        "'oifname wg0 ip daddr 198.18.0.0/15 reject' in output is missing"
     ) == evidence
     world.machine.run(*mend.split())
     assert "firewall" not in wrong(world)
-    settle(world, INBOUND)
 
 
 def wrong(world: World) -> dict[str, tuple[str, str]]:

@@ -16,11 +16,11 @@ from tests.scenario import (
     ONESHOT,
     PROBE,
     TUNNEL,
-    confine,
     refused,
     seen_by_web,
     wgconfine,
     write_service,
+    write_tunnel,
 )
 
 pytestmark = pytest.mark.vm
@@ -44,7 +44,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         programs.set_up(world)
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
-        confine(world, *programs.HOSTS, "probe.service", "once.service")
+        services = (*programs.HOSTS, "probe.service", "once.service")
+        write_tunnel(world, services, extra="[inbound]\ntcp = [51413]\n")
+        wgconfine(world, "apply")
         yield world
 
 
@@ -159,14 +161,10 @@ def test_programs_of_the_archive_are_confined_and_nothing_leaks(world: World) ->
 
 @on_one
 def test_only_an_inbound_port_answers(world: World) -> None:
-    """It is opened while services run; without the firewall transmission's other one answers."""
+    """Without the firewall transmission's other one answers, too, and all that are closed."""
     machine = world.machine
     machine.systemctl("start", programs.TRANSMISSION)
     machine.wait_for(lambda: ":51413" in machine.sh(f"{INSIDE} ss -Hltn"), "it listens", 60)
-    machine.sh("printf '[inbound]\\ntcp = [51413]\\n' >>/etc/wgconfine/vpn.toml")
-    pid = machine.show(programs.TRANSMISSION, "MainPID")
-    wgconfine(world, "apply")
-    assert pid == machine.show(programs.TRANSMISSION, "MainPID")
     with world.capture_uplink() as uplink:
         for target in TUNNEL.values():
             found = answering(world.internet.run, "tcp", target, "1-100,9091,51413", rate=100)

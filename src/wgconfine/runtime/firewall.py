@@ -65,18 +65,18 @@ class Policy:
         return "; ".join(f"{key}: {', '.join(each) or 'none'}" for key, each in parts.items())
 
 
+FROM_SETTINGS = ("inbound_tcp", "inbound_udp", "outbound_deny")
+
+
 def declaration(policy: Policy) -> str:
     """Give what of a policy is from the settings alone, as `verify` compares it."""
-    return (
-        f"inbound_tcp {' '.join(policy.inbound_tcp)}\n"
-        f"inbound_udp {' '.join(policy.inbound_udp)}\n"
-        f"outbound_deny {' '.join(policy.outbound_deny)}\n"
-    )
+    return "".join(f"{key} {' '.join(getattr(policy, key))}\n" for key in FROM_SETTINGS)
 
 
 def parse_declaration(text: str) -> dict[str, list[str]]:
-    """Give the keyword arguments of Policy that declaration() has written."""
-    return {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
+    """Give the keyword arguments of Policy that declaration() has written; empty if it has not."""
+    found = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
+    return {key: found.get(key, []) for key in FROM_SETTINGS}
 
 
 def ruleset(policy: Policy, counts: Mapping[str, str] | None = None) -> str:

@@ -181,6 +181,7 @@ def test_a_policy_declares_what_verify_must_know() -> None:
     policy = Policy(**ports)
 
     assert ports == parse_declaration(declaration(policy))
+    assert {key: [] for key in ports} == parse_declaration("another a b\n\n")
     assert "resolvers: none; inbound tcp: 51413, 6881-6889; inbound udp: none; denied: ::/0" == str(
         policy
     )
