@@ -179,8 +179,9 @@ def judge_clients(tunnel: TunnelName, entry: Publish, socket: Socket, found: Fil
     unit = f"{publish_stem(tunnel, entry)}.socket"
     own = partial(structure, name="publish-clients", unit=unit)
     clients = ", ".join(map(str, entry.clients)) or "this machine"
-    if found.trouble:
-        return [own(verdict=Verdict.UNKNOWN, evidence=found.trouble)]
+    if found.trouble:  # of loopback nothing depends on it, and some machines let nobody ask
+        verdict = Verdict.UNKNOWN if entry.clients else Verdict.UNAVAILABLE
+        return [own(verdict=verdict, evidence=found.trouble)]
     if found.strangers is None or found.around:
         what = (
             "systemd or the kernel lacks BPF for it"

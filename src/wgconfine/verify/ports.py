@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wgconfine.model.errors import OperationFailed
 from wgconfine.model.ports import Publish, Reach, UnixSocket
 from wgconfine.model.settings import UnitName
 from wgconfine.model.state import ALIVE
@@ -175,9 +176,12 @@ def look_at_listeners(subject: Subject) -> Looked:
     held = sockets_of(SYSTEMD)
     if not held:
         return Looked(seen=Seen(unseen="what systemd holds can't be seen"))
-    inet, unix = listed_on_host()
+    try:
+        (inet, unix), listed = listed_on_host(), listed_inside(record)
+    except OperationFailed as failure:
+        return Looked(seen=Seen(unseen=str(failure)))
     host = tuple(each for each in inet if each.inode in held)
-    inside = [each for each in listed_inside(record) if each.inode in held]
+    inside = [each for each in listed if each.inode in held]
     bound = {(each.device, each.file) for each in unix if each.inode in held}
     files = {path: file for path in paths if (file := socket_file(path, bound))}
     return Looked(

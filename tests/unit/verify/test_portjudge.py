@@ -153,9 +153,10 @@ def test_a_filter_that_is_not_in_force(found: Filter, verdict: Verdict, words: s
     assert words in check.evidence
 
 
-def test_loopback_needs_no_filter() -> None:
+@pytest.mark.parametrize("found", [Filter(strangers=None), Filter(trouble="not permitted")])
+def test_loopback_needs_no_filter(found: Filter) -> None:
     """Where this machine can have none: the kernel itself lets nobody else connect there."""
-    (check,) = judge_clients(VPN, PLAIN, LISTENING, Filter(strangers=None))
+    (check,) = judge_clients(VPN, PLAIN, LISTENING, found)
     assert Verdict.UNAVAILABLE is check.verdict
 
 
