@@ -105,6 +105,7 @@ def check_port(subject: Subject, entry: Entry, shown: Shown, looked: "Looked") -
         state=subject.states[unit],
         listen=tuple(listened_at(shown[unit]["Listen"])),
         starts=tuple(words_of(shown[unit]["Triggers"])),
+        control_group=shown[unit]["ControlGroup"],
     )
     if isinstance(entry, Publish):
         yield judge_publish(name, entry, socket, looked.seen)

@@ -109,11 +109,13 @@ def test_what_systemd_believes_is_not_enough() -> None:
     [
         ({"listen": ("127.0.0.1:8080", "198.51.100.1:99")}, "it listens at 198.51.100.1:99 too"),
         ({"starts": ("x.service",)}, "a connection starts x.service, not its proxy"),
+        (
+            {"control_group": "/wgconfine.slice/wgconfine-vpn.slice/x.socket"},
+            "it is in wgconfine-vpn.slice, among the services",
+        ),
     ],
 )
-def test_a_socket_that_somebody_pointed_elsewhere(
-    more: dict[str, tuple[str, ...]], evidence: str
-) -> None:
+def test_a_socket_that_somebody_pointed_elsewhere(more: dict[str, object], evidence: str) -> None:
     """By a drop-in: it is open to others, or to others' programs."""
     found = judge_publish(VPN, PLAIN, replace(LISTENING, **more), SEEN)  # type: ignore[arg-type]
     assert (Verdict.NOT_CONFINED, evidence, f"systemctl cat {STEM}.socket") == said(found)
