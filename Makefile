@@ -7,7 +7,7 @@ PYTEST := .venv/bin/python -m pytest
 SPREAD := -n 2 --dist loadfile
 
 PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \
-	dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates nmap
+	curl dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates nmap
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
 .DEFAULT_GOAL := help
@@ -73,4 +73,4 @@ install-packages install-vm-packages:
 		$(if $(findstring vm,$@),$(VM_PACKAGES),$(PACKAGES)) >/dev/null
 
 clean: ## remove what make made here; the lab's cache stays
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis artefacts

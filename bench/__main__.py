@@ -1,14 +1,18 @@
-"""`make bench`: time from start to finish of bringing a tunnel up, beside the recipe and wg-quick.
+"""`make bench`: how long a tunnel takes to start, what the tick costs, and what a published port.
 
-And of the tick, which runs once a minute for ever, beside a Python that does nothing. In a virtual
-machine with the kernel's WireGuard, interleaved, the median of 20.
+In a virtual machine with the kernel's WireGuard; what is compared is done by turns, and medians
+are. Bringing a tunnel up stands beside the recipe and wg-quick, the tick, which runs once a minute
+for ever, beside a Python that does nothing, and a published port beside the same server in the open
+and behind a veth.
 """
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import lab
+from lab import Machine, World
 
 HERE = Path(__file__).parent
 ROUNDS = 20
@@ -16,31 +20,90 @@ BUDGET = 1.0
 """`up`, with firewall and resolver, is to take no longer than the recipe's script without them."""
 TICK_BUDGET = 4.0
 """The tick runs systemctl once: of the time of a bare `python3 -I -c pass`."""
+OPEN = "unconfined"
+PUBLISH = "wgconfine publish"
+CONNECT = "new connection and request"
+PUBLISH_BUDGET = 3.0
+"""Of a published port: of the time that the same server takes in the open."""
+PUBLISHED = """\
+config = "/etc/wireguard/reach.conf"
+backend = "kernel"
+services = ["served.service"]
+publish = [{ listen = "198.51.100.2:8082", to = 8080, from = ["198.51.100.0/24"] }]
+"""
+
+Figures = Mapping[str, float]
 
 
 def main() -> int:
     wheelhouse = lab.build_wheelhouse(HERE.parent)
     with lab.boot_vm("bookworm", wheelhouse=wheelhouse) as world:
-        machine = world.machine
-        machine.write("/etc/wireguard/bench.conf", world.internet.provider_conf(), mode=0o600)
-        settings = 'config = "/etc/wireguard/bench.conf"\nbackend = "kernel"\n'
-        machine.write("/etc/wgconfine/bench.toml", settings)
-        machine.run("wgconfine", "apply", timeout=180)
-        machine.write("/root/recipe", (HERE / "recipe.sh").read_text(), mode=0o755)
-        machine.write("/root/contest.py", (HERE / "contest.py").read_text())
-        done = machine.run("python3", "/root/contest.py", str(ROUNDS), timeout=600)
-    medians: dict[str, float] = json.loads(done.stdout)
+        started = measure_start(world)
+        reached = measure_reach(world)
+    kept = [print_start(started)]
+    kept.append(print_reach(reached))
+    return 0 if all(kept) else 1
+
+
+def measure_start(world: World) -> Figures:
+    machine = world.machine
+    machine.write("/etc/wireguard/bench.conf", world.internet.provider_conf(), mode=0o600)
+    settings = 'config = "/etc/wireguard/bench.conf"\nbackend = "kernel"\n'
+    machine.write("/etc/wgconfine/bench.toml", settings)
+    machine.run("wgconfine", "apply", timeout=180)
+    machine.write("/root/recipe", (HERE / "recipe.sh").read_text(), mode=0o755)
+    machine.write("/root/contest.py", (HERE / "contest.py").read_text())
+    medians: Figures = json.loads(run(machine, "/root/contest.py", str(ROUNDS)))
+    machine.run("wgconfine", "remove", "bench", "--purge", timeout=180)
+    return medians
+
+
+def measure_reach(world: World) -> Mapping[str, Figures]:
+    machine = world.machine
+    machine.write("/root/reach.py", (HERE / "reach.py").read_text())
+    run(machine, "/root/reach.py", "prepare")
+    machine.write("/etc/wireguard/reach.conf", world.internet.provider_conf(client=3), mode=0o600)
+    machine.write("/etc/wgconfine/reach.toml", PUBLISHED)
+    machine.run("wgconfine", "apply", timeout=180)
+    machine.systemctl("start", "open.service", "behind.service", "served.service")
+    medians: Mapping[str, Figures] = json.loads(run(machine, "/root/reach.py", "measure"))
+    return medians
+
+
+def run(machine: Machine, *script: str) -> str:
+    return machine.run("python3", *script, timeout=900).stdout
+
+
+def print_start(medians: Figures) -> bool:
     base = medians["recipe's script"]
     print(
         f"bringing a tunnel up, median of {ROUNDS}, interleaved, as a ratio to the recipe's script"
     )
     for name, seconds in medians.items():
-        print(f"  {name:<44} {seconds / base:5.2f}   ({seconds * 1000:.0f} ms here)")
+        print_line(name, seconds, base)
     ratio = medians["wgconfine up (with firewall, resolver)"] / base
-    kept = [verdict("up", ratio, BUDGET)]
+    kept = verdict("up", ratio, BUDGET)
     ratio = medians["wgconfine tick (nothing is due)"] / medians["python3 -I -c pass"]
-    kept.append(verdict("tick, to python3 -I -c pass", ratio, TICK_BUDGET))
-    return 0 if all(kept) else 1
+    return verdict("tick, to python3 -I -c pass", ratio, TICK_BUDGET) and kept
+
+
+def print_reach(measures: Mapping[str, Figures]) -> bool:
+    print("a web server, asked from its own machine, as a ratio to the same in the open")
+    for measure, medians in measures.items():
+        print(f" {measure}")
+        base = medians.get(OPEN, measures[CONNECT][OPEN])
+        for name, seconds in medians.items():
+            print_line(name, seconds, base)
+    compared = {each: medians for each, medians in measures.items() if OPEN in medians}
+    kept = [
+        verdict(f"publish, {measure}", medians[PUBLISH] / medians[OPEN], PUBLISH_BUDGET)
+        for measure, medians in compared.items()
+    ]
+    return all(kept)
+
+
+def print_line(name: str, seconds: float, base: float) -> None:
+    print(f"  {name:<44} {seconds / base:5.2f}   ({seconds * 1000:.1f} ms here)")
 
 
 def verdict(what: str, ratio: float, budget: float) -> bool:

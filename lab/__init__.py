@@ -1,6 +1,6 @@
 """Machines to test on: real systemd, an internet with a WireGuard server, every packet counted."""
 
-from lab.capture import Capture, Packet, Traffic, assert_confined
+from lab.capture import Capture, Flow, Packet, Traffic, assert_confined
 from lab.container import DENY_SETNS, Container
 from lab.debian import RELEASES, Release, base_root
 from lab.internet import Internet, Query
@@ -16,6 +16,7 @@ __all__ = [
     "CommandFailed",
     "Completed",
     "Container",
+    "Flow",
     "Internet",
     "Machine",
     "Packet",

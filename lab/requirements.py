@@ -5,6 +5,7 @@ import subprocess
 from functools import cache
 
 PACKAGE_OF = {
+    "curl": "curl",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "mke2fs": "e2fsprogs",

@@ -120,9 +120,10 @@ def test_only_inbound_answers(world: World, kind: str, target: str, ports: str) 
     before = counted(world, "dropped")
     with world.capture_uplink() as uplink:
         found = answering(world.internet.run, kind, target, ports)
-    # Transmission listens on UDP of IPv4 alone: such a port answers that nobody is there.
-    assert OPEN - {PEER} <= found["open"]
-    assert set().union(*found.values()) == OPEN
+    # To a datagram that is none of its protocols transmission may say nothing, and on IPv6 nobody.
+    certain = OPEN if kind == "tcp" else OPEN - {PEER}
+    assert certain <= found["open"]
+    assert set().union(*found.values()) <= OPEN
     assert len({*spread(ports)} - OPEN) <= counted(world, "dropped") - before
     assert () == uplink.traffic.foreign()
 

@@ -1,8 +1,11 @@
 """Counting packets: the capture sees what is there, and says so when it proves nothing."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from lab import Packet, Traffic, World, assert_confined
+from lab import Flow, Packet, Traffic, World, assert_confined
 from lab.fixtures import BootContainer
 
 pytestmark = pytest.mark.container
@@ -90,6 +93,49 @@ def test_stopped_server_is_no_leak(tunnelled: World) -> None:
         tunnelled.internet.start_wireguard()
 
     assert () == uplink.traffic.foreign()
+
+
+@pytest.mark.parametrize(
+    ("changed", "foreign"),
+    [
+        ({}, False),
+        ({"source": "198.51.100.2", "target": "198.51.100.10"}, True),
+        ({"source": "198.51.100.200"}, True),
+        ({"target": "203.0.113.80"}, True),
+        ({"target_port": 8081}, True),
+        ({"protocol": "UDP"}, True),
+    ],
+)
+def test_a_declared_flow_is_that_and_no_more(changed: dict[str, Any], foreign: bool) -> None:  # noqa: FBT001 — parametrized
+    """A packet of the flow passes; one with another address, port or protocol does not."""
+    flow = Flow(client="198.51.100.10", server="198.51.100.2", port=8080)
+    there = Packet(
+        time=0,
+        protocol="TCP",
+        source=flow.client,
+        target=flow.server,
+        source_port=40000,
+        target_port=8080,
+    )
+    traffic = Traffic(packets=(replace(there, **changed),))
+
+    assert foreign == bool(traffic.foreign(flows=[flow]))
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_answer_passes_where_one_is_expected(answered: bool) -> None:  # noqa: FBT001 — parametrized
+    """What the server sends back belongs to the flow, unless it was to send nothing."""
+    flow = Flow(client="198.51.100.200", server="198.51.100.2", port=8080, answered=answered)
+    back = Packet(
+        time=0,
+        protocol="TCP",
+        source=flow.server,
+        target=flow.client,
+        source_port=8080,
+        target_port=40000,
+    )
+
+    assert answered == (() == Traffic(packets=(back,)).foreign(flows=[flow]))
 
 
 def test_idle_service_proves_nothing() -> None:

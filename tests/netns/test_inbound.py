@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -243,6 +243,33 @@ def test_a_flow_over_loopback_takes_nothing_from_the_tunnel(
         opened.sh("nft add rule inet wgconfine arrival accept", inside="vpn")
         send(wire, IPv6(src=own, dst=own) / UDP(sport=SHUT, dport=4711) / b"b")
         assert b"b" == client.recv(9)
+
+
+def test_no_source_route_leads_to_loopback(opened: Machine, wire: socket.socket) -> None:
+    """The next stop of such a packet is known after `arrival`; the kernel is told to go by none."""
+    route = [IPOption_LSRR(routers=["127.0.0.1"])]
+    packet = IP(src=STRANGERS[socket.AF_INET], dst=OWN[socket.AF_INET], options=route)
+    settings = "/proc/sys/net/ipv4/conf/all/accept_source_route"
+    with opened.socket("vpn", socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", OPEN))
+        service.settimeout(0.5)
+
+        def arrives() -> bool:
+            send(wire, packet / UDP(sport=4711, dport=OPEN) / b"a")
+            try:
+                return service.recv(9) == b"a"
+            except TimeoutError:
+                return False
+
+        assert not arrives()
+        opened.sh(f"echo 1 >{settings}", inside="vpn")
+        before = counted(opened, "martian")
+        assert not arrives()
+        assert before + 1 == counted(opened, "martian")
+        opened.sh("nft insert rule inet wgconfine input accept", inside="vpn")
+        assert arrives()
+        opened.sh(f"echo 0 >{settings}", inside="vpn")
+        assert not arrives()
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["of a flow", "of no flow"])

@@ -27,6 +27,7 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
     ConfFile,
+    HealthSettings,
     Inline,
     Settings,
     TunnelName,
@@ -313,5 +314,6 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         publish=document.publish or (),
         reach=document.reach or (),
         inbound=document.inbound or Inbound(),
+        health=document.health or HealthSettings(),
         outbound_deny=document.outbound.deny if document.outbound else (),
     )

@@ -175,6 +175,16 @@ def test_what_is_said_of_verify() -> None:
     assert OnLeak.STOP is read(CONFIG + text.format("1d")).verify.on_leak
 
 
+def test_what_is_said_of_health() -> None:
+    """How old a handshake may be; `off` is without end."""
+    assert 180 == read(CONFIG).health.handshake_max_age
+    text = '[health]\nhandshake-max-age = "{}"'
+    assert [150, 600, None] == [
+        read(CONFIG + text.format(each)).health.handshake_max_age
+        for each in ("150s", "10min", "off")
+    ]
+
+
 def test_fragments_only_add_to_lists() -> None:
     """Another package cannot change what the owner set, whether he set it or not."""
     assert [
@@ -182,7 +192,10 @@ def test_fragments_only_add_to_lists() -> None:
             "vpn.d/10-more.toml: config: this file can only add to lists. "
             "Set it in the tunnel's own file."
         ),
-        "vpn.d/10-more.toml: health: not yet supported by this version.",
+        (
+            "vpn.d/10-more.toml: health: this file can only add to lists. "
+            "Set it in the tunnel's own file."
+        ),
         (
             "vpn.d/10-more.toml: mtu: this file can only add to lists. "
             "Set it in the tunnel's own file."
@@ -270,7 +283,6 @@ def test_unknown_keys_of_a_peer(line: str, problem: str) -> None:
         "reload-on-change",
         "endpoints",
         "via",
-        "health",
         "port-forward",
     ],
 )

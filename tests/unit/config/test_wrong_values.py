@@ -155,6 +155,18 @@ SETTINGS: dict[str, Rows] = {
         ("{deny = 5}", ".deny: 5 is not a list"),
         ('{deny = ["10.0.0.0/33"]}', ".deny[0]: '10.0.0.0/33' is not an IP network"),
     ],
+    "health": [
+        ("180", ": 180 is not a table"),
+        ("{handshake-max-age = 180}", f".handshake-max-age: 180 {SPAN}"),
+        (
+            '{handshake-max-age = "2min"}',
+            ".handshake-max-age: '2min' is not from '150s' to '1d'",
+        ),
+        (
+            '{handshake-age = "3min"}',
+            ".handshake-age: unknown key. Did you mean 'handshake-max-age'?",
+        ),
+    ],
 }
 VERIFY: dict[str, Rows] = {
     "every": [
