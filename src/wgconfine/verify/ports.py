@@ -66,6 +66,7 @@ Shown = Mapping[str, Mapping[str, str]]
 
 SECONDS = 5.0
 SYSTEMD = 1
+ROOT = Path("/proc/1/root")
 UNIFIED = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 ASKED = ("Listen", "Triggers", "ControlGroup", "Slice", *PORT_PROPERTIES)
@@ -216,7 +217,7 @@ def listed_inside(record: str) -> list[InetSocket]:
 def socket_file(path: str, bound: Iterable[tuple[int, int]]) -> SocketFile | None:
     """Give what is at a path of the host's; None where no socket is."""
     try:
-        found = Path("/proc/1/root", path.lstrip("/")).lstat()
+        found = (ROOT / path.lstrip("/")).lstat()
     except OSError:
         return None
     if not stat.S_ISSOCK(found.st_mode):
