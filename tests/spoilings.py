@@ -498,7 +498,6 @@ PORTS = (
     ),
     Spoiling(
         name="who may connect, opened by a drop-in",
-        essential=True,
         do=drop_in(f"{LAN}.socket", "[Socket]", "IPAddressAllow=", "IPAddressDeny="),
         check="IPAddressDeny",
         unit=f"{LAN}.socket",

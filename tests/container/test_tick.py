@@ -97,6 +97,8 @@ def test_a_tick_starts_what_is_due_and_nothing_twice(world: World) -> None:
     assert "644 root" == world.machine.sh("stat -c '%a %U' /run/wgconfine/verify/vpn.json")
     tunnel = json.loads(wgconfine(world, "status", "--json").stdout)["tunnels"][0]
     assert "ok" == tunnel["verify"]["verdict"]
+    assert ["listening"] * 4 == [each["state"] for each in tunnel["publish"] + tunnel["reach"]]
+    assert {"dns", "dropped"} <= tunnel["firewall"].keys()
 
 
 def test_what_systemd_skips_in_silence_is_said_once(world: World) -> None:

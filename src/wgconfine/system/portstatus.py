@@ -56,7 +56,10 @@ def _proxy_of(socket: str) -> str:
     return f"{socket.removesuffix('.socket')}.service"
 
 
-def publish_status(record: Record, states: States) -> tuple[PublishStatus, ...]:
+def publish_status(
+    record: Record, states: States, namespace: UnitState
+) -> tuple[PublishStatus, ...]:
+    """Give what is published; `namespace` is the unit that its sockets come and go with."""
     return tuple(
         PublishStatus(
             listen=_texts(each.get("listen")),
@@ -64,28 +67,31 @@ def publish_status(record: Record, states: States) -> tuple[PublishStatus, ...]:
             socket=str(each["socket"]),
             clients=_texts(each.get("from")),
             owner=f"{each['user']}:{each['group']}" if {"user", "group"} <= each.keys() else "",
-            **_state(str(each["socket"]), states),
+            **_state(str(each["socket"]), states, namespace),
         )
         for each in _entries(record, "publish")
     )
 
 
-def reach_status(record: Record, states: States) -> tuple[ReachStatus, ...]:
+def reach_status(record: Record, states: States, namespace: UnitState) -> tuple[ReachStatus, ...]:
+    """Give what is reached, likewise."""
     return tuple(
         ReachStatus(
             listen=str(each.get("listen")),
             to=str(each.get("to")),
             socket=str(each["socket"]),
-            **_state(str(each["socket"]), states),
+            **_state(str(each["socket"]), states, namespace),
         )
         for each in _entries(record, "reach")
     )
 
 
-def _state(socket: str, states: States) -> dict[str, str]:
+def _state(socket: str, states: States, namespace: UnitState) -> dict[str, str]:
     """Say how a socket is, and what mends it; one that listens may have a proxy that fails."""
     state, proxy = states[socket], states[_proxy_of(socket)]
     word = judge(state)
+    if word == "stopped" and judge(namespace) != "running":
+        return {"state": word, "why": f"it comes with {namespace.name}"}
     if word != "running":
         return {"state": word, "why": _why(word, state)}
     failing = judge(proxy) in {"failed", "refused", "masked"}

@@ -69,6 +69,7 @@ class Socket:
     state: UnitState
     listen: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    control_group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ def judge_publish(tunnel: TunnelName, entry: Publish, socket: Socket, seen: Seen
     if stopped := not_listening(socket.state):
         return own(verdict=Verdict.BROKEN, evidence=stopped[0], mend=stopped[1])
     wanted = addresses_of(entry)
-    if found := pointed_elsewhere(f"{stem}.socket", socket, wanted):
+    if found := pointed_elsewhere(tunnel, f"{stem}.socket", socket, wanted):
         return own(verdict=Verdict.NOT_CONFINED, evidence=found, mend=see(socket))
     if seen.unseen:
         return own(verdict=Verdict.UNKNOWN, evidence=seen.unseen)
@@ -151,14 +152,23 @@ def not_listening(state: UnitState) -> tuple[str, str] | None:
     return told.get(word, (f"it is {word}", start))
 
 
-def pointed_elsewhere(name: str, socket: Socket, wanted: Collection[str]) -> str:
+def pointed_elsewhere(
+    tunnel: TunnelName, name: str, socket: Socket, wanted: Collection[str]
+) -> str:
     """Say at what else it listens, or whom else it starts; empty where it is as rendered."""
+    if is_among_services(tunnel, socket.control_group):
+        return f"it is in {slice_name(tunnel)}, among the services"
     more = [each for each in socket.listen if each not in wanted]
     if more:
         return f"it listens at {', '.join(more)} too"
     proxy = f"{name.removesuffix('.socket')}.service"
     others = [each for each in socket.starts if each != proxy]
     return f"a connection starts {', '.join(others)}, not its proxy" if others else ""
+
+
+def is_among_services(tunnel: TunnelName, control_group: str) -> bool:
+    """Tell whether the second switch would drop what it sends, and count it as a leak."""
+    return f"/{slice_name(tunnel)}/" in f"{control_group}/"
 
 
 def see(socket: Socket) -> str:
@@ -179,8 +189,9 @@ def judge_clients(tunnel: TunnelName, entry: Publish, socket: Socket, found: Fil
     unit = f"{publish_stem(tunnel, entry)}.socket"
     own = partial(structure, name="publish-clients", unit=unit)
     clients = ", ".join(map(str, entry.clients)) or "this machine"
-    if found.trouble:
-        return [own(verdict=Verdict.UNKNOWN, evidence=found.trouble)]
+    if found.trouble:  # of loopback nothing depends on it, and some machines let nobody ask
+        verdict = Verdict.UNKNOWN if entry.clients else Verdict.UNAVAILABLE
+        return [own(verdict=verdict, evidence=found.trouble)]
     if found.strangers is None or found.around:
         what = (
             "systemd or the kernel lacks BPF for it"
@@ -223,7 +234,7 @@ def judge_reach(tunnel: TunnelName, entry: Reach, socket: Socket, seen: Seen) ->
     own = partial(structure, name="reach", unit=f"{stem}.socket")
     if stopped := not_listening(socket.state):
         return own(verdict=Verdict.BROKEN, evidence=stopped[0], mend=stopped[1])
-    if found := pointed_elsewhere(f"{stem}.socket", socket, addresses_of(entry)):
+    if found := pointed_elsewhere(tunnel, f"{stem}.socket", socket, addresses_of(entry)):
         return own(verdict=Verdict.NOT_CONFINED, evidence=found, mend=see(socket))
     if seen.unseen:
         return own(verdict=Verdict.UNKNOWN, evidence=seen.unseen)
@@ -251,7 +262,7 @@ def judge_proxy(tunnel: TunnelName, entry: Publish | Reach, proxy: Proxy) -> Che
     if outside:
         evidence = f"process {', '.join(outside[:SHOWN])} is not in {home} network namespace"
         return own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=f"systemctl stop {unit}")
-    if proxy.processes and f"/{slice_name(tunnel)}/" in f"{proxy.control_group}/":
+    if proxy.processes and is_among_services(tunnel, proxy.control_group):
         evidence = f"it runs in {slice_name(tunnel)}, among the services"
         mend = f"systemctl cat {unit}"
         return own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=mend)

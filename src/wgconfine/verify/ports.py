@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wgconfine.model.errors import OperationFailed
 from wgconfine.model.ports import Publish, Reach, UnixSocket
 from wgconfine.model.settings import UnitName
 from wgconfine.model.state import ALIVE
@@ -65,6 +66,7 @@ Shown = Mapping[str, Mapping[str, str]]
 
 SECONDS = 5.0
 SYSTEMD = 1
+ROOT = Path("/proc/1/root")
 UNIFIED = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 ASKED = ("Listen", "Triggers", "ControlGroup", "Slice", *PORT_PROPERTIES)
@@ -104,6 +106,7 @@ def check_port(subject: Subject, entry: Entry, shown: Shown, looked: "Looked") -
         state=subject.states[unit],
         listen=tuple(listened_at(shown[unit]["Listen"])),
         starts=tuple(words_of(shown[unit]["Triggers"])),
+        control_group=shown[unit]["ControlGroup"],
     )
     if isinstance(entry, Publish):
         yield judge_publish(name, entry, socket, looked.seen)
@@ -175,9 +178,12 @@ def look_at_listeners(subject: Subject) -> Looked:
     held = sockets_of(SYSTEMD)
     if not held:
         return Looked(seen=Seen(unseen="what systemd holds can't be seen"))
-    inet, unix = listed_on_host()
+    try:
+        (inet, unix), listed = listed_on_host(), listed_inside(record)
+    except OperationFailed as failure:
+        return Looked(seen=Seen(unseen=str(failure)))
     host = tuple(each for each in inet if each.inode in held)
-    inside = [each for each in listed_inside(record) if each.inode in held]
+    inside = [each for each in listed if each.inode in held]
     bound = {(each.device, each.file) for each in unix if each.inode in held}
     files = {path: file for path in paths if (file := socket_file(path, bound))}
     return Looked(
@@ -211,7 +217,7 @@ def listed_inside(record: str) -> list[InetSocket]:
 def socket_file(path: str, bound: Iterable[tuple[int, int]]) -> SocketFile | None:
     """Give what is at a path of the host's; None where no socket is."""
     try:
-        found = Path("/proc/1/root", path.lstrip("/")).lstat()
+        found = (ROOT / path.lstrip("/")).lstat()
     except OSError:
         return None
     if not stat.S_ISSOCK(found.st_mode):

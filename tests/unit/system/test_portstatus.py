@@ -35,6 +35,7 @@ RECORD = {
 }
 LISTENS = {"active": "active", "sub": "listening"}
 FAILED = {"active": "failed", "result": "resources"}
+UP = UnitState(name="wgconfine-netns@vpn.service", active="active", sub="exited")
 
 
 def states(**units: dict[str, str]) -> dict[str, UnitState]:
@@ -50,7 +51,7 @@ def states(**units: dict[str, str]) -> dict[str, UnitState]:
 
 def test_what_is_published_and_reached() -> None:
     """Where, who may, and that it listens."""
-    lan, unix = publish_status(RECORD, states())
+    lan, unix = publish_status(RECORD, states(), UP)
     assert lan == PublishStatus(
         listen=("192.0.2.1:80",),
         to="[::1]:81",
@@ -59,7 +60,7 @@ def test_what_is_published_and_reached() -> None:
         clients=("192.0.2.0/24",),
     )
     assert ("a:b", ()) == (unix.owner, unix.clients)
-    assert reach_status(RECORD, states()) == (
+    assert reach_status(RECORD, states(), UP) == (
         ReachStatus(listen="127.0.0.1:1", to="192.0.2.7:2", socket="r.socket", state="listening"),
     )
     assert InboundStatus(tcp=("1", "5-9")) == inbound_status(RECORD)
@@ -82,15 +83,22 @@ def test_why_a_port_is_of_no_use(
     socket: dict[str, str], proxy: dict[str, str], state: str, why: str
 ) -> None:
     """With the command that mends it, or tells more."""
-    port = publish_status(RECORD, states(p_socket=socket, p_service=proxy))[0]
+    port = publish_status(RECORD, states(p_socket=socket, p_service=proxy), UP)[0]
     assert (state, why) == (port.state, port.why)
+
+
+def test_a_port_of_a_tunnel_that_is_down() -> None:
+    """Nothing is to be started but the tunnel."""
+    down = UnitState(name="wgconfine-netns@vpn.service")
+    port = publish_status(RECORD, states(p_socket={"active": "inactive"}), down)[0]
+    assert ("stopped", "it comes with wgconfine-netns@vpn.service") == (port.state, port.why)
 
 
 @pytest.mark.parametrize("record", [None, {}, {"publish": "x", "inbound": [], "reach": [1, {}]}])
 def test_a_record_of_another_version_tells_of_no_ports(record: dict[str, object] | None) -> None:
     """Or a damaged one."""
     assert [] == port_units(record)
-    assert ((), ()) == (publish_status(record, {}), reach_status(record, {}))
+    assert ((), ()) == (publish_status(record, {}, UP), reach_status(record, {}, UP))
     assert InboundStatus() == inbound_status(record)
 
 

@@ -109,11 +109,13 @@ def test_what_systemd_believes_is_not_enough() -> None:
     [
         ({"listen": ("127.0.0.1:8080", "198.51.100.1:99")}, "it listens at 198.51.100.1:99 too"),
         ({"starts": ("x.service",)}, "a connection starts x.service, not its proxy"),
+        (
+            {"control_group": "/wgconfine.slice/wgconfine-vpn.slice/x.socket"},
+            "it is in wgconfine-vpn.slice, among the services",
+        ),
     ],
 )
-def test_a_socket_that_somebody_pointed_elsewhere(
-    more: dict[str, tuple[str, ...]], evidence: str
-) -> None:
+def test_a_socket_that_somebody_pointed_elsewhere(more: dict[str, object], evidence: str) -> None:
     """By a drop-in: it is open to others, or to others' programs."""
     found = judge_publish(VPN, PLAIN, replace(LISTENING, **more), SEEN)  # type: ignore[arg-type]
     assert (Verdict.NOT_CONFINED, evidence, f"systemctl cat {STEM}.socket") == said(found)
@@ -153,9 +155,10 @@ def test_a_filter_that_is_not_in_force(found: Filter, verdict: Verdict, words: s
     assert words in check.evidence
 
 
-def test_loopback_needs_no_filter() -> None:
+@pytest.mark.parametrize("found", [Filter(strangers=None), Filter(trouble="not permitted")])
+def test_loopback_needs_no_filter(found: Filter) -> None:
     """Where this machine can have none: the kernel itself lets nobody else connect there."""
-    (check,) = judge_clients(VPN, PLAIN, LISTENING, Filter(strangers=None))
+    (check,) = judge_clients(VPN, PLAIN, LISTENING, found)
     assert Verdict.UNAVAILABLE is check.verdict
 
 
