@@ -7,7 +7,7 @@ PYTEST := .venv/bin/python -m pytest
 SPREAD := -n 2 --dist loadfile
 
 PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \
-	curl dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates
+	curl dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates nmap
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
 .DEFAULT_GOAL := help

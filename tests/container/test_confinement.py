@@ -36,6 +36,11 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         yield world
 
 
+def looked_up_outside(world: World) -> bool:
+    queries = (each for each in world.internet.dns_queries() if each.resolver == "isp")
+    return any(each.name.startswith("probe-") for each in queries)
+
+
 def test_the_control_is_seen(world: World) -> None:
     """The same probe, unconfined, is seen on the uplink over both families and by DNS."""
     write_service(world, "open.service", PROBE)
@@ -44,6 +49,7 @@ def test_the_control_is_seen(world: World) -> None:
         world.machine.wait_for(
             lambda: set(HOST.values()) <= seen_by_web(world, "open.service"), "the web saw the host"
         )
+        world.machine.wait_for(lambda: looked_up_outside(world), "it looked its own name up")
         world.machine.systemctl("stop", "open.service")
 
     foreign = uplink.traffic.foreign()
@@ -71,6 +77,28 @@ def test_services_are_seen_with_the_tunnels_addresses_and_nothing_leaks(world: W
         assert f"{unit}: confined" == refused(world, unit)
         assert programs.clients(world, unit) <= set(TUNNEL.values()), unit
         assert {"tunnel"} == programs.resolvers(world, unit), unit
+
+
+def test_logs_of_the_tunnel_and_its_services(world: World) -> None:
+    """Both in one, in the order of time; of a tunnel that is not there nothing."""
+    text = wgconfine(world, "logs", "vpn", "--boot", "--lines", "all").stdout
+    for line in ("once.service", "Network namespace of WireGuard tunnel vpn", TUNNEL["v6"]):
+        assert line in text, text
+    assert 1 == wgconfine(world, "logs", "two", check=False).returncode
+
+
+def test_metrics_of_the_tunnel_and_its_services(world: World) -> None:
+    """As root all of them are there; the file for node_exporter may be read by its user."""
+    printed = wgconfine(world, "metrics").stdout
+    assert 'wgconfine_up{tunnel="vpn"} 1.0' in printed
+    assert 'wgconfine_service_confined{service="probe.service",tunnel="vpn"} 1.0' in printed
+    assert 'wgconfine_leaked_packets_total{tunnel="vpn"} 0.0' in printed
+    assert "wgconfine_peer_handshake_age_seconds{" in printed
+
+    wgconfine(world, "metrics", "--textfile", "/srv/wgconfine.prom")
+    text = world.machine.run("setpriv", "--reuid=nobody", "cat", "/srv/wgconfine.prom").stdout
+    assert 'wgconfine_up{tunnel="vpn"} 1.0' in text
+    assert ["wgconfine.prom"] == world.machine.run("ls", "-A", "/srv").stdout.split()
 
 
 def test_the_service_keeps_its_own_user(world: World) -> None:

@@ -12,7 +12,7 @@ from lab import World, boot_container
 from lab.container import Container
 from tests import programs
 from tests.matrix import EVERYWHERE
-from tests.scan import answering
+from tests.scan import ALL, SERVER, answering, spread
 from tests.scenario import HOST, PROBE, TUNNEL, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -22,27 +22,8 @@ PEER = 51413  # transmission's own
 OPEN = {4444, 4445, PEER}
 SHUT = {2222, 8080}
 INBOUND = f'[inbound]\ntcp = [{PEER}, "4444-4445"]\nudp = [{PEER}, "4444-4445"]\n'
-FEW = "1-10000,51413"
+FEW = "1-600,2222,4444-4450,8080,51000-51500"
 HOST_PORTS = {7001, 7002}
-
-SERVER = """
-import selectors, socket, sys
-watched = selectors.DefaultSelector()
-for port in map(int, sys.argv[1:]):
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        opened = socket.socket(socket.AF_INET6, kind)
-        opened.bind(("::", port))
-        if kind == socket.SOCK_STREAM:
-            opened.listen(1024)
-        watched.register(opened, selectors.EVENT_READ)
-while True:
-    for key, _ in watched.select():
-        if key.fileobj.type == socket.SOCK_STREAM:
-            key.fileobj.accept()[0].close()
-        else:
-            key.fileobj.sendto(b"here", key.fileobj.recvfrom(2048)[1])
-"""
-"""Answers on every address of its namespace, by TCP and UDP, IPv4 and IPv6."""
 
 CONNECT = """
 import errno, socket, sys
@@ -75,11 +56,19 @@ ip -n lan link set eth0 up
 """
 NEIGHBOURS = ("192.168.77.2", "fd77::2")
 OURS = (*HOST.values(), "192.168.77.1", "fd77::1")
+ATTEMPTS = f"""\
+[Service]
+Type=oneshot
+User=nobody
+ExecStart=/usr/bin/python3 -I /srv/connect.py {",".join(map(str, HOST_PORTS))} \\
+    {" ".join((*OURS, *NEIGHBOURS))}
+"""
+SERVICES = ("wide.service", "probe.service", programs.TRANSMISSION)
 
 
-def server(*ports: int, unit: str = "") -> str:
+def server(*ports: int) -> str:
     words = " ".join(map(str, sorted(ports)))
-    return f"{unit}[Service]\nExecStart=/usr/bin/python3 -I /srv/server.py {words}\n"
+    return f"[Service]\nExecStart=/usr/bin/python3 -I /srv/server.py {words}\n"
 
 
 @pytest.fixture(scope="module", params=EVERYWHERE)
@@ -94,24 +83,24 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         neighbour = server(*HOST_PORTS) + "NetworkNamespacePath=/run/netns/lan\n"
         write_service(world, "neighbour.service", neighbour)
         write_service(world, "probe.service", PROBE)
-        services = ("wide.service", "probe.service", programs.TRANSMISSION)
-        write_tunnel(world, services, extra=INBOUND)
+        for unit in ("inside.service", "open.service"):
+            write_service(world, unit, ATTEMPTS)
+        write_tunnel(world, (*SERVICES, "inside.service"), extra=INBOUND)
         wgconfine(world, "apply")
-        world.machine.systemctl("start", *services, "host.service", "neighbour.service")
+        world.machine.systemctl("start", *SERVICES, "host.service", "neighbour.service")
         yield world
 
 
 def settle(world: World, extra: str) -> None:
     """Change the settings and apply them: nothing of what runs inside is restarted."""
     before = pids(world)
-    write_tunnel(world, ("wide.service", "probe.service", programs.TRANSMISSION), extra=extra)
+    write_tunnel(world, (*SERVICES, "inside.service"), extra=extra)
     wgconfine(world, "apply")
     assert before == pids(world)
 
 
 def pids(world: World) -> list[str]:
-    units = ("wide.service", "probe.service", programs.TRANSMISSION)
-    return [world.machine.show(unit, "MainPID") for unit in units]
+    return [world.machine.show(unit, "MainPID") for unit in SERVICES]
 
 
 def counted(world: World, name: str) -> int:
@@ -120,15 +109,22 @@ def counted(world: World, name: str) -> int:
     return int(next(each["packets"] for each in counters if each.get("name") == name))
 
 
+# Through wireguard-go a scan of all ports takes a minute; tests/netns has it without.
+@pytest.mark.parametrize(
+    "ports", [FEW, pytest.param(ALL, marks=pytest.mark.long)], ids=["few", "all"]
+)
 @pytest.mark.parametrize("target", TUNNEL.values(), ids=TUNNEL)
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_only_inbound_answers_of_all_ports(world: World, kind: str, target: str) -> None:
+def test_only_inbound_answers(world: World, kind: str, target: str, ports: str) -> None:
     """Scanned from the server's side; the firewall itself has seen the probe of every other."""
     before = counted(world, "dropped")
     with world.capture_uplink() as uplink:
-        found = answering(world.internet.run, kind, target)
-    assert {"open": OPEN} == found
-    assert 65535 - len(OPEN) <= counted(world, "dropped") - before
+        found = answering(world.internet.run, kind, target, ports)
+    # To a datagram that is none of its protocols transmission may say nothing, and on IPv6 nobody.
+    certain = OPEN if kind == "tcp" else OPEN - {PEER}
+    assert certain <= found["open"]
+    assert set().union(*found.values()) <= OPEN
+    assert len({*spread(ports)} - OPEN) <= counted(world, "dropped") - before
     assert () == uplink.traffic.foreign()
 
 
@@ -142,7 +138,7 @@ def test_without_the_firewall_more_answers(world: World, target: str) -> None:
     finally:
         world.machine.systemctl("reload", "wgconfine@vpn.service")
     assert OPEN | SHUT <= found["open"]
-    assert 5000 < len(found["closed"])
+    assert 1000 < len(found["closed"])
     assert {4444, *SHUT} <= udp["open"]
 
 
@@ -152,6 +148,7 @@ def test_before_it_is_up_and_after_it_is_down_no_port_is_open(world: World) -> N
 
     def opened() -> list[str]:
         rules = machine.sh(f"{NFT} list chain inet wgconfine input")
+        return [line.strip() for line in rules.splitlines() if "dport" in line]
 
     assert 4 == len(opened())
     machine.systemctl("stop", "wgconfine@vpn.service")
@@ -161,7 +158,7 @@ def test_before_it_is_up_and_after_it_is_down_no_port_is_open(world: World) -> N
     assert [] == opened()
     machine.systemctl("start", "wgconfine@vpn.service")
     assert 4 == len(opened())
-    machine.systemctl("start", "wide.service", "probe.service", programs.TRANSMISSION)
+    machine.systemctl("start", *SERVICES)
 
 
 def from_inside(world: World, *argv: str) -> str:
@@ -183,15 +180,8 @@ def test_nothing_of_the_host_or_its_network_answers(world: World, kind: str) -> 
 
 def test_a_confined_service_reaches_neither_the_host_nor_its_network(world: World) -> None:
     """The same attempts by a service in the open are all answered."""
-    ports = ",".join(map(str, HOST_PORTS))
-    targets = " ".join((*OURS, *NEIGHBOURS))
-    command = f"/usr/bin/python3 -I /srv/connect.py {ports} {targets}"
-    run = f"[Service]\nType=oneshot\nUser=nobody\nExecStart={command}\n"
     said = {}
     for unit in ("inside.service", "open.service"):
-        write_service(world, unit, run)
-        if unit == "inside.service":
-            wgconfine(world, "confine", "vpn", unit)
         world.machine.systemctl("start", unit, timeout=120)
         journal = ("journalctl", "-b", "-o", "cat", "--no-pager", "-u", unit, "_TRANSPORT=stdout")
         said[unit] = world.machine.run(*journal).stdout.splitlines()
@@ -242,18 +232,18 @@ def test_a_peer_of_the_far_side_reaches_transmission(world: World) -> None:
     machine.wait_for(
         lambda: programs.takes_order(world, programs.TRANSMISSION), "transmission takes a torrent"
     )
+    everywhere = TUNNEL.values()
     with world.capture_uplink() as uplink:
-        reached = {
-            target: (peer(world, HANDSHAKE, target), peer(world, UTP, target))
-            for target in TUNNEL.values()
-        }
+        reached = [peer(world, HANDSHAKE, target) for target in everywhere]
         settle(world, '[inbound]\ntcp = ["4444-4445"]\n')
         shut = [peer(world, each, TUNNEL["v4"]) for each in (HANDSHAKE, UTP)]
         settle(world, INBOUND)
-        again = peer(world, HANDSHAKE, TUNNEL["v4"])
-    assert dict.fromkeys(TUNNEL.values(), ("BitTorrent protocol True", "type 2")) == reached
+        reached += [peer(world, HANDSHAKE, target) for target in everywhere]
+        # Last, as transmission then waits for more, and takes no second peer of that address.
+        by_utp = peer(world, UTP, TUNNEL["v4"])
+    assert ["BitTorrent protocol True"] * 4 == reached
     assert ["silence", "silence"] == shut
-    assert "BitTorrent protocol True" == again
+    assert "type 2" == by_utp
     assert () == uplink.traffic.foreign()
 
 
@@ -286,14 +276,12 @@ def wrong(world: World) -> dict[str, tuple[str, str]]:
     }
 
 
-RELOADS = 100
-
-
-def test_a_hundred_reloads_lose_nothing_and_let_nothing_in(world: World) -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.long)])
+def test_reloads_restart_nothing_and_let_nothing_in(world: World, count: int) -> None:
     """A scan of shut ports and a running service, while the tunnel is reloaded again and again."""
     before = pids(world)
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
-        reload = f"for i in $(seq {RELOADS}); do systemctl reload wgconfine@vpn; done; echo done"
+        reload = f"for i in $(seq {count}); do systemctl reload wgconfine@vpn; done; echo done"
         world.machine.sh(f"(({reload}) >/srv/reloaded 2>&1 &)")
         rounds = 0
         while "done" not in world.machine.read("/srv/reloaded"):

@@ -356,3 +356,20 @@ def test_it_ticks_on_by_itself_after_a_reexec_and_a_boot(world: World) -> None:
         "verify after the boot",
         60,
     )
+
+
+def test_metrics_are_written_where_somebody_collects_them(world: World) -> None:
+    """Whole, for everybody to read, in a directory that is the exporter's; else nothing is done."""
+    machine, place = world.machine, "/var/lib/prometheus/node-exporter"
+    tick(world)
+    assert "0" == machine.show("wgconfine-metrics.service", "ExecMainStartTimestampMonotonic")
+    machine.run("install", "-d", "-o", "nobody", place)
+    tick(world)
+    machine.wait_for(
+        lambda: machine.run("test", "-s", f"{place}/wgconfine.prom", check=False).returncode == 0,
+        "the metrics are there",
+    )
+    text = machine.run("setpriv", "--reuid=nobody", "cat", f"{place}/wgconfine.prom").stdout
+    for service in SERVICES[:2]:
+        assert f'wgconfine_service_confined{{service="{service}",tunnel="vpn"}} ' in text
+    assert 'wgconfine_leaked_packets_total{tunnel="vpn"} 0.0' in text

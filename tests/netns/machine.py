@@ -105,9 +105,9 @@ class Machine:
         self.path(path).write_text(text, encoding="utf-8")
         self.path(path).chmod(mode)
 
-    def sh(self, script: str, *, inside: str = "") -> str:
+    def sh(self, script: str, *, inside: str = "", timeout: float = 30) -> str:
         """Run a script in the host's namespace or a named one; it must succeed."""
-        done = self._run(["sh", "-ec", script], inside=inside)
+        done = self._run(["sh", "-ec", script], inside=inside, timeout=timeout)
         assert done.returncode == 0, f"{script}: {done.stdout}"
         return done.stdout.strip()
 
@@ -250,7 +250,9 @@ class Machine:
         # A process group of its own, as each unit's processes have.
         return self._namespaces.command([*place, "setsid", *argv])
 
-    def _run(self, argv: Sequence[str], inside: str = "") -> "subprocess.CompletedProcess[str]":
+    def _run(
+        self, argv: Sequence[str], inside: str = "", timeout: float = 30
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             self._command(argv, inside),
             stdin=subprocess.DEVNULL,
@@ -258,7 +260,7 @@ class Machine:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=30,
+            timeout=timeout,
         )
 
     def wait_for(self, condition: Callable[[], object]) -> None:

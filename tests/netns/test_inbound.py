@@ -3,13 +3,15 @@
 Each try has its control: the same packet without the firewall, or without the rule.
 """
 
+import shlex
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -26,6 +28,7 @@ from tests.netns.packets import (
     reached,
     without_firewall,
 )
+from tests.scan import SERVER, answering
 from wgconfine.runtime.firewall import Policy
 
 pytestmark = pytest.mark.netns
@@ -89,6 +92,34 @@ def test_an_open_port_is_reached_and_no_other(
 
     without_firewall(opened)
     assert reached(opened, kind, (OWN[family], SHUT), IN) == "reached"
+
+
+@pytest.fixture
+def listening(opened: Machine) -> Machine:
+    """On every address inside somebody listens, on ports that are open and on ones that are not."""
+    ports = (OPEN, SHUT, 22, 65535)
+    opened.start(sys.executable, "-I", "-c", SERVER, *map(str, ports), inside="vpn")
+    opened.wait_for(lambda: len(ports) <= opened.sh("ss -Hltn", inside="vpn").count("\n") + 1)
+    return opened
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_of_all_ports_the_open_one_alone_answers(
+    listening: Machine, family: socket.AddressFamily, kind: str
+) -> None:
+    """A scan of 65535 ports; the firewall itself has seen the probe of every other."""
+
+    def run(*argv: str) -> str:
+        return listening.sh(shlex.join(argv), inside="world", timeout=120)
+
+    assert {"open": {OPEN}} == answering(run, kind, OWN[family], rate=30_000)
+    assert 65534 <= counted(listening, "dropped")
+    without_firewall(listening)
+    some = f"20-24,{OPEN},{SHUT},65535"
+    closed = {20, 21, 23, 24}
+    expected = {"open": {22, OPEN, SHUT, 65535}, "closed": closed}
+    assert expected == answering(run, kind, OWN[family], some)
 
 
 @KINDS
@@ -212,6 +243,33 @@ def test_a_flow_over_loopback_takes_nothing_from_the_tunnel(
         opened.sh("nft add rule inet wgconfine arrival accept", inside="vpn")
         send(wire, IPv6(src=own, dst=own) / UDP(sport=SHUT, dport=4711) / b"b")
         assert b"b" == client.recv(9)
+
+
+def test_no_source_route_leads_to_loopback(opened: Machine, wire: socket.socket) -> None:
+    """The next stop of such a packet is known after `arrival`; the kernel is told to go by none."""
+    route = [IPOption_LSRR(routers=["127.0.0.1"])]
+    packet = IP(src=STRANGERS[socket.AF_INET], dst=OWN[socket.AF_INET], options=route)
+    settings = "/proc/sys/net/ipv4/conf/all/accept_source_route"
+    with opened.socket("vpn", socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", OPEN))
+        service.settimeout(0.5)
+
+        def arrives() -> bool:
+            send(wire, packet / UDP(sport=4711, dport=OPEN) / b"a")
+            try:
+                return service.recv(9) == b"a"
+            except TimeoutError:
+                return False
+
+        assert not arrives()
+        opened.sh(f"echo 1 >{settings}", inside="vpn")
+        before = counted(opened, "martian")
+        assert not arrives()
+        assert before + 1 == counted(opened, "martian")
+        opened.sh("nft insert rule inet wgconfine input accept", inside="vpn")
+        assert arrives()
+        opened.sh(f"echo 0 >{settings}", inside="vpn")
+        assert not arrives()
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["of a flow", "of no flow"])

@@ -12,8 +12,11 @@ import pytest
 from wgconfine.cli.main import build_parser
 from wgconfine.config import schema, wgquick
 from wgconfine.config.entries import ENTRIES
+from wgconfine.config.ports import PublishTable
+from wgconfine.config.schema import OutboundTable
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ExitCode
+from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Peer, Rights, UnitName, VerifySettings
 from wgconfine.model.units import UnitText
@@ -31,7 +34,8 @@ def names(kind: type) -> list[str]:
 
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-TABLES = [name.replace("_", "-") for kind in (Peer, Rights, VerifySettings) for name in names(kind)]
+KINDS = (Peer, Rights, VerifySettings, PublishTable, Inbound, OutboundTable)
+TABLES = [schema._key_of(name) for kind in KINDS for name in names(kind)]
 KEYS = (*schema.KEYS, *schema._LATER, *TABLES)
 
 
@@ -143,11 +147,11 @@ def test_settings_of_the_readme() -> None:
 
 
 def test_settings_of_the_reference() -> None:
-    """The examples of docs/settings.md are right: a tunnel, and a fragment that adds to it."""
+    """The examples of docs/settings.md are right: a tunnel, and fragments that add to it."""
     texts = [text for language, text in FENCE.findall(read("docs/settings.md"))]
     paths = [
         PurePosixPath("/etc/wgconfine/vpn.toml"),
-        *(PurePosixPath(f"/etc/wgconfine/vpn.d/{each}.toml") for each in "ab"),
+        *(PurePosixPath(f"/etc/wgconfine/vpn.d/{each}.toml") for each in "abc"),
     ]
 
     settings = parse_settings("vpn", list(zip(paths, texts, strict=True)))

@@ -11,6 +11,7 @@ from tests import programs
 from tests.matrix import EVERYWHERE, first
 from tests.outside import SEND, SENT, counted, in_group, seen
 from tests.reboot import assert_release_is_a_word
+from tests.scan import answering
 from tests.scenario import (
     ONESHOT,
     PROBE,
@@ -23,6 +24,8 @@ from tests.scenario import (
 )
 
 pytestmark = pytest.mark.vm
+
+INSIDE = "nsenter --net=/run/netns/vpn"
 
 everywhere = pytest.mark.parametrize("world", EVERYWHERE, indirect=True, scope="module")
 long_everywhere = pytest.mark.parametrize(
@@ -152,6 +155,29 @@ def test_programs_of_the_archive_are_confined_and_nothing_leaks(world: World) ->
         assert programs.clients(world, unit) <= set(TUNNEL.values()), unit
         assert {"tunnel"} == programs.resolvers(world, unit), unit
     machine.systemctl("stop", *programs.HOSTS)
+
+
+@on_one
+def test_only_an_inbound_port_answers(world: World) -> None:
+    """It is opened while services run; without the firewall transmission's other one answers."""
+    machine = world.machine
+    machine.systemctl("start", programs.TRANSMISSION)
+    machine.wait_for(lambda: ":51413" in machine.sh(f"{INSIDE} ss -Hltn"), "it listens", 60)
+    machine.sh("printf '[inbound]\\ntcp = [51413]\\n' >>/etc/wgconfine/vpn.toml")
+    pid = machine.show(programs.TRANSMISSION, "MainPID")
+    wgconfine(world, "apply")
+    assert pid == machine.show(programs.TRANSMISSION, "MainPID")
+    with world.capture_uplink() as uplink:
+        for target in TUNNEL.values():
+            found = answering(world.internet.run, "tcp", target, "1-100,9091,51413", rate=100)
+            assert {"open": {51413}} == found
+    assert () == uplink.traffic.foreign()
+
+    machine.sh(f"{INSIDE} nft flush ruleset")
+    found = answering(world.internet.run, "tcp", TUNNEL["v4"], "1-10,9091,51413", rate=100)
+    assert {"open": {9091, 51413}, "closed": set(range(1, 11))} == found
+    machine.systemctl("reload", "wgconfine@vpn.service")
+    machine.systemctl("stop", programs.TRANSMISSION)
 
 
 @long_everywhere

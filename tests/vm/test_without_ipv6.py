@@ -7,7 +7,16 @@ import pytest
 
 from lab import World, assert_confined, boot_vm
 from tests.matrix import first
-from tests.scenario import PROBE, TUNNEL, confine, refused, seen_by_web, write_service
+from tests.scenario import (
+    PROBE,
+    TUNNEL,
+    confine,
+    refused,
+    seen_by_web,
+    wgconfine,
+    write_service,
+    write_tunnel,
+)
 
 pytestmark = pytest.mark.vm
 
@@ -35,3 +44,18 @@ def test_ipv6_is_left_out_and_ipv4_works(world: World) -> None:
     assert "probe.service: confined" == refused(world, "probe.service")
     assert "this machine has no IPv6" in machine.journal("wgconfine@vpn.service")
     machine.systemctl("reload", "wgconfine@vpn.service")
+
+
+PORTS = """
+publish = ["8080", { listen = "198.51.100.2:8081", to = 8080, from = ["198.51.100.0/24"] }]
+"""
+
+
+def test_a_port_alone_listens_by_ipv4(world: World) -> None:
+    """systemd leaves ::1 out by itself; who may connect is proven of both families."""
+    write_tunnel(world, ["probe.service"], extra=PORTS)
+    wgconfine(world, "apply")
+
+    listening = [line.split()[3] for line in world.machine.sh("ss -Hltn").splitlines()]
+    assert {"127.0.0.1:8080", "198.51.100.2:8081"} <= set(listening)
+    assert "[::1]:8080" not in listening

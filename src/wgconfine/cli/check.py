@@ -1,15 +1,22 @@
 """`wgconfine check [FILE…]`: every problem of every settings file, at once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.dialogue import complain
 from wgconfine.config.escape import escape
-from wgconfine.model.errors import ExitCode, ProblemsFound, Refused
+from wgconfine.model.errors import ExitCode, OperationFailed, ProblemsFound, Refused
+from wgconfine.model.settings import Settings
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import check_services
+from wgconfine.plan.ports import PortFacts, check_ports, port_remarks
 from wgconfine.system.confcheck import Findings, check_sources
+from wgconfine.system.installed import PATTERNS
+from wgconfine.system.ports import own_listens, port_facts
 from wgconfine.system.sources import read_all, read_files
+from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.system.tree import read_installed
 from wgconfine.system.unitsearch import find_facts
 
 __all__ = ["run_check", "show_warnings"]
@@ -27,7 +34,8 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
     resolved = resolve(tunnels, find_facts(root, enabled_services(tunnels)))
     problems += [*resolved.problems, *check_services(resolved.tunnels, resolved.facts)]
     findings = check_sources(tunnels) if root == Path("/") else Findings()
-    problems += findings.problems
+    problems += [*findings.problems, *check_ports(tunnels, look_at_ports(root, tunnels))]
+    findings.warnings.extend(port_remarks(tunnels))
     show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
@@ -36,6 +44,15 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
     words = "1 tunnel" if len(tunnels) == 1 else f"{len(tunnels)} tunnels"
     print(f"{words}: no problem found.")
     return ExitCode.UNCHECKED if findings.unseen else ExitCode.OK
+
+
+def look_at_ports(root: Path, tunnels: Sequence[Settings]) -> PortFacts | None:
+    """Give what this machine has to do with ports, None where no systemd runs."""
+    if root != Path("/"):
+        return None
+    with suppress(OperationFailed):
+        return port_facts(tunnels, own_listens(RealSystemctl(), read_installed(root, PATTERNS)))
+    return None
 
 
 def settings_path(text: str) -> PurePosixPath:

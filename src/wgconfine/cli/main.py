@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from wgconfine import __version__
+from wgconfine.cli.commands import COMMANDS
 from wgconfine.cli.dialogue import complain, silence
 from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
@@ -154,6 +155,23 @@ def add_views(add: Add) -> None:
     # What wgconfine-verify@NAME.service runs: for nobody who looks on.
     verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
 
+    add_logs(add)
+
+
+def add_logs(add: Add) -> None:
+    metrics = add("metrics", help="print what a monitoring system should know")
+    metrics.add_argument(
+        "--textfile", metavar="FILE", type=Path, help="write it for node_exporter instead"
+    )
+
+    logs = add("logs", help="show the journal of a tunnel and its services")
+    logs.add_argument("name", metavar="NAME")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is new")
+    logs.add_argument("-n", "--lines", metavar="N", help="the last N lines alone, or all")
+    logs.add_argument("-b", "--boot", action="store_true", help="since the machine has started")
+    logs.add_argument("-S", "--since", metavar="TIME", help="as journalctl(1) has it")
+    logs.add_argument("-U", "--until", metavar="TIME", help="as journalctl(1) has it")
+
 
 def refuse_interpreter(arguments: argparse.Namespace) -> None:
     """Raise Refused where --python is given for this machine; `render` is for another always."""
@@ -165,60 +183,6 @@ def refuse_interpreter(arguments: argparse.Namespace) -> None:
         )
 
 
-def run(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 — one for each command
-    """Do what the command line says; each command's modules are imported when it is used."""
-    # ruff: noqa: PLC0415
-    match arguments.command:
-        case "check":
-            from wgconfine.cli.check import run_check
-
-            return run_check(arguments.root, arguments.files)
-        case "plan" | "apply" if arguments.command == "plan" or arguments.dry_run:
-            from wgconfine.cli.apply import run_plan
-
-            return run_plan(arguments.root, verbose=arguments.verbose, python=arguments.python)
-        case "apply":
-            from wgconfine.cli.apply import run_apply
-
-            return run_apply(arguments.root, yes=arguments.yes, python=arguments.python)
-        case "remove":
-            from wgconfine.cli.remove import run_remove
-
-            return run_remove(
-                arguments.root,
-                arguments.name,
-                release=arguments.release,
-                purge=arguments.purge,
-                yes=arguments.yes,
-                python=arguments.python,
-            )
-        case "release":
-            from wgconfine.cli.release import run_release
-
-            return run_release(
-                arguments.root, arguments.units, yes=arguments.yes, python=arguments.python
-            )
-        case "render":
-            from wgconfine.cli.render import run_render
-
-            return run_render(arguments.root, arguments.output, python=arguments.python)
-        case "verify":
-            from wgconfine.cli.verify import run_verify, verify_periodically
-
-            if arguments.periodic:
-                return verify_periodically(arguments.names)
-            return run_verify(
-                arguments.names,
-                as_json=arguments.json,
-                verbose=arguments.verbose,
-                compare=arguments.compare,
-            )
-        case _:
-            from wgconfine.cli.status import run_status
-
-            return run_status(arguments.names, as_json=arguments.json)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code (model/errors.py has the table)."""
     arguments = None
@@ -226,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_streams()
         arguments = build_parser().parse_args(argv)
         refuse_interpreter(arguments)
-        code = run(arguments)
+        code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except WgconfineError as error:
         complain(str(error))

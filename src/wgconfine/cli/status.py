@@ -16,7 +16,7 @@ from wgconfine.system.sources import read_all
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.tree import read_installed
 
-__all__ = ["run_status"]
+__all__ = ["current_status", "known_facts", "run_status"]
 
 
 def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
@@ -24,23 +24,28 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
 
     Wrong settings are said on stderr and do not keep the rest from being shown.
     """
-    installed = read_installed(LIVE, PATTERNS)
-    tunnels, problems = read_all(LIVE)
-    complain(*map(str, problems))
-    resolved = resolve(tunnels, known_facts(tunnels))
-    status = observe(
-        RealSystemctl(),
-        resolved.tunnels,
-        closed_services(installed),
-        changed=changed_units(installed, resolved.facts),
-        settings_wrong=bool(problems),
-    )
+    status = current_status()
     if names:
         status = narrowed(status, names)
     print(words.as_json(status) if as_json else words.as_text(status, width=columns()))
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
+
+
+def current_status() -> Status:
+    """Look at the machine; wrong settings are said on stderr and the rest is given."""
+    installed = read_installed(LIVE, PATTERNS)
+    tunnels, problems = read_all(LIVE)
+    complain(*map(str, problems))
+    resolved = resolve(tunnels, known_facts(tunnels))
+    return observe(
+        RealSystemctl(),
+        resolved.tunnels,
+        closed_services(installed),
+        changed=changed_units(installed, resolved.facts),
+        settings_wrong=bool(problems),
+    )
 
 
 def known_facts(tunnels: Iterable[Settings]) -> dict[UnitName, UnitFacts]:

@@ -15,6 +15,7 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.difference import Change, compare
+from wgconfine.plan.ports import check_ports, port_remarks
 from wgconfine.plan.portsteps import is_port
 from wgconfine.plan.remarks import remarks
 from wgconfine.plan.steps import (
@@ -30,13 +31,14 @@ from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
 from wgconfine.render.ports import port_sockets
 from wgconfine.render.service import dropin_path
-from wgconfine.render.templates import TICK, UNITS, interpreter_of
+from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services, unit_facts
 from wgconfine.system.observe import runs_outside
 from wgconfine.system.obstacles import foreign_obstacles
+from wgconfine.system.ports import find_proxy, own_listens, port_facts
 from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.tree import obstacles, read_installed
@@ -93,11 +95,14 @@ def survey(
     resolved = resolve(declared, unit_facts(root, enabled_services(declared)))
     tunnels, facts = resolved.tunnels, resolved.facts
     enabled = [settings for settings in tunnels if settings.enable]
-    refuse_problems(enabled, facts, resolved.problems, said(enabled, facts, installed, live=live))
+    ports = port_problems(enabled, installed, systemctl)
+    known = [*resolved.problems, *ports]
+    refuse_problems(enabled, facts, known, said(enabled, facts, installed, live=live))
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
         systemd=systemd_version() if live and enabled else 0,
+        proxy=(live and find_proxy()) or PROXYD,
     )
     words = dict(released or {})
     unreleased = closed_services(installed) - words.keys()
@@ -137,6 +142,19 @@ def refuse_problems(
         raise ProblemsFound(problems)
 
 
+def port_problems(
+    enabled: Sequence[Settings], installed: Tree, systemctl: Systemctl | None
+) -> list[Problem]:
+    """Give why a port can't listen: of a tree what two tunnels both want, here all that is."""
+    if systemctl is None:
+        return check_ports(enabled, None)
+    return check_ports(
+        enabled,
+        port_facts(enabled, own_listens(systemctl, installed)),
+        leaving=enabled_services(enabled),
+    )
+
+
 def said(
     enabled: Sequence[Settings],
     facts: Mapping[UnitName, UnitFacts],
@@ -149,6 +167,7 @@ def said(
         return Findings()
     findings = check_sources(enabled)
     findings.warnings.extend(replaced_slices(enabled, facts))
+    findings.warnings.extend(port_remarks(enabled))
     units = [unit for settings in enabled for unit in settings.services]
     seen = {
         unit: read_user(

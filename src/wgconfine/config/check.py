@@ -7,7 +7,7 @@ from hashlib import sha256
 from ipaddress import IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
 
-from wgconfine.config.conf import Conf, ConfError, ConfProblem
+from wgconfine.config.conf import Conf, ConfError, ConfPeer, ConfProblem
 from wgconfine.config.entries import ENTRIES
 from wgconfine.config.places import place_of
 from wgconfine.config.values import MTU_MIN_IPV6
@@ -15,7 +15,7 @@ from wgconfine.config.wgquick import decode, parse
 from wgconfine.config.words import suggest
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import ConfFile, IPAddress, IPInterface, IPNetwork, Settings
+from wgconfine.model.settings import ConfFile, IPAddress, IPInterface, IPNetwork, Peer, Settings
 
 __all__ = [
     "DNS_HINT",
@@ -26,6 +26,7 @@ __all__ = [
     "check_keys",
     "parse_conf",
     "private_key",
+    "remarks_on_inbound",
     "too_small",
     "unreachable",
 ]
@@ -89,6 +90,25 @@ def check_conf(conf: Conf, settings: Settings, path: PurePosixPath) -> list[Prob
     if settings.mtu is not None and (what := too_small(settings.mtu, addresses)):
         problems.append(Problem(where=place_of(settings.path, "mtu"), what=what))
     return problems
+
+
+def remarks_on_inbound(settings: Settings, peers: Iterable[Peer | ConfPeer]) -> list[Problem]:
+    """Say why nothing could ever arrive on the inbound ports, or only sometimes."""
+    if not (settings.inbound.tcp or settings.inbound.udp):
+        return []
+    peers = tuple(peers)
+    called = [each for each in peers if each.endpoint]
+    if not any(each.allowed_ips for each in peers):
+        what, hint = "nothing can arrive: no peer has AllowedIPs", "Name who may send"
+    elif not called and settings.listen_port is None:
+        what = "nothing can arrive: no peer has an endpoint, and there is no listen-port"
+        hint = "Name the one or the other"
+    elif called and not any(each.persistent_keepalive for each in called):
+        what = "behind NAT nothing arrives after a pause: no peer has PersistentKeepalive"
+        hint = "Set it to 25 seconds, unless this machine can always be reached"
+    else:
+        return []
+    return [Problem(where=place_of(settings.path, "inbound"), what=what, hint=hint)]
 
 
 def check_all(settings: Sequence[Settings]) -> list[Problem]:

@@ -5,24 +5,28 @@ words for a person.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
+from os import fspath
 from typing import Any
 
+from wgconfine.config.holes import is_plain
 from wgconfine.config.literal import canonical_ip, parse_decimal
 from wgconfine.config.values import (
     WrongValueError,
     read_absolute_path,
     show,
 )
-from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, UnixSocket
-from wgconfine.model.settings import IPAddress, IPNetwork
+from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, UnixSocket, overlap
+from wgconfine.model.settings import IPNetwork
 
 __all__ = [
     "Listen",
     "PublishTable",
     "build_publish",
+    "in_order",
     "overlap",
     "read_account",
     "read_listen",
@@ -62,7 +66,7 @@ def read_publish_text(value: str) -> Publish:
     refuse_udp(value)
     where, colon, last = value.rpartition(":")
     unix = value.startswith("unix:")
-    if not colon or (unix and where == "unix"):
+    if not colon:
         return build_publish(PublishTable(listen=read_listen(value)))
     if not unix and ":" in where and not (where.startswith("[") or where.count(":") == 1):
         raise WrongValueError(f"{show(value)} must have an IPv6 address in brackets")
@@ -70,7 +74,7 @@ def read_publish_text(value: str) -> Publish:
         hint = f"Write {show(f'{where}:{last}:{last}')}"
         raise WrongValueError(f"{show(value)} does not say the port inside", hint)
     port = parse_decimal(last, 1, _PORT_MAX)
-    if port is None:
+    if port is None or where == "unix":
         raise WrongValueError(f"{show(value)} is not of the form {_FORMS}")
     return build_publish(PublishTable(listen=read_listen(where), to=inside(port)))
 
@@ -143,8 +147,10 @@ def read_unix(value: str) -> UnixSocket:
     path = read_absolute_path(value.removeprefix("unix:"))
     if path.parts[:2] != ("/", "run") or path.parts[2:3] in ((), ("wgconfine",)):
         raise WrongValueError(f"{show(value)} is not below /run")
+    if not is_plain(fspath(path)):
+        raise WrongValueError(f"{show(value)} has characters that can't stand in a unit")
     if len(str(path).encode()) > _SOCKET_PATH_MAX:
-        raise WrongValueError(f"{show(value)} is longer than a socket's path can be")
+        raise WrongValueError(f"the path of a unix socket has at most {_SOCKET_PATH_MAX} bytes")
     return UnixSocket(path=path)
 
 
@@ -241,26 +247,12 @@ def read_port_range(value: Any) -> PortRange:
 
 def sorted_ranges(ranges: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
     """Sort them; two that share a port are a mistake of somebody's."""
-    ordered = tuple(sorted(ranges, key=lambda each: each.first))
+    ordered = in_order(ranges)
     for before, after in pairwise(ordered):
         if after.first <= before.last:
             raise WrongValueError(f"{before} and {after} have ports in common")
     return ordered
 
 
-def overlap(one: Publish, other: Publish) -> bool:
-    """Tell whether both can't listen: one socket path, or one port of addresses that share one."""
-    if isinstance(one.listen, UnixSocket) or isinstance(other.listen, UnixSocket):
-        return (
-            isinstance(one.listen, UnixSocket)
-            and isinstance(other.listen, UnixSocket)
-            and one.listen.path == other.listen.path
-        )
-    return any(share(mine, theirs) for mine in one.listen for theirs in other.listen)
-
-
-def share(one: SocketAddress, other: SocketAddress) -> bool:
-    if one.port != other.port or one.address.version != other.address.version:
-        return False
-    either: tuple[IPAddress, IPAddress] = (one.address, other.address)
-    return one.address == other.address or any(each.is_unspecified for each in either)
+def in_order(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+    return tuple(sorted(ranges, key=lambda each: each.first))

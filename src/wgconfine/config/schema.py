@@ -41,6 +41,7 @@ from wgconfine.config.values import (
     read_credential,
     read_endpoint,
     read_fwmark,
+    read_handshake_age,
     read_hardening,
     read_interval,
     read_keepalive,
@@ -57,6 +58,7 @@ from wgconfine.config.words import suggest
 from wgconfine.model.ports import Inbound, PortRange, Publish, Reach
 from wgconfine.model.settings import (
     Backend,
+    HealthSettings,
     IPAddress,
     IPInterface,
     IPNetwork,
@@ -67,17 +69,27 @@ from wgconfine.model.settings import (
     VerifySettings,
 )
 
-__all__ = ["INLINE_KEYS", "KEYS", "LIST_KEYS", "Document", "Finding", "structure"]
+__all__ = [
+    "INLINE_KEYS",
+    "KEYS",
+    "LIST_KEYS",
+    "Document",
+    "Finding",
+    "OutboundTable",
+    "structure",
+]
 
 Read = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-LIST_KEYS = ("services", "address", "peer", "dns", "service", "publish", "reach")
-"""What a file of NAME.d may add to."""
+LIST_KEYS = (
+    "services", "address", "peer", "dns", "service", "publish", "reach", "inbound", "outbound",
+)  # fmt: skip
+"""What a file of NAME.d may add to: lists, and tables that hold nothing else."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
 """What stands in the place of `config`."""
 _LATER = (
-    "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "health", "port-forward",
+    "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "port-forward",
 )  # fmt: skip
 _SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
 _ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
@@ -112,6 +124,7 @@ class Document:
     reach: tuple[Reach, ...] | None = None
     inbound: Inbound | None = None
     outbound: OutboundTable | None = None
+    health: HealthSettings | None = None
 
 
 KEYS = tuple(known.name.replace("_", "-") for known in fields(Document))
@@ -310,6 +323,7 @@ _read_publish_table = _table_reader(
 )
 _read_inbound_table = _table_reader(Inbound, {"tcp": _read_ranges, "udp": _read_ranges})
 _read_outbound_table = _table_reader(OutboundTable, {"deny": _list_of(read_network)})
+_read_health_table = _table_reader(HealthSettings, {"handshake_max_age": read_handshake_age})
 _read_document = _table_reader(
     Document,
     {
@@ -331,5 +345,6 @@ _read_document = _table_reader(
         "reach": _list_of(read_reach),
         "inbound": _table(_read_inbound_table),
         "outbound": _table(_read_outbound_table),
+        "health": _table(_read_health_table),
     },
 )

@@ -11,14 +11,23 @@ from typing import TypeVar
 from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
 from wgconfine.config.escape import escape, holds_key, quote
 from wgconfine.config.places import place_of
-from wgconfine.config.ports import overlap
-from wgconfine.config.schema import INLINE_KEYS, KEYS, LIST_KEYS, Document, Finding, structure
+from wgconfine.config.ports import in_order, overlap
+from wgconfine.config.schema import (
+    INLINE_KEYS,
+    KEYS,
+    LIST_KEYS,
+    Document,
+    Finding,
+    OutboundTable,
+    structure,
+)
 from wgconfine.model.errors import ProblemsFound
-from wgconfine.model.ports import Inbound, Publish, SocketAddress
+from wgconfine.model.ports import Inbound, PortRange, Publish, SocketAddress
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
     ConfFile,
+    HealthSettings,
     Inline,
     Settings,
     TunnelName,
@@ -90,6 +99,7 @@ def parse_settings(
     problems.extend(_check_refinements(files, complete=len(files) == len(texts)))
     problems.extend(_check_peers(files))
     problems.extend(_check_ports(files))
+    problems.extend(_check_inbound(files))
     problems.extend(_check_networks(files))
     if problems:
         raise ProblemsFound(problems)
@@ -223,6 +233,20 @@ def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
                 yield Problem(where=place, what=f"{each.listen} is taken already, at {there}")
 
 
+def _check_inbound(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that no file opens what another has opened: each within itself was checked already."""
+    for protocol in ("tcp", "udp"):
+        opened: list[tuple[PortRange, str]] = []
+        for file in files:
+            place = place_of(file.path, "inbound", protocol)
+            ports = getattr(file.document.inbound or Inbound(), protocol)
+            for port in ports:
+                for other, there in opened:
+                    if port.first <= other.last and other.first <= port.last:
+                        yield Problem(where=place, what=f"{port} is open already, by {there}")
+            opened += [(port, place) for port in ports]
+
+
 def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
     """Check that an inline tunnel can carry its addresses and leads to its resolvers."""
     document = _merge(files)
@@ -237,6 +261,7 @@ def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
 
 def _merge(files: Sequence[_File]) -> Document:
     documents = [file.document for file in files]
+    inbound = [document.inbound for document in documents if document.inbound]
     return replace(
         documents[0] if documents else Document(),
         services=_joined(document.services for document in documents),
@@ -246,6 +271,13 @@ def _merge(files: Sequence[_File]) -> Document:
         service=_joined(document.service for document in documents),
         publish=_joined(document.publish for document in documents),
         reach=_joined(document.reach for document in documents),
+        inbound=Inbound(
+            tcp=in_order(port for each in inbound for port in each.tcp),
+            udp=in_order(port for each in inbound for port in each.udp),
+        ),
+        outbound=OutboundTable(
+            deny=_joined(each.outbound.deny for each in documents if each.outbound) or ()
+        ),
     )
 
 
@@ -282,5 +314,6 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         publish=document.publish or (),
         reach=document.reach or (),
         inbound=document.inbound or Inbound(),
+        health=document.health or HealthSettings(),
         outbound_deny=document.outbound.deny if document.outbound else (),
     )

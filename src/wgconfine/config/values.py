@@ -41,6 +41,7 @@ __all__ = [
     "read_credential",
     "read_endpoint",
     "read_fwmark",
+    "read_handshake_age",
     "read_hardening",
     "read_interval",
     "read_keepalive",
@@ -67,7 +68,6 @@ _CREDENTIAL_CHARACTERS = frozenset(
 _LONGEST_NUMBER = 20
 _SPAN = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_SPAN_MIN, _SPAN_MAX = 60, 31 * 86400
 _BUS_NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]*(\.[A-Za-z_-][A-Za-z0-9_-]*)+", re.ASCII)
 _BUS_NAME_MAX = 255
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -121,16 +121,33 @@ def _one_of(choices: type[_Choice], value: object) -> _Choice:
 
 
 def read_interval(value: object) -> int | None:
+    """Read how often something is done, in seconds; None for `off`."""
+    return _span(value, "1min", "31d")
+
+
+def read_handshake_age(value: object) -> int | None:
+    """Read how old a handshake may be, in seconds; None for `off`.
+
+    A tunnel that carries something has one every two minutes (REKEY_AFTER_TIME of WireGuard).
+    """
+    return _span(value, "150s", "1d")
+
+
+def _span(value: object, low: str, high: str) -> int | None:
     """Read a time span of one unit as systemd.time(7) has it, in seconds; None for `off`."""
     if value == "off":
         return None
-    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    seconds = _seconds(value) if isinstance(value, str) else None
+    if seconds is None:
         raise WrongValueError(f"{show(value)} is not a time span", "Write '15min', '6h' or 'off'")
-    seconds = int(found[1]) * _SECONDS[found[2]]
-    if not _SPAN_MIN <= seconds <= _SPAN_MAX:
-        raise WrongValueError(f"{show(value)} is not from '1min' to '31d'")
+    if not (_seconds(low) or 0) <= seconds <= (_seconds(high) or 0):
+        raise WrongValueError(f"{show(value)} is not from '{low}' to '{high}'")
     return seconds
+
+
+def _seconds(text: str) -> int | None:
+    found = _SPAN.fullmatch(text)
+    return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
 def read_absolute_path(value: object) -> PurePosixPath:

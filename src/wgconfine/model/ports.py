@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import PurePosixPath
 
-__all__ = ["Inbound", "PortRange", "Publish", "Reach", "SocketAddress", "UnixSocket"]
+__all__ = [
+    "Inbound",
+    "PortRange",
+    "Publish",
+    "Reach",
+    "SocketAddress",
+    "UnixSocket",
+    "overlap",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +91,22 @@ class Inbound:
 
     tcp: tuple[PortRange, ...] = ()
     udp: tuple[PortRange, ...] = ()
+
+
+def overlap(one: Publish, other: Publish) -> bool:
+    """Tell whether both can't listen: one socket path, or one port of addresses that share one."""
+    if isinstance(one.listen, UnixSocket) or isinstance(other.listen, UnixSocket):
+        return (
+            isinstance(one.listen, UnixSocket)
+            and isinstance(other.listen, UnixSocket)
+            and one.listen.path == other.listen.path
+        )
+    return any(_share(mine, theirs) for mine in one.listen for theirs in other.listen)
+
+
+def _share(one: SocketAddress, other: SocketAddress) -> bool:
+    """Tell whether one listens where the other does; a socket of ours is never of both families."""
+    if one.port != other.port or one.address.version != other.address.version:
+        return False
+    either = (one.address, other.address)
+    return one.address == other.address or any(each.is_unspecified for each in either)

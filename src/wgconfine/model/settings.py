@@ -20,6 +20,7 @@ __all__ = [
     "ConfFile",
     "Endpoint",
     "Hardening",
+    "HealthSettings",
     "IPAddress",
     "IPInterface",
     "IPNetwork",
@@ -137,6 +138,13 @@ class VerifySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """`[health]`: seconds that a last handshake may be old while bytes are sent; None for ever."""
+
+    handshake_max_age: int | None = 180
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One tunnel.
 
@@ -158,6 +166,7 @@ class Settings:
     listen_port: int | None = None
     fwmark: int | None = None
     verify: VerifySettings = VerifySettings()
+    health: HealthSettings = HealthSettings()
     refinements: tuple[Refinement, ...] = ()
     publish: tuple[Publish, ...] = ()
     reach: tuple[Reach, ...] = ()

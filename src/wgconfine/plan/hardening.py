@@ -1,6 +1,5 @@
 """How much of the hardening a unit takes, and where it would break what the unit does. Pure."""
 
-import posixpath
 import re
 from collections.abc import Iterator
 
@@ -19,7 +18,7 @@ from wgconfine.plan.settled import (
 )
 from wgconfine.plan.unitcommands import RUNS
 from wgconfine.plan.unituser import gains_no_privileges, is_dynamic, is_root, prefixes_of
-from wgconfine.render.hardening import CAPABILITIES, ERROR_NUMBER, STRICT, Rights
+from wgconfine.render.hardening import ERROR_NUMBER, STRICT, Rights
 
 __all__ = [
     "HIDDEN",
@@ -76,7 +75,6 @@ _STRICTER = {
     "ProtectSystem": frozenset({"strict"}),
 }
 _HOMES = ("/home", "/root", "/run/user")
-_LEADS_OUT = frozenset(name.removeprefix("CAP_") for name in CAPABILITIES) | {"ALL"}
 
 
 def rights_of(facts: UnitFacts, hardening: Hardening) -> Rights:
@@ -212,7 +210,6 @@ def containers_as_root(facts: UnitFacts) -> Assignment | None:
 
 def check_hardening(facts: UnitFacts, hardening: Hardening) -> Iterator[Problem]:
     """Give what can't be run as hardened as that."""
-    yield from _containers_that_lead_out(facts)
     if hardening is Hardening.STRICT:
         yield from _needs_namespaces(facts)
         yield from _works_at_home(facts)
@@ -258,45 +255,3 @@ def _bound(facts: UnitFacts) -> Iterator[str]:
             for word in split_words(line.value):
                 source, _, rest = word.removeprefix("-").partition(":")
                 yield expand_path(facts, rest.partition(":")[0] or source)
-
-
-def _containers_that_lead_out(facts: UnitFacts) -> Iterator[Problem]:
-    """What podman, run as root, hands to what runs in a container."""
-    line = containers_as_root(facts)
-    if line is None:
-        return
-    for program, *arguments in commands_of(line.value):
-        option = _leads_out(arguments) if program == "podman" else ""
-        if option:
-            yield problem_at(
-                facts,
-                line,
-                f"{line.key}= runs podman as root with {quote(option)}, and with that a container"
-                " gets out of the tunnel's namespace",
-                "Leave the option out, or run podman with User=",
-            )
-
-
-def _leads_out(arguments: list[str]) -> str:
-    """The first option that gives a container a way out; values may be words of their own."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        option, equals, value = word.partition("=")
-        value = value if equals else following
-        if option == "--privileged" and value.lower() != "false":
-            return word
-        if option == "--cap-add" and _capabilities(value) & _LEADS_OUT:
-            return f"{option} {value}"
-        if option in {"--network", "--net"} and value.startswith("ns:"):
-            return f"{option} {value}"
-        if option in {"-v", "--volume"} and _mounts_the_host(value):
-            return f"{option} {value}"
-    return ""
-
-
-def _capabilities(value: str) -> set[str]:
-    return {each.upper().removeprefix("CAP_") for each in value.split(",")}
-
-
-def _mounts_the_host(value: str) -> bool:
-    source = posixpath.normpath(value.partition(":")[0] or ".")
-    return source == "/" or any(is_below(source, each) for each in ("/proc", "/sys"))

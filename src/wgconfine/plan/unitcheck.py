@@ -13,6 +13,7 @@ from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import all_lines, expand, is_yes, last_line, list_lines, problem_at
 from wgconfine.plan.unitcommands import COMMAND_RULES
+from wgconfine.plan.unitcontainers import CONTAINER_RULES
 from wgconfine.plan.unitholes import HOST_RULES
 from wgconfine.plan.unitmounts import MOUNT_RULES, RUN_RULES
 from wgconfine.plan.unitrights import RIGHT_RULES
@@ -215,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     _survives_the_guard,
     _joins_another,
     *COMMAND_RULES,
+    *CONTAINER_RULES,
     _refuses_hands,
     _starts_early,
     _hides_ours,

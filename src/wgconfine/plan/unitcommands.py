@@ -1,6 +1,6 @@
 """Whether a unit's commands do their work in the unit, or ask somebody outside of it. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wgconfine.config.escape import quote
 from wgconfine.model.problem import Problem
@@ -8,31 +8,44 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.plan.commandline import Command, commands_of, split_words
 from wgconfine.plan.settled import list_lines, problem_at
 
-__all__ = ["COMMAND_RULES", "RUNS"]
+__all__ = ["COMMAND_RULES", "RUNS", "is_remote"]
 
 _RUNS_BEFORE = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
 RUNS = (*_RUNS_BEFORE, "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
 
-_CLIENTS = {
+_CONTAINER_CLIENTS = {
     "docker": "dockerd",
     "docker-compose": "dockerd",
+    "kind": "dockerd",
+    "k3d": "dockerd",
+    "minikube": "dockerd or another driver",
     "nerdctl": "containerd",
     "ctr": "containerd",
     "crictl": "the container runtime",
+    "buildctl": "buildkitd",
     "podman-remote": "podman's service",
     "lxc": "lxd",
     "lxd.lxc": "lxd",
     "incus": "incusd",
+    "machinectl": "systemd-machined",
+    "kubectl": "the cluster",
+    "helm": "the cluster",
+}
+_CLIENTS = {
+    "multipass": "multipassd",
     "virsh": "libvirtd",
     "virt-install": "libvirtd",
-    "machinectl": "systemd-machined",
     "systemd-run": "systemd itself",
     "run0": "systemd itself",
     "portablectl": "systemd-portabled",
     "at": "atd",
     "batch": "atd",
-    "kubectl": "the cluster",
 }
+_HINT = "Confine the daemon's own unit, or run the program without it"
+_CONTAINER_HINT = (
+    "Run the program without a container, or let Podman put the container into the tunnel's"
+    " namespace: docs/containers.md"
+)
 _MOUNTERS = frozenset(
     {"bindfs", "blobfuse2", "ceph-fuse", "curlftpfs", "davfs2", "encfs", "fusermount"}
     | {"fusermount3", "gcsfuse", "geesefs", "glusterfs", "gocryptfs", "goofys", "mergerfs"}
@@ -50,27 +63,31 @@ def _works_elsewhere(facts: UnitFacts) -> Iterator[Problem]:
     for key in RUNS:
         for line in list_lines(facts, "Service", key):
             for command in commands_of(line.value):
-                daemon = _daemon_of(command, facts)
+                daemon, hint = _daemon_of(command, facts)
                 if daemon:
                     yield problem_at(
                         facts,
                         line,
                         f"{key}= runs {quote(command[0])}, which only asks {daemon}: the work is"
                         " done elsewhere, outside of the tunnel",
-                        "Confine the daemon's own unit, or run the program without it",
+                        hint,
                     )
 
 
-def _daemon_of(command: Command, facts: UnitFacts) -> str:
+def _daemon_of(command: Command, facts: UnitFacts) -> tuple[str, str]:
+    """Who does the work that a command asks for, and what its owner can do; empty for itself."""
     program, *arguments = command
-    if program == "podman" and _is_remote(arguments, facts):
-        return "podman's service"
+    if program == "podman" and is_remote(arguments, facts):
+        return "podman's service", _CONTAINER_HINT
     if program == "snap" and arguments[:1] == ["run"]:  # in mounts of its own, with the host's /run
-        return "snapd"
-    return _CLIENTS.get(program, "")
+        return "snapd", _HINT
+    if program in _CONTAINER_CLIENTS:
+        return _CONTAINER_CLIENTS[program], _CONTAINER_HINT
+    return _CLIENTS.get(program, ""), _HINT
 
 
-def _is_remote(arguments: list[str], facts: UnitFacts) -> bool:
+def is_remote(arguments: Sequence[str], facts: UnitFacts) -> bool:
+    """Whether these arguments of podman, or the unit's environment, name a service of podman's."""
     options = {argument.partition("=")[0] for argument in arguments}
     if options & {"--remote", "-r", "--url", "--connection"}:
         return True

@@ -68,12 +68,12 @@ def dropin(name: str, text: str) -> File:
 
 
 def publish_socket(name: TunnelName, entry: Publish, runtime: str) -> str:
-    description = f"{entry.where} of the host, for services of WireGuard tunnel {name}"
+    description = f"Port of WireGuard tunnel {name}: {entry.where} to {entry.to} inside"
     text = SOCKET.format(description=description.replace("%", "%%"), name=value(name))
     if isinstance(entry.listen, UnixSocket):
         return text + unix_lines(entry.listen)
-    # Of addresses that the machine may lack: ::1 with net.ipv6.conf.lo.disable_ipv6.
-    free = entry.free_bind or len(entry.listen) > 1
+    # A machine may lack ::1, for a time: net.ipv6.conf.all.disable_ipv6.
+    free = entry.free_bind or entry.listen[0].address.is_loopback
     return text + address_lines(entry.listen, free=free) + client_lines(entry, runtime)
 
 
@@ -117,10 +117,10 @@ def publish_service(name: TunnelName, entry: Publish) -> str:
 
 
 def reach_socket(name: TunnelName, entry: Reach) -> str:
-    description = f"{entry.to} of the host, for services of WireGuard tunnel {name}"
+    description = f"Way out of WireGuard tunnel {name}: {entry.listen} inside to {entry.to}"
     text = SOCKET.format(description=description, name=value(name))
     text += f"NetworkNamespacePath=/run/netns/{value(name)}\n{guard(name)}"
-    text += address_lines((entry.listen,), free=False)
+    text += address_lines((entry.listen,), free=True)
     return text + "IPAddressDeny=any\nIPAddressAllow=localhost\n"
 
 

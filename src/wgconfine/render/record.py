@@ -43,6 +43,7 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "fwmark": settings.fwmark,
         "services": list(settings.services),
         "verify-every": settings.verify.every,
+        "handshake-max-age": settings.health.handshake_max_age,
         "on-leak": settings.verify.on_leak.value,
         "allow-paths": {
             each.unit: [str(path) for path in each.allow_paths]

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
+from wgconfine.runtime.paths import COLLECTOR
 
 __all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
@@ -139,6 +140,40 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
+REBIND = """\
+[Unit]
+Description=Another source port for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} rebind %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+RELINK = """\
+[Unit]
+Description=Another link for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service
+# Which makes and configures it.
+Wants=wgconfine-reload@%i.service
+Before=wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} unlink %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+IPAddressDeny=any
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
 ENDPOINT = """\
 [Unit]
 Description=Endpoint look-up for WireGuard tunnel %i
@@ -252,15 +287,16 @@ Type=oneshot
 TimeoutStartSec=50s
 UMask=0077
 ExecStart={runtime} tick
-RuntimeDirectory=wgconfine/verify
+RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_NET_ADMIN
+# SYS_ADMIN: to look into the namespaces of tunnels.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
-RestrictNamespaces=yes
+RestrictNamespaces=net
 IPAddressDeny=any
 # ProtectSystem=strict leaves /run writable where a setting mounts API file systems.
 ReadOnlyPaths=/run
-ReadWritePaths=/run/wgconfine/verify
+ReadWritePaths=/run/wgconfine/verify /run/wgconfine/health
 InaccessiblePaths=-/run/dbus /dev/shm
 NoExecPaths=/run/wgconfine /tmp /var/tmp
 """
@@ -303,6 +339,29 @@ NoExecPaths=/run/wgconfine
 ASK_FILTERS = """\
 # Who may connect to a published port is asked of the kernel's filter itself.
 SystemCallFilter=bpf
+"""
+
+METRICS = """\
+[Unit]
+Description=Metrics of WireGuard tunnels and their services, for node_exporter
+ConditionPathIsDirectory={collector}
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+TimeoutStartSec=1min
+UMask=0077
+ExecStart={python} -I -m wgconfine metrics --textfile {collector}/wgconfine.prom
+# The directory is the exporter's own. SYS_PTRACE: to see in which namespace a process is.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictNamespaces=net
+IPAddressDeny=any
+ReadOnlyPaths=/run
+ReadWritePaths=-{collector}
+InaccessiblePaths=-/run/dbus /dev/shm
+NoExecPaths=/tmp /var/tmp
+NoExecPaths=-{collector}
 """
 
 PATHS = """\
@@ -488,17 +547,25 @@ def templates(
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
-    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
+    words = {
+        "runtime": runtime,
+        "python": interpreter,
+        "proxy": value(str(proxy)),
+        "collector": COLLECTOR,
+    }
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
         "wgconfine-want@.target": WANT,
         "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
         "wgconfine-verify@.service": VERIFY + SANDBOX + ASK_FILTERS,
+        "wgconfine-metrics.service": METRICS + MOUNTS + SANDBOX,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
         "wgconfine-paths@.service": PATHS + SANDBOX,

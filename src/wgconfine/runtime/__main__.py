@@ -17,6 +17,8 @@ VERBS = {
     "up": ("tunnel", "up"),
     "reload": ("tunnel", "reload"),
     "down": ("tunnel", "down"),
+    "rebind": ("tunnel", "rebind"),
+    "unlink": ("tunnel", "unlink"),
     "resume": ("services", "resume"),
     "clear": ("services", "clear"),
     "endpoint": ("endpoint", "resolve_all"),

@@ -195,6 +195,9 @@ def inbound(policy: Policy) -> list[str]:
 # later (seen with 6.18: packets to an open port were lost). So there is none: one rule for each.
 # route_localnet (sysctl.py) lets a query for 127.0.0.53 leave by the tunnel; its source is then
 # 127.0.0.1 and must become the tunnel's, and nobody on the far side may use the same door inwards.
+# A source route changes the address after `arrival`, and may look invalid to connection tracking:
+# input judges loopback addresses once more, whatever the state. Only the answer to a redirected
+# query rightly has one there.
 # What nobody asked for is dropped by a rule and not by the policy alone: that of a new chain is
 # accept at first, and old chains may be gone before it changes (nft_chain_commit_drop_policy()).
 # A redirected query began on lo, whose MTU its TCP goes by: hence the clamp.
@@ -239,8 +242,8 @@ table inet wgconfine {{
 		iifname "lo" accept
 		iifname != "{link}" counter name "other-link" drop
 		ct state established ct direction reply accept
-		ct direction original ip daddr 127.0.0.0/8 {martian}
-		{errors}{inbound}counter name "dropped" drop
+		{errors}ip daddr 127.0.0.0/8 {martian}
+		{inbound}counter name "dropped" drop
 	}}
 	chain forward {{
 		type filter hook forward priority 0; policy drop;

@@ -18,6 +18,8 @@ BROKEN = "af0fb7c626fa417eb3ff781c059c65d0"
 STOPPED = "99e93747d84b46eca06a345fed2a9e83"
 REFUSED = "3c7ad984130447e1b697b2f84a837186"
 MENDED = "bbf325d4e761424f999b469d79010d2e"
+DEGRADED = "98f6e9244d4d4bf397ee96f181a41074"
+RECOVERED = "551cc6f12f3342e4967c3d9dc4949f97"
 
 
 def send(priority: int, message: str, message_id: str, **fields: str) -> None:

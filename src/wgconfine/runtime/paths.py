@@ -17,6 +17,10 @@ PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 
 
+COLLECTOR = "/var/lib/prometheus/node-exporter"
+"""Where node_exporter of Debian's, and of many others', looks for files of metrics."""
+
+
 OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
 
@@ -59,6 +63,11 @@ def switch_state(name: str) -> str:
 def verified(name: str) -> str:
     """What the last `verify` of a tunnel found, as JSON that everybody may read."""
     return f"{STATE}/verify/{name}.json"
+
+
+def health(name: str) -> str:
+    """How the tunnel was at the last tick, and what it had sent and received."""
+    return f"{STATE}/health/{name}"
 
 
 def verify_stamp(name: str) -> str:

@@ -51,6 +51,7 @@ class Record:
         self.services: list[str] = values["services"]
         # What an earlier version left has none of these.
         self.verify_every: int | None = values.get("verify-every")
+        self.handshake_max_age: int | None = values.get("handshake-max-age", 180)
         self.on_leak: str = values.get("on-leak", "report")
         self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
         self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})

@@ -1,8 +1,8 @@
 """wgconfine-tick.service: once a minute, what is due of all tunnels. PID 1 does the work.
 
 Starts `verify` where its time has come, has a second switch that is gone loaded again, starts
-sockets of published and reached ports that have failed, and is loud about services that systemd
-skips in silence.
+sockets of published and reached ports that have failed, has a tunnel that does not carry mended
+step by step, and is loud about services that systemd skips in silence.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import journal, paths
+from wgconfine.runtime import health, journal, paths
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
@@ -29,7 +29,7 @@ PROPERTIES = (
 def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
-    for part in (look_at_units, mend_switches, start_due):
+    for part in (look_at_units, mend_switches, look_at_health, start_due, start_metrics):
         try:
             part(records)
         except Failure as failure:  # the others have their turn all the same
@@ -51,6 +51,10 @@ def read_records() -> tuple[list[Record], list[str]]:
     return records, failures
 
 
+def look_at_health(records: Iterable[Record]) -> None:
+    health.look_at(records, int(time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+
 def start_due(records: Iterable[Record]) -> None:
     """Ask for `verify` of each tunnel whose time has come; it is not waited for."""
     now = int(time.clock_gettime(time.CLOCK_BOOTTIME))  # no jump, and it counts on in a suspend
@@ -62,6 +66,12 @@ def start_due(records: Iterable[Record]) -> None:
     run("systemctl", "start", "--no-block", "--", *units)
     for name in due:
         write_state(paths.verify_stamp(name), f"{now}\n")
+
+
+def start_metrics(_: Iterable[Record]) -> None:
+    """Have the metrics written anew where somebody collects them."""
+    if os.path.isdir(paths.COLLECTOR):
+        run("systemctl", "start", "--no-block", "--", "wgconfine-metrics.service")
 
 
 def is_due(every: int | None, last: int | None, now: int) -> bool:

@@ -196,6 +196,24 @@ def down(name: str) -> None:
             run("nft", "-f", "-", text=firewall.ruleset(policy))
 
 
+def rebind(name: str) -> None:
+    """Have the link send from another port: whoever is on the way may have lost the old flow."""
+    record = load(name)
+    if record.listen_port is not None:
+        warn(f"listen-port = {record.listen_port} is declared: it stays")
+        return
+    with Lock(name), Visit(name):
+        step(f"wg set {record.wg_name} listen-port 0")
+        run("wg", "set", record.wg_name, "listen-port", "0")
+
+
+def unlink(name: str) -> None:
+    """Delete the link; wgconfine-reload@NAME.service makes it anew. Gone already is fine."""
+    with Lock(name), Visit(name):
+        if paths.LINK in link.names_in_this_namespace():
+            remove_link()
+
+
 def remove_link() -> None:
     """Delete the link; one of a kind that we never make is somebody else's, and is left alone."""
     kind = link.kind_of_link()

@@ -3,9 +3,10 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Cgroup", "unit_of"]
+__all__ = ["Cgroup", "socket_units", "unit_of"]
 
 _PROC = Path("/proc")
 # systemd mounts the one hierarchy here; where it keeps to version 1, its own is one directory down.
@@ -98,3 +99,16 @@ def unit_of(pid: int) -> str:
     paths = [line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd:"))]
     parts = [part for path in paths for part in path.split("/")]
     return next((part for part in reversed(parts) if part.endswith((".service", ".scope"))), "")
+
+
+def socket_units() -> dict[int, str]:
+    """Give the unit of each control group of a `.socket`, by the number that its sockets bear."""
+    found = {}
+    for place in (_PLACES[0], _PLACES[2]):
+        if (place / "cgroup.controllers").exists():
+            for directory, names, _ in os.walk(place):
+                for name in names:
+                    if name.endswith(".socket"):
+                        with suppress(OSError):
+                            found[(Path(directory) / name).stat().st_ino] = name
+    return found

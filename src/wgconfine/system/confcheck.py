@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from wgconfine.config.check import PrivateKey, check_conf, check_keys, parse_conf, private_key
+from wgconfine.config.check import (
+    PrivateKey,
+    check_conf,
+    check_keys,
+    parse_conf,
+    private_key,
+    remarks_on_inbound,
+)
 from wgconfine.config.places import place_of
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
@@ -50,6 +57,8 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
                 found = check_file(settings, key, path, findings)
                 keys += [found] if found is not None and settings.enable else []
         findings.problems.extend(check_proxy(settings))
+        if not isinstance(settings.wireguard, ConfFile):
+            findings.warnings.extend(remarks_on_inbound(settings, settings.wireguard.peers))
     findings.problems.extend(check_keys(keys))
     return findings
 
@@ -133,6 +142,7 @@ def check_file(
         findings.problems.append(problem_of(failure))
     else:
         findings.problems.extend(check_conf(conf, settings, path))
+        findings.warnings.extend(remarks_on_inbound(settings, conf.peers))
         findings.warnings.extend(
             Problem(where=f"{place_of(path)}:{each.line}", what=each.what, hint=each.hint)
             for each in conf.warnings

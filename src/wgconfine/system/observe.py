@@ -22,6 +22,7 @@ from wgconfine.model.status import (
 from wgconfine.model.verify import Verdict
 from wgconfine.render.record import record_path
 from wgconfine.render.service import dropin_path
+from wgconfine.runtime import health, paths
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import (
     LINK,
@@ -31,6 +32,7 @@ from wgconfine.runtime.paths import (
     verified,
 )
 from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.runtime.state import read_state
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -155,6 +157,7 @@ def tunnel_status(
     netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
     verify = read_verify(name)
+    word, ill = tunnel_word(settings, tunnel), read_illness(name)
     problems = [each for each in unlike if each]
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
@@ -163,9 +166,11 @@ def tunnel_status(
     ]
     if judge(reload) == "failed":  # "refused" is what it is where there was nothing to reload
         problems.append(f"{reload.name} failed: journalctl -u {reload.name}")
+    if word == "up" and ill:
+        problems.append(ill)
     return TunnelStatus(
         name=name,
-        state=tunnel_word(settings, tunnel),
+        state="degraded" if word == "up" and ill else word,
         backend=str(record.get("backend")) if record else "",
         peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
         services=tuple(
@@ -180,6 +185,19 @@ def tunnel_status(
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
     )
+
+
+def read_illness(name: TunnelName) -> str:
+    """Say what the last tick found wrong with the tunnel, since when, and what it has done."""
+    try:
+        kept = health.parse(read_state(paths.health(name)))
+    except OSError:
+        return ""
+    if not kept.why:
+        return ""
+    age = max(0, int(time.clock_gettime(time.CLOCK_BOOTTIME)) - kept.sick)
+    done = f"{kept.steps} steps taken" if kept.steps else "nothing done yet"
+    return f"{kept.why}, for {age} s; {done}: wgconfine logs {name}"
 
 
 def read_firewall(name: TunnelName) -> dict[str, Counter]:

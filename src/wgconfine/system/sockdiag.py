@@ -15,6 +15,7 @@ __all__ = [
     "UnixListener",
     "inet_listeners",
     "inet_sockets",
+    "listening",
     "unix_listeners",
     "unix_peers",
 ]
@@ -26,6 +27,7 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _INET_MESSAGE = 72  # struct inet_diag_msg
+_INET_DIAG_SKV6ONLY = 11
 _INET_DIAG_CGROUP_ID = 21  # Linux 5.9
 _UNIX_MESSAGE = 16  # struct unix_diag_msg
 _UNIX_DIAG_VFS, _UNIX_DIAG_PEER = 1, 2
@@ -47,7 +49,8 @@ _PROTOCOLS = {
 class InetSocket:
     """A socket with an address; `cgroup` is 0 where the kernel does not tell, `inode` is its own.
 
-    `inode` is 0 where no process holds it any more.
+    `inode` is 0 where no process holds it any more. `only_v6` says of a listening one of IPv6 that
+    it takes no IPv4.
     """
 
     protocol: str
@@ -55,6 +58,7 @@ class InetSocket:
     remote: str
     inode: int
     cgroup: int
+    only_v6: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +98,26 @@ def _listed(name: str, states: int) -> Iterator[InetSocket]:
             yield _inet(body, family, name)
 
 
+def listening() -> Iterator[InetSocket]:
+    """Every socket that listens for TCP."""
+    yield from _listed("tcp", _LISTENING)
+
+
 def _inet(body: bytes, family: int, name: str) -> InetSocket:
     local_port, remote_port = struct.unpack_from("!HH", body, 4)
     size = 4 if family == socket.AF_INET else 16
     local = socket.inet_ntop(family, body[8 : 8 + size])
     remote = socket.inet_ntop(family, body[24 : 24 + size])
     (inode,) = struct.unpack_from("=I", body, 68)
-    cgroup = _attributes(body[_INET_MESSAGE:]).get(_INET_DIAG_CGROUP_ID, b"")
+    attributes = _attributes(body[_INET_MESSAGE:])
+    cgroup = attributes.get(_INET_DIAG_CGROUP_ID, b"")
     return InetSocket(
         protocol=name,
         local=_address(local, local_port),
         remote=_address(remote, remote_port),
         inode=inode,
         cgroup=struct.unpack("=Q", cgroup)[0] if cgroup else 0,
+        only_v6=attributes.get(_INET_DIAG_SKV6ONLY, b"\0")[:1] != b"\0",
     )
 
 

@@ -16,11 +16,12 @@ from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code
 from wgconfine.plan.aliases import resolve
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.render.record import record_path
-from wgconfine.render.templates import interpreter_of
+from wgconfine.render.templates import PROXYD, interpreter_of
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
 from wgconfine.system.host import kernel_has_wireguard
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services
+from wgconfine.system.ports import find_proxy
 from wgconfine.system.sources import PLACE, listed, read_all
 from wgconfine.system.systemctl import Systemctl, systemd_version
 from wgconfine.system.tree import read_installed
@@ -264,6 +265,7 @@ def look_at_machine(installed: Tree) -> Machine:
         python=interpreter_of(installed) or PurePosixPath("/usr/bin/python3"),
         kernel_wireguard=kernel_has_wireguard(),
         systemd=systemd_version(),
+        proxy=find_proxy() or PROXYD,
     )
 
 

@@ -4,7 +4,14 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from wgconfine.config.check import check_all, check_conf, check_keys, parse_conf, private_key
+from wgconfine.config.check import (
+    check_all,
+    check_conf,
+    check_keys,
+    parse_conf,
+    private_key,
+    remarks_on_inbound,
+)
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Settings
@@ -217,3 +224,49 @@ def test_bytes_that_are_no_text() -> None:
         parse_conf(CONF, b"\n\xff")
     expected = "/etc/wireguard/vpn.conf:2: the file is not UTF-8 text here. Save the file as UTF-8."
     assert expected == str(caught.value)
+
+
+INBOUND = "[inbound]\nudp = [51413]\n"
+ENDPOINT = "Endpoint = 192.0.2.1:51820"
+ALL = "AllowedIPs = ::/0"
+
+
+def arriving(settings: Settings, *peer: str) -> list[str]:
+    """What is said of a tunnel whose one peer has these lines beside its key."""
+    text = conf_text().decode().replace("AllowedIPs = 0.0.0.0/0, ::/0", "\n".join(peer))
+    peers = parse_conf(CONF, text.encode()).peers
+    return [str(remark) for remark in remarks_on_inbound(settings, peers)]
+
+
+def test_inbound_ports_that_nothing_can_arrive_on() -> None:
+    """The peer may send nothing, or neither side knows where the other is."""
+    where = "/etc/wgconfine/vpn.toml: inbound: nothing can arrive: no peer has"
+    assert [f"{where} AllowedIPs. Name who may send."] == arriving(tunnel(INBOUND), ENDPOINT)
+    assert [
+        f"{where} an endpoint, and there is no listen-port. Name the one or the other."
+    ] == arriving(tunnel(INBOUND), ALL)
+
+
+def test_inbound_ports_behind_nat() -> None:
+    """Without a packet now and then a router forgets the way back."""
+    assert [
+        (
+            "/etc/wgconfine/vpn.toml: inbound: behind NAT nothing arrives after a pause: no peer "
+            "has PersistentKeepalive. Set it to 25 seconds, unless this machine can always be "
+            "reached."
+        )
+    ] == arriving(tunnel(INBOUND), ALL, ENDPOINT)
+
+
+@pytest.mark.parametrize(
+    ("settings", "peer"),
+    [
+        ("", [ENDPOINT]),
+        ("[inbound]\ntcp = []\n", [ENDPOINT]),
+        (INBOUND, [ALL, ENDPOINT, "PersistentKeepalive = 25"]),
+        (f"listen-port = 51820\n{INBOUND}", [ALL]),
+    ],
+)
+def test_inbound_ports_that_are_fine(settings: str, peer: list[str]) -> None:
+    """None, kept open by a packet now and then, or a peer that calls."""
+    assert [] == arriving(tunnel(settings), *peer)

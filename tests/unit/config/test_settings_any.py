@@ -37,13 +37,16 @@ NAMES = st.sampled_from(
         "config", "address", "private-key-file", "private-key-credential", "private-key",
         "services", "backend", "dns", "mtu", "listen-port", "fwmark", "enable", "publish", "peer",
         "verify", "verify.every", "service", "service.'x.service'", "hardening", "allow-paths",
+        "reach", "inbound.tcp", "outbound.deny",
         "adress", "peer.public-key", "peer.endpoint", '"\\u001b"',
     ],
 )  # fmt: skip
 VALUES = st.sampled_from(
     [
         "1", "-5", "true", "'x'", "'/x'", "[]", "['10.0.0.1']", "['a.service', 5]", "[[1]]", "{}",
-        "1.5", "[{}]", "[{public-key = 'x', endpoint = 1}]", "1979-05-27", "inf", "''", "nan",
+        "1.5", "[{}]", "[{public-key = 'x', endpoint = 1}]",
+        "['80', '80:81', {listen = '0.0.0.0:1'}]", "['127.0.0.1:1:127.0.0.1:2']", "['5-9', 7]",
+        "1979-05-27", "inf", "''", "nan",
         '"\\u202e"',
         "0xffffffffffffffffffffffffffffff",
     ],

@@ -175,6 +175,16 @@ def test_what_is_said_of_verify() -> None:
     assert OnLeak.STOP is read(CONFIG + text.format("1d")).verify.on_leak
 
 
+def test_what_is_said_of_health() -> None:
+    """How old a handshake may be; `off` is without end."""
+    assert 180 == read(CONFIG).health.handshake_max_age
+    text = '[health]\nhandshake-max-age = "{}"'
+    assert [150, 600, None] == [
+        read(CONFIG + text.format(each)).health.handshake_max_age
+        for each in ("150s", "10min", "off")
+    ]
+
+
 def test_fragments_only_add_to_lists() -> None:
     """Another package cannot change what the owner set, whether he set it or not."""
     assert [
@@ -183,12 +193,15 @@ def test_fragments_only_add_to_lists() -> None:
             "Set it in the tunnel's own file."
         ),
         (
+            "vpn.d/10-more.toml: health: this file can only add to lists. "
+            "Set it in the tunnel's own file."
+        ),
+        (
             "vpn.d/10-more.toml: mtu: this file can only add to lists. "
             "Set it in the tunnel's own file."
         ),
-        "vpn.d/10-more.toml: publish: not yet supported by this version.",
         "vpn.d/10-more.toml: servces: unknown key. Did you mean 'services'?",
-    ] == problems(CONFIG, 'config = 5\nmtu = "x"\npublish = []\nservces = {}')
+    ] == problems(CONFIG, 'config = 5\nmtu = "x"\nhealth = []\nservces = {}')
 
 
 def test_the_digest_is_of_every_text() -> None:
@@ -265,16 +278,11 @@ def test_unknown_keys_of_a_peer(line: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "publish",
-        "reach",
         "ready",
         "pin-endpoint",
         "reload-on-change",
         "endpoints",
         "via",
-        "inbound",
-        "outbound",
-        "health",
         "port-forward",
     ],
 )

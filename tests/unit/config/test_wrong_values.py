@@ -132,6 +132,41 @@ SETTINGS: dict[str, Rows] = {
         ('{"x.service" = {unit = 5}}', '."x.service".unit: unknown key'),
         (f'{{"{KEY}" = {{}}}}', ".(hidden): (hidden) is not the name of a service"),
     ],
+    "publish": [
+        ('"80"', ": '80' is not a list"),
+        ("[80]", "[0]: 80 is neither text nor a table. Write '80', in quotes"),
+        ("[{}]", "[0].listen: it is missing"),
+    ],
+    "reach": [
+        ("{}", ": a table is not a list"),
+        ("[80]", "[0]: 80 is not text"),
+        (
+            '["127.0.0.1:1:127.0.0.1:53"]',
+            "[0]: port 53 is DNS: names are looked up through the tunnel alone",
+        ),
+    ],
+    "inbound": [
+        ("80", ": 80 is not a table"),
+        ("{tcp = 80}", ".tcp: 80 is not a list"),
+        ("{sctp = [80]}", ".sctp: unknown key"),
+    ],
+    "outbound": [
+        ("[]", ": a list is not a table"),
+        ("{deny = 5}", ".deny: 5 is not a list"),
+        ('{deny = ["10.0.0.0/33"]}', ".deny[0]: '10.0.0.0/33' is not an IP network"),
+    ],
+    "health": [
+        ("180", ": 180 is not a table"),
+        ("{handshake-max-age = 180}", f".handshake-max-age: 180 {SPAN}"),
+        (
+            '{handshake-max-age = "2min"}',
+            ".handshake-max-age: '2min' is not from '150s' to '1d'",
+        ),
+        (
+            '{handshake-age = "3min"}',
+            ".handshake-age: unknown key. Did you mean 'handshake-max-age'?",
+        ),
+    ],
 }
 VERIFY: dict[str, Rows] = {
     "every": [

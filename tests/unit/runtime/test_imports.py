@@ -26,6 +26,11 @@ SOCKET = {
     "functools", "keyword", "operator", "reprlib", "_operator", "_functools",
 }  # fmt: skip
 """getaddrinfo(3): the look-up of endpoints is not on the way of a start."""
+ADDRESSES = {
+    "ipaddress", "functools", "collections", "keyword", "operator", "reprlib", "_operator",
+    "_functools",
+}  # fmt: skip
+"""Networks as the settings have them: for a published port, not on the way of a start either."""
 FLOCK = {"fcntl"}
 
 BUDGET = {
@@ -41,7 +46,10 @@ BUDGET = {
     "switch-up": CORE | CTYPES,
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
-    "tick": CORE | JSON,
+    "rebind": CORE | CTYPES | JSON | FLOCK,
+    "unlink": CORE | CTYPES | JSON | FLOCK,
+    "tick": CORE | CTYPES | JSON,
+    "admits": CORE | CTYPES | ADDRESSES,
 }
 
 PROGRAM = """\

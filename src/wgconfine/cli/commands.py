@@ -1,0 +1,99 @@
+"""What does each command: its arguments as plain values, its modules imported when it is used."""
+
+import argparse
+from collections.abc import Callable
+
+from wgconfine.model.errors import ExitCode
+
+__all__ = ["COMMANDS", "journalctl_options"]
+
+# ruff: noqa: PLC0415 — see above
+
+
+def journalctl_options(arguments: argparse.Namespace) -> list[str]:
+    """Give journalctl's options; a value is one word with its option, and so never an option."""
+    switches = [f"--{name}" for name in ("follow", "boot") if getattr(arguments, name)]
+    valued = {name: getattr(arguments, name) for name in ("lines", "since", "until")}
+    return switches + [f"--{name}={value}" for name, value in valued.items() if value is not None]
+
+
+def check(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.check import run_check
+
+    return run_check(arguments.root, arguments.files)
+
+
+def plan(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.apply import run_plan
+
+    return run_plan(arguments.root, verbose=arguments.verbose, python=arguments.python)
+
+
+def apply(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.apply import run_apply
+
+    if arguments.dry_run:
+        return plan(arguments)
+    return run_apply(arguments.root, yes=arguments.yes, python=arguments.python)
+
+
+def remove(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.remove import run_remove
+
+    return run_remove(
+        arguments.root,
+        arguments.name,
+        release=arguments.release,
+        purge=arguments.purge,
+        yes=arguments.yes,
+        python=arguments.python,
+    )
+
+
+def release(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.release import run_release
+
+    return run_release(arguments.root, arguments.units, yes=arguments.yes, python=arguments.python)
+
+
+def render(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.render import run_render
+
+    return run_render(arguments.root, arguments.output, python=arguments.python)
+
+
+def status(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.status import run_status
+
+    return run_status(arguments.names, as_json=arguments.json)
+
+
+def verify(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.verify import run_verify, verify_periodically
+
+    if arguments.periodic:
+        return verify_periodically(arguments.names)
+    return run_verify(
+        arguments.names,
+        as_json=arguments.json,
+        verbose=arguments.verbose,
+        compare=arguments.compare,
+    )
+
+
+def metrics(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.metrics import run_metrics
+
+    return run_metrics(arguments.textfile)
+
+
+def logs(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.logs import run_logs
+
+    return run_logs(arguments.name, journalctl_options(arguments))
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
+    each.__name__: each
+    for each in (check, plan, apply, remove, release, render, status, verify, metrics, logs)
+}

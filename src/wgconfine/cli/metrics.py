@@ -1,0 +1,51 @@
+"""`wgconfine metrics`: what a monitoring system should know, once."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from wgconfine.cli.status import current_status
+from wgconfine.model.errors import ExitCode
+from wgconfine.model.status import Status
+from wgconfine.report.metrics import Seen, as_metrics
+from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.verify.switch import observe_switch
+
+__all__ = ["run_metrics"]
+
+
+def run_metrics(textfile: Path | None) -> ExitCode:
+    """Print OpenMetrics; or write what node_exporter's textfile collector reads, whole or not."""
+    status = current_status()
+    seen = Seen(status=status, leaked=leaked(status), restarts=restarts(status))
+    if textfile is None:
+        print(as_metrics(seen, openmetrics=True), end="")
+    else:
+        replace_file(textfile, as_metrics(seen, openmetrics=False))
+    return ExitCode.OK
+
+
+def leaked(status: Status) -> dict[str, int]:
+    """Give what each second switch has counted; without root nothing can be seen."""
+    tables = {each.name: observe_switch(each.name).table for each in status.tunnels}
+    return {name: sum(table.counted.values()) for name, table in tables.items() if table}
+
+
+def restarts(status: Status) -> dict[str, int]:
+    units = [each.unit for tunnel in status.tunnels for each in tunnel.services]
+    shown = RealSystemctl().show(units, ["NRestarts"]) if units else {}
+    return {unit: int(values["NRestarts"]) for unit, values in shown.items() if values["NRestarts"]}
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write beside it and rename: who reads meanwhile has the old one, or the new one."""
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
+            # By the descriptor: the directory is another user's, who may put a link in its place.
+            os.fchmod(descriptor, 0o644)
+            file.write(text)
+        Path(beside).rename(path)
+    except BaseException:
+        Path(beside).unlink()
+        raise

@@ -1,0 +1,235 @@
+"""Is a tunnel well, by what has changed since the last look; and what is done where it is not.
+
+The tick looks and decides. What it decides on is done by units, so that PID 1 orders it: no service
+is stopped by it, nothing is sent but to the tunnel's own peers, and no third party is asked.
+"""
+
+from __future__ import annotations
+
+from wgconfine.config import wgquick
+from wgconfine.runtime import journal, link, paths
+from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.state import read_state, write_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wgconfine.runtime.record import Record
+
+STEPS = ("reload", "rebind", "relink")
+"""What is tried, milder things first: configure it and look its names up anew; another source port;
+another link in the same namespace."""
+PAUSE, LONGEST_PAUSE = 110, 1800
+"""Seconds from one step to the next: two ticks; each longer than the one before once all have been
+tried."""
+
+
+class Peer:
+    """One peer: bytes, and its last handshake as wg(8) has it, in seconds since the epoch.
+
+    `since` is when that was first seen, in seconds since boot: the other clock may jump.
+    """
+
+    __slots__ = ("handshake", "received", "sent", "since")
+
+    def __init__(self, handshake: int, received: int, sent: int, since: int) -> None:
+        self.handshake, self.received, self.sent, self.since = handshake, received, sent, since
+
+
+class Health:
+    """What is known of a tunnel. It is well where `why` is empty.
+
+    `sick` is since when it is not, `acted` when something was done last, both in seconds since
+    boot; `steps` how often.
+    """
+
+    __slots__ = ("acted", "peers", "sick", "steps", "why")
+
+    def __init__(self, peers: dict[str, Peer], why: str = "") -> None:
+        self.peers, self.why = peers, why
+        self.sick = self.acted = self.steps = 0
+
+
+def look_at(records: Iterable[Record], now: int) -> None:
+    """Look at each tunnel that is up, and do what is due. Raises Failure at the end."""
+    failures = []
+    for record in records:
+        place = paths.health(record.name)
+        kept = parse(read_state(place))
+        if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
+            if kept.peers or kept.why:
+                write_state(place, "")
+            continue
+        try:
+            missing, peers = observe(record)
+        except Failure as failure:
+            failures.append(str(failure))
+            continue
+        health = judge(kept, missing, peers, now=now, patience=record.handshake_max_age)
+        announce(record.name, kept, health, now)
+        due = next_step(kept, health, now)
+        if due:
+            health.acted, health.steps = now, health.steps + 1
+        write_state(place, format_health(health))
+        if due:
+            act(record.name, due, health.why)
+    if failures:
+        raise Failure("\n".join(failures))
+
+
+def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
+    """Give what is missing inside, and the peers. Raises Failure.
+
+    Not by `wg show dump`, whose first line is the private key.
+    """
+    state = f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"
+    try:
+        conf = wgquick.parse(read_state(state), state, need_private_key=False)
+    except wgquick.ConfError as error:
+        raise Failure(str(error)) from None
+    with Visit(record.name):
+        if paths.LINK not in link.names_in_this_namespace():
+            return [f"link {paths.LINK}"], {}
+        live = link.inspect()
+        ipv6 = link.has_ipv6()
+        lacks = [
+            *(
+                f"address {each}"
+                for each in link.wanted_addresses(conf, ipv6=ipv6)
+                if each not in live.addresses
+            ),
+            *(
+                f"route {each}"
+                for each in link.wanted_routes(conf, ipv6=ipv6)
+                if each not in live.routes
+            ),
+        ]
+        handshakes = rows(run("wg", "show", record.wg_name, "latest-handshakes"))
+        transfer = rows(run("wg", "show", record.wg_name, "transfer"))
+    peers = {
+        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]), 0)
+        for key, seen in handshakes.items()
+        if key in transfer
+    }
+    return lacks, peers
+
+
+def rows(output: str) -> dict[str, list[str]]:
+    lines = (line.split("\t") for line in output.splitlines())
+    return {words[0]: words[1:] for words in lines}
+
+
+def judge(
+    kept: Health, missing: list[str], peers: dict[str, Peer], *, now: int, patience: int | None
+) -> Health:
+    """Compare with the last look. `patience` is how old a handshake may be: seconds, None for ever.
+
+    A peer is silent to whom bytes were sent since, from whom none came, and whose last handshake is
+    that old. Who was silent stays so until something comes.
+    """
+    silent = []
+    for key, peer in sorted(peers.items()):
+        before = kept.peers.get(key)
+        same = before is not None and before.handshake == peer.handshake
+        peer.since = before.since if before is not None and same else now
+        if before is None or not same or peer.received != before.received:
+            continue
+        asked = peer.sent > before.sent or kept.why.startswith(SILENT)
+        if asked and patience is not None and now - peer.since >= patience:
+            silent.append(key)
+    why = f"{', '.join(missing)}: missing" if missing else ""
+    if silent and not missing:
+        why = f"{SILENT} {', '.join(f'{key[:8]}…' for key in silent)} for {patience} s or longer"
+    health = Health(peers, why)
+    if why:
+        health.sick = kept.sick or now
+        health.acted, health.steps = kept.acted, kept.steps
+    return health
+
+
+SILENT = "no answer from peer"
+
+
+def next_step(kept: Health, health: Health, now: int) -> str:
+    """Give the step whose time has come; empty where it is well, or the last one may yet help.
+
+    Nothing is done for a peer to whom nothing is sent any more.
+    """
+    if not health.why:
+        return ""
+    sending = any(
+        key not in kept.peers or peer.sent > kept.peers[key].sent
+        for key, peer in health.peers.items()
+    )
+    rounds = max(0, health.steps - len(STEPS) + 1)
+    pause = min(PAUSE << min(rounds, 10), LONGEST_PAUSE)
+    waited = health.steps == 0 or now - health.acted >= pause
+    if not waited or (health.why.startswith(SILENT) and not sending):
+        return ""
+    return STEPS[min(health.steps, len(STEPS) - 1)]
+
+
+def announce(name: str, kept: Health, health: Health, now: int) -> None:
+    """Tell the journal when it falls sick and when it is well again."""
+    if health.why and not kept.why:
+        journal.send(
+            journal.WARNING,
+            f"tunnel {name}: {health.why}",
+            journal.DEGRADED,
+            wgconfine_tunnel=name,
+        )
+    elif kept.why and not health.why:
+        journal.send(
+            journal.INFO,
+            f"tunnel {name}: well again after {now - kept.sick} s and {kept.steps} steps",
+            journal.RECOVERED,
+            wgconfine_tunnel=name,
+        )
+
+
+def act(name: str, due: str, why: str) -> None:
+    """Start the unit of a step; it is not waited for, and takes back no stop that is under way."""
+    unit = f"wgconfine-{due}@{name}.service"
+    journal.send(
+        journal.WARNING,
+        f"tunnel {name}: {why}. Starting {unit}",
+        journal.MENDED,
+        wgconfine_tunnel=name,
+        object_systemd_unit=unit,
+    )
+    step(f"systemctl start --no-block {unit}")
+    order = ("start", "--no-block", "--job-mode=fail", "--", unit)
+    status, _, complaint = Running("systemctl", *order).wait()
+    if status != 0:
+        warn(f"systemctl start: {complaint.strip()}")
+
+
+def format_health(health: Health) -> str:
+    """Give the text that parse() reads, a line for each thing."""
+    lines = [f"sick {health.sick} {health.acted} {health.steps}", f"why {health.why}"]
+    lines += [
+        f"peer {key} {peer.handshake} {peer.received} {peer.sent} {peer.since}"
+        for key, peer in health.peers.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str) -> Health:
+    """Read what was kept; what is no such text is nothing."""
+    health = Health({})
+    try:
+        for line in text.splitlines():
+            kind, _, rest = line.partition(" ")
+            if kind == "sick":
+                health.sick, health.acted, health.steps = map(int, rest.split())
+            elif kind == "why":
+                health.why = rest
+            elif kind == "peer":
+                key, *numbers = rest.split()
+                health.peers[key] = Peer(*map(int, numbers))
+    except (ValueError, TypeError):
+        return Health({})
+    return health

@@ -1,0 +1,126 @@
+"""What makes a tunnel sick, what makes it well, and which step comes when."""
+
+import pytest
+
+from wgconfine.runtime.health import (
+    LONGEST_PAUSE,
+    PAUSE,
+    Health,
+    Peer,
+    format_health,
+    judge,
+    next_step,
+    parse,
+)
+
+KEY, OTHER = "k" * 43 + "=", "o" * 43 + "="
+WHY = "no answer from peer kkkkkkkk… for 180 s or longer"
+MISSING = "route 0.0.0.0/0: missing"
+
+
+def peer(*, handshake: int = 5, received: int = 100, sent: int = 100, since: int = 0) -> Peer:
+    return Peer(handshake, received, sent, since)
+
+
+def sick(why: str = WHY, *, since: int = 1000, steps: int = 0, acted: int = 0) -> Health:
+    health = Health({KEY: peer()}, why)
+    health.sick, health.steps, health.acted = since, steps, acted
+    return health
+
+
+def look(kept: Health, now: int, **seen: int) -> Health:
+    return judge(kept, [], {KEY: peer(**seen)}, now=now, patience=180)
+
+
+def look_at_a_gap(kept: Health, now: int, **seen: int) -> Health:
+    return judge(kept, ["route 0.0.0.0/0"], {KEY: peer(**seen)}, now=now, patience=180)
+
+
+def test_a_first_look_finds_nothing() -> None:
+    """However old a handshake is by the clock: that clock may be wrong."""
+    health = look(Health({}), 1000)
+    assert ("", 1000) == (health.why, health.peers[KEY].since)
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "why"),
+    [
+        ({"sent": 101}, 180, WHY),
+        ({"sent": 101}, 179, ""),
+        ({"sent": 101, "received": 101}, 900, ""),
+        ({"sent": 101, "handshake": 6}, 900, ""),
+        ({"sent": 101, "handshake": 4}, 900, ""),  # the clock was set back
+        ({"sent": 100}, 900, ""),
+        ({"sent": 5, "received": 5}, 900, ""),  # another link
+    ],
+)
+def test_silent(seen: dict[str, int], now: int, why: str) -> None:
+    """Bytes were sent and none came, for so long that there should have been a handshake."""
+    assert why == look(Health({KEY: peer()}), now, **seen).why
+
+
+def test_one_peer_of_two() -> None:
+    """The other one answers."""
+    kept = Health({KEY: peer(), OTHER: peer()})
+    peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
+    assert WHY == judge(kept, [], peers, now=180, patience=180).why
+
+
+def test_a_silent_peer_that_nothing_is_sent_to() -> None:
+    """It is no better for that, and nothing is done about it."""
+    health = look(sick(), 1060)
+    assert (WHY, 1000) == (health.why, health.sick)
+    assert "" == next_step(sick(), health, 1060)
+
+
+def test_well_again() -> None:
+    """By one byte, or one handshake; nothing is left of steps."""
+    for seen in ({"received": 101}, {"handshake": 6}):
+        health = look(sick(steps=3, acted=900), 1060, **seen)
+        assert ("", 0, 0, 0) == (health.why, health.sick, health.steps, health.acted)
+
+
+def test_missing_is_said_before_silent() -> None:
+    """And is mended though nothing can be sent."""
+    assert MISSING == look_at_a_gap(sick(), 1060, sent=101).why
+    assert "reload" == next_step(sick(), look_at_a_gap(sick(), 1060), 1060)
+
+
+def test_no_patience_is_without_end() -> None:
+    """With `off` no handshake is too old."""
+    kept, peers = Health({KEY: peer()}), {KEY: peer(sent=101)}
+    assert "" == judge(kept, [], peers, now=10**6, patience=None).why
+
+
+@pytest.mark.parametrize(
+    ("steps", "waited", "expected"),
+    [
+        (0, 0, "reload"),
+        (1, PAUSE - 1, ""),
+        (1, PAUSE, "rebind"),
+        (2, PAUSE, "relink"),
+        (3, PAUSE, ""),
+        (3, 2 * PAUSE, "relink"),
+        (4, 4 * PAUSE, "relink"),
+        (90, LONGEST_PAUSE - 1, ""),
+        (90, LONGEST_PAUSE, "relink"),
+    ],
+)
+def test_steps_rise_and_then_slow_down(steps: int, waited: int, expected: str) -> None:
+    """Two ticks for each to help; the last one again and again, at most half an hour apart."""
+    now = 10_000
+    kept = sick(steps=steps, acted=now - waited)
+    assert expected == next_step(kept, look(kept, now, sent=101), now)
+
+
+def test_what_is_kept_is_read_again() -> None:
+    """Every number, and words that have spaces."""
+    kept = sick(steps=2, acted=1060)
+    assert format_health(kept) == format_health(parse(format_health(kept)))
+    assert WHY == parse(format_health(kept)).why
+
+
+@pytest.mark.parametrize("text", ["", "sick x 0 0\n", "sick 1\n", "peer KEY 1\n", "\0\n", "peer\n"])
+def test_what_is_no_such_text_is_nothing(text: str) -> None:
+    """A full disk, or an earlier version, left it."""
+    assert ("", {}) == (parse(text).why, parse(text).peers)
