@@ -22,7 +22,7 @@ ANSWER = "the container's page"
 RUN = """\
 #!/bin/busybox sh
 trap 'exit 0' TERM
-/bin/busybox httpd -p 127.0.0.1:8080 -h /page
+/bin/busybox httpd -p 8080 -h /page
 while :; do
   for family in 4 6; do curl -$family -s -m 3 http://web.example.net/; done
   getent ahosts probe-$RANDOM.example.net >/dev/null

@@ -269,26 +269,39 @@ def test_verify_shows_it_as_inside_and_not_confined(place: Place) -> None:
 
 
 @pytest.mark.long
-def test_its_page_is_published_and_it_reaches_the_host(place: Place) -> None:
-    """`publish` and `reach` lead to the namespace, whoever is in it."""
+def test_ports_of_the_tunnel_are_for_a_container_too(place: Place) -> None:
+    """`publish`, `reach` and `inbound` lead to the namespace, whoever is in it."""
     world, machine = place.world, place.world.machine
-    ports = f'publish = ["8080"]\nreach = ["127.0.0.1:8081:{HOST["v4"]}:8081"]\n'
+    ports = f"""
+        publish = ["8080"]
+        reach = ["127.0.0.1:8081:{HOST["v4"]}:8081"]
+        inbound = {{ tcp = [8080] }}
+    """
     served = f"--bind {HOST['v4']} --directory {IMAGE}/root/page 8081"
     machine.sh(f"systemd-run --quiet --unit=page python3 -m http.server {served}")
     with written(world, place.recipe) as unit:
+        machine.systemctl("start", unit)
+        closed = asked_through_the_tunnel(world)
         write_tunnel(world, extra=ports)
         wgconfine(world, "apply")
-        machine.systemctl("start", unit)
         seen = [machine.sh(f"curl -s -m 9 http://{at}:8080/") for at in ("127.0.0.1", "[::1]")]
-        inside = f"podman exec {container(place)} curl -s -m 9"
-        seen.append(machine.sh(f"{inside} http://127.0.0.1:8081/"))
+        inside = f"podman exec {container(place)} curl -s -m 3"
+        seen += [machine.sh(f"{inside} http://127.0.0.1:8081/"), *asked_through_the_tunnel(world)]
         past = machine.run("sh", "-c", f"{inside} http://{HOST['v4']}:8081/", check=False)
         write_tunnel(world)
         wgconfine(world, "apply")
     machine.systemctl("stop", "page.service")
 
-    assert [ANSWER] * 3 == seen
+    assert ["", ""] == closed
+    assert [ANSWER] * 5 == seen
     assert "" == past.stdout
+
+
+def asked_through_the_tunnel(world: World) -> list[str]:
+    """Give the page as somebody at the server gets it, at both addresses of the tunnel."""
+    script = "curl -g -s -m 3 http://$0:8080/ || true"
+    addresses = (TUNNEL["v4"], f"[{TUNNEL['v6']}]")
+    return [world.internet.run("sh", "-c", script, address) for address in addresses]
 
 
 @pytest.mark.long

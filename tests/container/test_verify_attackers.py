@@ -42,6 +42,8 @@ door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)]
 door.sendmsg([b"x"], rights, 0, "/var/lib/attacker/door")
 """
+BUDGET = 30
+"""Seconds of a verify that nobody holds up; it takes one or two where nothing else is done."""
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,15 @@ def attack(world: World, way: str, *, give: bool = False) -> None:
         f"printf '[Service]\\nEnvironment=\"WAY={way}\"\\n' >/run/systemd/system/{UNIT}.d/way.conf;"
         f"systemctl daemon-reload; systemctl start {UNIT}"
     )
-    there = "until [ -e /var/lib/attacker/{0} ]; do systemctl -q is-active " + UNIT + "; done"
+    there = (
+        "until [ -e /var/lib/attacker/{0} ]; do systemctl -q is-active "
+        + UNIT
+        + "; sleep 0.1; done"
+    )
     if give:
         world.machine.sh(there.format("door"))
         world.machine.run("python3", "-c", GIVE)
-    world.machine.sh(there.format("ready"))
+    world.machine.sh(there.format("ready"), timeout=180)
 
 
 @on_each
@@ -83,7 +89,7 @@ def test_odd_names_zombies_stopped_traced_and_busy_processes_are_looked_at(world
     attack(world, "innocent")
     for _ in range(3):
         said = ask(world, UNIT)
-        assert ({}, True) == (said.not_well, said.seconds < 5)
+        assert ({}, True) == (said.not_well, said.seconds < BUDGET)
 
 
 @on_one
@@ -92,7 +98,7 @@ def test_ten_thousand_descriptors_hide_none(world: World) -> None:
     attack(world, "descriptors", give=True)
     said = ask(world, UNIT)
 
-    assert ({"sockets": "not confined"}, True) == (said.not_well, said.seconds < 5)
+    assert ({"sockets": "not confined"}, True) == (said.not_well, said.seconds < BUDGET)
     assert "a socket (AF_INET) of the host's network namespace" in said.evidence("sockets")
 
 
@@ -163,7 +169,7 @@ def test_a_view_of_its_own_is_no_view_of_ours(world: World) -> None:
     assert "a file system of the kind fuse" in said.evidence("nsswitch-conf")
     assert ("ok", "ok", "unknown") == (said["namespace"], said["sockets"], said["masks"])
     assert "a link of /proc" in said.evidence("masks")
-    assert said.seconds < 5
+    assert said.seconds < BUDGET
 
 
 @on_one
@@ -193,7 +199,7 @@ def test_a_file_system_that_never_answers_holds_nobody_up(world: World) -> None:
         said["nsswitch-conf"],
         said["run"],
     )
-    assert said.seconds < 5
+    assert said.seconds < BUDGET
 
 
 @on_one

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
-from wgconfine.runtime.paths import COLLECTOR
 
 __all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
@@ -344,24 +343,25 @@ SystemCallFilter=bpf
 METRICS = """\
 [Unit]
 Description=Metrics of WireGuard tunnels and their services, for node_exporter
-ConditionPathIsDirectory={collector}
+ConditionPathIsDirectory=/var/lib/prometheus/node-exporter
 StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 TimeoutStartSec=1min
 UMask=0077
-ExecStart={python} -I -m wgconfine metrics --textfile {collector}/wgconfine.prom
+ExecStart={python} -I -m wgconfine metrics \
+--textfile /var/lib/prometheus/node-exporter/wgconfine.prom
 # The directory is the exporter's own. SYS_PTRACE: to see in which namespace a process is.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
 RestrictNamespaces=net
 IPAddressDeny=any
 ReadOnlyPaths=/run
-ReadWritePaths=-{collector}
+ReadWritePaths=-/var/lib/prometheus/node-exporter
 InaccessiblePaths=-/run/dbus /dev/shm
 NoExecPaths=/tmp /var/tmp
-NoExecPaths=-{collector}
+NoExecPaths=-/var/lib/prometheus/node-exporter
 """
 
 PATHS = """\
@@ -547,12 +547,7 @@ def templates(
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
-    words = {
-        "runtime": runtime,
-        "python": interpreter,
-        "proxy": value(str(proxy)),
-        "collector": COLLECTOR,
-    }
+    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + SANDBOX,
