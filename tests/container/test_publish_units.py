@@ -471,3 +471,44 @@ def test_where_systemd_may_not_join_nothing_listens_or_runs_outside(
     assert "this is not the namespace of tunnel vpn" in machine.journal(f"{CROSSED}.service")
     assert "failed" == machine.show(f"{REACH}.socket", "ActiveState")
     assert ":7000" not in machine.sh("ss -Hltn")
+
+
+DENY_BPF = """
+import ctypes, platform, struct, sys, os
+number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in steps))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+assert ctypes.CDLL(None).prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a program under a filter in which bpf(2) gives EPERM, as some containers have it."""
+
+
+@pytest.mark.parametrize("release", first("trixie"))
+def test_where_systemd_can_make_no_filter_only_loopback_is_published(
+    wheelhouse: Path, boot_container: BootContainer, release: str
+) -> None:
+    """It says nothing of that itself, and would let everybody in: the control."""
+    prefix = ("/usr/bin/python3", "-I", "-c", DENY_BPF)
+    world = boot_container(release, wheelhouse=wheelhouse, init_prefix=prefix)
+    set_up(world)
+    machine = world.machine
+    wgconfine(world, "apply", check=False)
+    machine.systemctl("start", "web.service")
+    machine.wait_for(lambda: get(world, "http://127.0.0.1:8080") == "inside", "loopback is there")
+    stranger = ("curl", "-s", "-m", "2", "--interface", "198.51.100.77", f"http://{LAN}:8080")
+    ask = ("sh", "-c", f"{' '.join(stranger)} || true")
+    world.internet.run("ip", "address", "replace", "198.51.100.77/24", "dev", "uplink")
+
+    assert "" == world.internet.run(*ask)
+    assert "failed" == machine.show(FILTERED, "ActiveState")
+    words = (
+        "whether its filter of addresses is in force can't be seen: bpf: Operation not permitted."
+    )
+    assert f"{words} Anybody could connect. Publish to 127.0.0.1" in machine.journal(FILTERED)
+
+    spoiled = f"/etc/systemd/system/{FILTERED}.d/zz-spoiled.conf"
+    machine.write(spoiled, "[Socket]\nExecStartPre=\n")
+    machine.sh(f"systemctl daemon-reload; systemctl start {FILTERED}")
+    assert "inside" == world.internet.run(*ask)

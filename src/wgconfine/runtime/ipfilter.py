@@ -46,15 +46,23 @@ ATTRIBUTES = 128
 """Bytes of union bpf_attr; what a command does not know of it must be 0."""
 
 
+INSTEAD = (
+    "Anybody could connect. Publish to 127.0.0.1 or to a unix socket, and put a web server that "
+    "asks for a password before it."
+)
+"""What to do where there is no filter to be had."""
+
+
 def prove(clients: str) -> None:
     """Raise Failure if the filter of this unit lets anybody in but `clients`, split by commas."""
-    found = strangers(own_directory(), clients.split(","))
+    try:
+        found = strangers(own_directory(), clients.split(","))
+    except OSError as error:  # as in a container that may not use bpf(2): nor may systemd there
+        what = "whether its filter of addresses is in force can't be seen"
+        raise Failure(f"{what}: {error.strerror}. {INSTEAD}") from error
     if found is None:
-        raise Failure(
-            "its filter of addresses is not in force: this systemd or kernel lacks BPF for it, and "
-            "anybody could connect. Publish to 127.0.0.1 or to a unix socket, and put a web server "
-            "that asks for a password before it."
-        )
+        what = "its filter of addresses is not in force: this systemd or kernel lacks BPF for it"
+        raise Failure(f"{what}. {INSTEAD}")
     if found:
         raise Failure(
             f"{' and '.join(found[:2])} could connect, which `from` does not have: an "
@@ -70,7 +78,8 @@ def own_directory() -> str:
     for place in UNIFIED:
         if groups and os.path.exists(f"{place}/cgroup.procs"):
             return place + groups[0]
-    raise Failure("there are no control groups of version 2, which a filter of addresses needs.")
+    what = "there are no control groups of version 2, which a filter of addresses needs"
+    raise Failure(f"{what}. {INSTEAD}")
 
 
 def strangers(directory: str, clients: list[str]) -> list[str] | None:
