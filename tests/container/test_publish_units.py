@@ -87,9 +87,13 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a confined web server and every kind of port."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         set_up(world)
-        wgconfine(world, "apply")
+        # In the open it has the port that its socket is going to have: no reason to refuse it.
+        page = "http://127.0.0.1:8080"
         world.machine.systemctl("start", "web.service")
-        world.machine.wait_for(lambda: get(world, "http://127.0.0.1:8080") == "inside", "it serves")
+        world.machine.wait_for(lambda: get(world, page) == "inside", "it serves in the open")
+        wgconfine(world, "check")
+        wgconfine(world, "apply")
+        world.machine.wait_for(lambda: get(world, page) == "inside", "it is published")
         yield world
 
 

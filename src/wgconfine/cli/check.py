@@ -34,10 +34,11 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
     resolved = resolve(tunnels, find_facts(root, enabled_services(tunnels)))
     problems += [*resolved.problems, *check_services(resolved.tunnels, resolved.facts)]
     findings = check_sources(tunnels) if root == Path("/") else Findings()
-    # What is going to be confined stops first, and holds no port of the host's any more.
     leaving = enabled_services(resolved.tunnels)
-    problems += findings.problems
-    problems += check_ports(tunnels, look_at_ports(root, tunnels), leaving=leaving)
+    problems += [
+        *findings.problems,
+        *check_ports(resolved.tunnels, look_at_ports(root, tunnels), leaving=leaving),
+    ]
     findings.warnings.extend(port_remarks(tunnels))
     show_warnings(findings)
     if problems:
