@@ -573,7 +573,16 @@ PORTS = (
         do=drop_in(f"{PLAIN}.socket", "[Socket]", "Service=open.service"),
         check="publish",
         unit=f"{PLAIN}.socket",
-        undo=no_drop_in(f"{PLAIN}.socket"),
+        undo=f"{no_drop_in(f'{PLAIN}.socket')}; systemctl restart {PLAIN}.socket",
+    ),
+    Spoiling(
+        name="a published port that has started another service",
+        do=drop_in(f"{PLAIN}.socket", "[Socket]", "Service=open.service")
+        + f"; {no_drop_in(f'{PLAIN}.socket')}",
+        check="publish",
+        unit=f"{PLAIN}.socket",
+        verdict="does not work",
+        code=1,
     ),
     Spoiling(
         name="the unit of a published port edited",
@@ -583,7 +592,7 @@ PORTS = (
     ),
     Spoiling(
         name="a published proxy in the host's namespace",
-        do="curl -s http://127.0.0.1:8080/ || true; sleep 300 >/dev/null 2>&1 &"
+        do="curl -s -m 9 http://127.0.0.1:8080/ || true; sleep 300 >/dev/null 2>&1 &"
         f" sleep 1; echo $! >'{PROXIES}/{PLAIN}.service/cgroup.procs'",
         check="proxy",
         unit=f"{PLAIN}.service",
@@ -591,7 +600,7 @@ PORTS = (
     Spoiling(
         name="a proxy among the services",
         do=drop_in(f"{PLAIN}.service", "[Service]", "Slice=wgconfine-vpn.slice")
-        + f"; systemctl stop {PLAIN}.service; curl -s http://127.0.0.1:8080/ || true",
+        + f"; systemctl stop {PLAIN}.service; curl -s -m 9 http://127.0.0.1:8080/ || true",
         check="proxy",
         unit=f"{PLAIN}.service",
         undo=f"{no_drop_in(f'{PLAIN}.service')}; systemctl stop {PLAIN}.service",

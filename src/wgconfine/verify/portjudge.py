@@ -32,6 +32,7 @@ structure = partial(Check, area=Area.STRUCTURE)
 
 MODE = 0o660
 SHOWN = 3
+DEAF = "systemd takes its proxy for running, and it is not: whoever connects waits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +65,14 @@ class Socket:
     """A `.socket` as systemd and the kernel have it.
 
     `listen` is what systemd holds to be its addresses, `starts` the units that a connection starts.
+    `deaf` says that systemd leaves connections to a proxy that does not run.
     """
 
     state: UnitState
     listen: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     control_group: str = ""
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,8 @@ def judge_publish(tunnel: TunnelName, entry: Publish, socket: Socket, seen: Seen
     wanted = addresses_of(entry)
     if found := pointed_elsewhere(tunnel, f"{stem}.socket", socket, wanted):
         return own(verdict=Verdict.NOT_CONFINED, evidence=found, mend=see(socket))
+    if socket.deaf:
+        return own(verdict=Verdict.BROKEN, evidence=DEAF, mend=restart(f"{stem}.socket"))
     if seen.unseen:
         return own(verdict=Verdict.UNKNOWN, evidence=seen.unseen)
     there = {
@@ -236,6 +241,8 @@ def judge_reach(tunnel: TunnelName, entry: Reach, socket: Socket, seen: Seen) ->
         return own(verdict=Verdict.BROKEN, evidence=stopped[0], mend=stopped[1])
     if found := pointed_elsewhere(tunnel, f"{stem}.socket", socket, addresses_of(entry)):
         return own(verdict=Verdict.NOT_CONFINED, evidence=found, mend=see(socket))
+    if socket.deaf:
+        return own(verdict=Verdict.BROKEN, evidence=DEAF, mend=restart(f"{stem}.socket"))
     if seen.unseen:
         return own(verdict=Verdict.UNKNOWN, evidence=seen.unseen)
     if str(entry.listen) not in seen.inside:

@@ -8,6 +8,7 @@ import dataclasses
 import grp
 import pwd
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ Entry = Publish | Reach
 Shown = Mapping[str, Mapping[str, str]]
 
 SECONDS = 5.0
+LOOKS, PAUSE = 3, 0.3
+"""A proxy has just ended, or is about to start: what lasts is looked at so often, and seconds."""
 SYSTEMD = 1
 ROOT = Path("/proc/1/root")
 UNIFIED = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -101,12 +104,13 @@ def stem_of(subject: Subject, entry: Entry) -> str:
 
 def check_port(subject: Subject, entry: Entry, shown: Shown, looked: "Looked") -> Iterator[Check]:
     name, stem = subject.name, stem_of(subject, entry)
-    unit = UnitName(f"{stem}.socket")
+    unit, service = UnitName(f"{stem}.socket"), UnitName(f"{stem}.service")
     socket = Socket(
         state=subject.states[unit],
         listen=tuple(listened_at(shown[unit]["Listen"])),
         starts=tuple(words_of(shown[unit]["Triggers"])),
         control_group=shown[unit]["ControlGroup"],
+        deaf=subject.states[unit].sub == "running" and is_deaf(subject, unit, service),
     )
     if isinstance(entry, Publish):
         yield judge_publish(name, entry, socket, looked.seen)
@@ -119,8 +123,22 @@ def check_port(subject: Subject, entry: Entry, shown: Shown, looked: "Looked") -
         yield from judge_file(name, entry, socket, file)
     else:
         yield judge_reach(name, entry, socket, looked.seen)
-    service = UnitName(f"{stem}.service")
     yield judge_proxy(name, entry, proxy_of(subject, service, shown[service]["ControlGroup"]))
+
+
+def is_deaf(subject: Subject, unit: UnitName, service: UnitName) -> bool:
+    """Tell whether systemd has handed the socket to a proxy that is not there, and stays away.
+
+    A socket whose `Service=` was another's for a while stays like that over a daemon-reload.
+    """
+    for attempt in range(LOOKS):
+        time.sleep(PAUSE if attempt else 0)
+        shown = subject.systemctl.show([unit, service], ("SubState", "ActiveState", "Job"))
+        waits = shown[service]["Job"] not in {"", "0"}
+        gone = shown[service]["ActiveState"] in {"inactive", "failed"} and not waits
+        if shown[unit]["SubState"] != "running" or not gone:
+            return False
+    return True
 
 
 def listened_at(shown: str) -> Iterator[str]:

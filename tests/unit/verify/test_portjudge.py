@@ -121,6 +121,16 @@ def test_a_socket_that_somebody_pointed_elsewhere(more: dict[str, object], evide
     assert (Verdict.NOT_CONFINED, evidence, f"systemctl cat {STEM}.socket") == said(found)
 
 
+def test_a_socket_that_hears_nobody() -> None:
+    """systemd leaves its connections to a proxy that is not there."""
+    for check in (
+        judge_publish(VPN, PLAIN, replace(LISTENING, deaf=True), SEEN),
+        judge_reach(VPN, REACH, replace(REACHING, deaf=True), SEEN),
+    ):
+        assert Verdict.BROKEN is check.verdict
+        assert f"systemctl restart {check.unit}" == check.mend
+
+
 def test_who_may_connect_is_proven_by_the_kernel() -> None:
     """Nobody but the networks of `from`; of loopback, this machine."""
     lan, plain = (judge_clients(VPN, each, LISTENING, Filter()) for each in (LAN, PLAIN))
