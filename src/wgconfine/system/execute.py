@@ -101,9 +101,10 @@ def ask(step: UnitStep, systemctl: Systemctl) -> None:
     match step.action:
         case Action.DAEMON_RELOAD:
             systemctl.daemon_reload()
-        case Action.STOP:
-            systemctl.stop(step.units)
-        case Action.ENSURE_STOPPED:
+        # Both times: systemd 262 loses sight of the control group of what it finds left over after
+        # a daemon-reload, and starts the service there again, where Linux kills whoever comes after
+        # a cgroup.kill.
+        case Action.STOP | Action.ENSURE_STOPPED:
             ensure_stopped(step.units, systemctl)
         case Action.START:
             systemctl.start(step.units)
