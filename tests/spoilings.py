@@ -578,7 +578,7 @@ PORTS = (
     Spoiling(
         name="a published port that has started another service",
         do=drop_in(f"{PLAIN}.socket", "[Socket]", "Service=open.service")
-        + f"; {no_drop_in(f'{PLAIN}.socket')}",
+        + f"; curl -s -m 2 http://127.0.0.1:8080/ || true; {no_drop_in(f'{PLAIN}.socket')}",
         check="publish",
         unit=f"{PLAIN}.socket",
         verdict="does not work",

@@ -300,8 +300,10 @@ def proxy_of(subject: Subject, unit: UnitName, control_group: str) -> Proxy:
     inside, host = identity(record_of_namespace(subject.name)), identity(HOST)
     found = []
     for pid in pids:
-        where = identity(f"/proc/{pid}/ns/net")
-        if (where is None and not Path(f"/proc/{pid}").exists()) or is_set_up(pid):
+        if is_set_up(pid):
+            continue
+        where = network_of(pid)
+        if where is None and not is_alive(pid):
             continue
         found.append(
             Process(
@@ -311,6 +313,27 @@ def proxy_of(subject: Subject, unit: UnitName, control_group: str) -> Proxy:
             )
         )
     return Proxy(state=subject.states[unit], control_group=control_group, processes=tuple(found))
+
+
+def network_of(pid: int) -> tuple[int, int] | None:
+    """Give the network namespace of a process; None where it has ended, or can't be seen.
+
+    One that is about to end has left its namespace already, and is no zombie yet.
+    """
+    for _ in range(LOOKS):
+        where = identity(f"/proc/{pid}/ns/net")
+        if where is not None or not is_alive(pid):
+            return where
+        time.sleep(PAUSE)
+    return None
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 def check_listeners(subject: Subject) -> list[Check]:

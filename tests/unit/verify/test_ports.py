@@ -12,13 +12,16 @@ from wgconfine.model.settings import Backend, ConfFile, Settings, TunnelName, Un
 from wgconfine.render.publish import port_files
 from wgconfine.render.templates import templates
 from wgconfine.runtime import ipfilter
+from wgconfine.runtime.namespace import identity
 from wgconfine.system.sockdiag import InetSocket
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.verify import ports as module
 from wgconfine.verify.portjudge import Filter
 from wgconfine.verify.ports import (
     filter_of,
+    is_alive,
     listened_at,
+    network_of,
     rendered_lines,
     slices_that_allow,
     socket_file,
@@ -157,3 +160,15 @@ def test_the_file_of_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "file").touch()
     assert None is socket_file(os.fspath(tmp_path / "file"), [])
     assert None is socket_file(os.fspath(tmp_path / "gone"), [])
+
+
+def test_a_process_that_has_ended_is_in_no_namespace() -> None:
+    """Nor is one that nobody has waited for: it is no unknown."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert (None, False) == (network_of(child), is_alive(child))
+    os.waitpid(child, 0)
+    assert (None, False) == (network_of(child), is_alive(child))
+    assert identity("/proc/self/ns/net") == network_of(os.getpid())
