@@ -15,7 +15,10 @@ from wgconfine.system.sources import read_all
 
 __all__ = ["journal_units", "run_logs"]
 
-KINDS = ("netns", "reload", "endpoint", "wireguard", "switch", "verify", "paths", "repath")
+KINDS = (
+    *("netns", "reload", "rebind", "relink", "endpoint", "wireguard"),
+    *("switch", "verify", "paths", "repath"),
+)
 PER_ENTRY = ("publish", "reach", "paths")
 
 

@@ -1,7 +1,6 @@
 """`wgconfine metrics`: what a monitoring system should know, once."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from wgconfine.cli.status import current_status
@@ -39,13 +38,15 @@ def restarts(status: Status) -> dict[str, int]:
 
 def replace_file(path: Path, text: str) -> None:
     """Write beside it and rename: who reads meanwhile has the old one, or the new one."""
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # of a run that was cut off
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 — a descriptor
             # By the descriptor: the directory is another user's, who may put a link in its place.
             os.fchmod(descriptor, 0o644)
             file.write(text)
-        Path(beside).rename(path)
+        beside.rename(path)
     except BaseException:
-        Path(beside).unlink()
+        beside.unlink(missing_ok=True)
         raise

@@ -82,8 +82,14 @@ def read_publish_text(value: str) -> Publish:
 def build_publish(table: PublishTable) -> Publish:
     """Put an entry together; what is not loopback needs `from`, and only that may have it."""
     if isinstance(table.listen, UnixSocket):
-        return publish_unix(table, table.listen)
-    return publish_address(table, table.listen)
+        entry = publish_unix(table, table.listen)
+    else:
+        entry = publish_address(table, table.listen)
+    if entry.to.port in _LOOK_UPS:
+        what = f"port {entry.to.port} inside is {_LOOK_UPS[entry.to.port]}"
+        hint = "Have the service listen on another port"
+        raise WrongValueError(f"{what}: no service is asked by it, but the tunnel's resolver", hint)
+    return entry
 
 
 def publish_unix(table: PublishTable, listen: UnixSocket) -> Publish:

@@ -215,7 +215,7 @@ def _check_peers(files: Sequence[_File]) -> Iterator[Problem]:
 
 
 def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
-    """Check that no two entries of the tunnel listen in the same place."""
+    """Check that no two entries listen in the same place, and that none leads to another."""
     published: list[tuple[Publish, str]] = []
     reached: dict[SocketAddress, str] = {}
     for file in files:
@@ -231,6 +231,12 @@ def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
             place = place_of(file.path, "reach", position)
             if (there := reached.setdefault(each.listen, place)) != place:
                 yield Problem(where=place, what=f"{each.listen} is taken already, at {there}")
+    for entry, place in published:
+        if entry.to in reached:
+            what = (
+                f"it leads to {entry.to} inside, where {reached[entry.to]} listens: not a service"
+            )
+            yield Problem(where=place, what=what)
 
 
 def _check_inbound(files: Sequence[_File]) -> Iterator[Problem]:

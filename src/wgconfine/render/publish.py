@@ -73,8 +73,7 @@ def publish_socket(name: TunnelName, entry: Publish, runtime: str) -> str:
     if isinstance(entry.listen, UnixSocket):
         return text + unix_lines(entry.listen)
     # A machine may lack ::1, for a time: net.ipv6.conf.all.disable_ipv6.
-    free = entry.free_bind or entry.listen[0].address.is_loopback
-    return text + address_lines(entry.listen, free=free) + client_lines(entry, runtime)
+    return text + address_lines(entry.listen) + client_lines(entry, runtime)
 
 
 def unix_lines(listen: UnixSocket) -> str:
@@ -87,10 +86,11 @@ def unix_lines(listen: UnixSocket) -> str:
     )
 
 
-def address_lines(addresses: tuple[SocketAddress, ...], *, free: bool) -> str:
+def address_lines(addresses: tuple[SocketAddress, ...]) -> str:
     text = "".join(f"ListenStream={each}\n" for each in addresses)
     text += "BindIPv6Only=ipv6-only\nNoDelay=yes\n"
-    return text + ("FreeBind=yes\n" if free else "")
+    # At boot it listens before the network is up, and ::1 may be switched off.
+    return text + "FreeBind=yes\n"
 
 
 def client_lines(entry: Publish, runtime: str) -> str:
@@ -120,7 +120,7 @@ def reach_socket(name: TunnelName, entry: Reach) -> str:
     description = f"Way out of WireGuard tunnel {name}: {entry.listen} inside to {entry.to}"
     text = SOCKET.format(description=description, name=value(name))
     text += f"NetworkNamespacePath=/run/netns/{value(name)}\n{guard(name)}"
-    text += address_lines((entry.listen,), free=True)
+    text += address_lines((entry.listen,))
     return text + "IPAddressDeny=any\nIPAddressAllow=localhost\n"
 
 

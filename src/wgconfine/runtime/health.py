@@ -6,6 +6,8 @@ is stopped by it, nothing is sent but to the tunnel's own peers, and no third pa
 
 from __future__ import annotations
 
+import time
+
 from wgconfine.config import wgquick
 from wgconfine.runtime import journal, link, paths
 from wgconfine.runtime.failure import Failure, step, warn
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 
     from wgconfine.runtime.record import Record
 
+SILENT = "no answer from peer"
 STEPS = ("reload", "rebind", "relink")
 """What is tried, milder things first: configure it and look its names up anew; another source port;
 another link in the same namespace."""
+PATIENCE = "5"
+"""Seconds for wg(8) to answer: a wireguard-go that hangs must not hold other tunnels up."""
+ASK = ("timeout", "--signal=KILL", PATIENCE, "wg", "show")
+SETTLED = 2.0
+"""Seconds after which what is missing is looked for again: a reload may be under way."""
 PAUSE, LONGEST_PAUSE = 110, 1800
 """Seconds from one step to the next: two ticks; each longer than the one before once all have been
 tried."""
@@ -30,13 +38,17 @@ tried."""
 class Peer:
     """One peer: bytes, and its last handshake as wg(8) has it, in seconds since the epoch.
 
-    `since` is when that was first seen, in seconds since boot: the other clock may jump.
+    `since` is when that was first seen, in seconds since boot: the other clock may jump. `asked`
+    is 1 where bytes were sent and none have come since.
     """
 
-    __slots__ = ("handshake", "received", "sent", "since")
+    __slots__ = ("asked", "handshake", "received", "sent", "since")
 
-    def __init__(self, handshake: int, received: int, sent: int, since: int) -> None:
-        self.handshake, self.received, self.sent, self.since = handshake, received, sent, since
+    def __init__(
+        self, handshake: int, received: int, sent: int, since: int = 0, asked: int = 0
+    ) -> None:
+        self.handshake, self.received, self.sent = handshake, received, sent
+        self.since, self.asked = since, asked
 
 
 class Health:
@@ -65,6 +77,9 @@ def look_at(records: Iterable[Record], now: int) -> None:
             continue
         try:
             missing, peers = observe(record)
+            if missing:
+                time.sleep(SETTLED)
+                missing, peers = observe(record)
         except Failure as failure:
             failures.append(str(failure))
             continue
@@ -73,9 +88,9 @@ def look_at(records: Iterable[Record], now: int) -> None:
         due = next_step(kept, health, now)
         if due:
             health.acted, health.steps = now, health.steps + 1
-        write_state(place, format_health(health))
-        if due:
             act(record.name, due, health.why)
+        # Of root alone: whom one talks to, and when.
+        write_state(place, format_health(health), mode=0o600)
     if failures:
         raise Failure("\n".join(failures))
 
@@ -107,10 +122,10 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
                 if each not in live.routes
             ),
         ]
-        handshakes = rows(run("wg", "show", record.wg_name, "latest-handshakes"))
-        transfer = rows(run("wg", "show", record.wg_name, "transfer"))
+        handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
+        transfer = rows(run(*ASK, record.wg_name, "transfer"))
     peers = {
-        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]), 0)
+        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]))
         for key, seen in handshakes.items()
         if key in transfer
     }
@@ -127,8 +142,9 @@ def judge(
 ) -> Health:
     """Compare with the last look. `patience` is how old a handshake may be: seconds, None for ever.
 
-    A peer is silent to whom bytes were sent since, from whom none came, and whose last handshake is
-    that old. Who was silent stays so until something comes.
+    A peer is silent to whom bytes were sent before the last look and from whom none have come
+    since, and whose last handshake is that old. At the first such look it may be a packet that is
+    under way, or the network of a machine that has just woken up.
     """
     silent = []
     for key, peer in sorted(peers.items()):
@@ -137,8 +153,8 @@ def judge(
         peer.since = before.since if before is not None and same else now
         if before is None or not same or peer.received != before.received:
             continue
-        asked = peer.sent > before.sent or kept.why.startswith(SILENT)
-        if asked and patience is not None and now - peer.since >= patience:
+        peer.asked = int(before.asked or peer.sent > before.sent)
+        if before.asked and patience is not None and now - peer.since >= patience:
             silent.append(key)
     why = f"{', '.join(missing)}: missing" if missing else ""
     if silent and not missing:
@@ -150,26 +166,24 @@ def judge(
     return health
 
 
-SILENT = "no answer from peer"
-
-
 def next_step(kept: Health, health: Health, now: int) -> str:
     """Give the step whose time has come; empty where it is well, or the last one may yet help.
 
-    Nothing is done for a peer to whom nothing is sent any more.
+    Nothing is done for a peer to whom nothing is sent any more, and nothing that other peers would
+    notice as long as one of them answers: that one may be switched off.
     """
     if not health.why:
         return ""
-    sending = any(
-        key not in kept.peers or peer.sent > kept.peers[key].sent
-        for key, peer in health.peers.items()
-    )
+    silent = health.why.startswith(SILENT)
+    known = [(kept.peers[key], peer) for key, peer in health.peers.items() if key in kept.peers]
+    sending = any(peer.asked and peer.sent > before.sent for before, peer in known)
+    answered = any(peer.received > before.received for before, peer in known)
     rounds = max(0, health.steps - len(STEPS) + 1)
     pause = min(PAUSE << min(rounds, 10), LONGEST_PAUSE)
     waited = health.steps == 0 or now - health.acted >= pause
-    if not waited or (health.why.startswith(SILENT) and not sending):
+    if not waited or (silent and not sending):
         return ""
-    return STEPS[min(health.steps, len(STEPS) - 1)]
+    return STEPS[0] if silent and answered else STEPS[min(health.steps, len(STEPS) - 1)]
 
 
 def announce(name: str, kept: Health, health: Health, now: int) -> None:
@@ -180,6 +194,7 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
             f"tunnel {name}: {health.why}",
             journal.DEGRADED,
             wgconfine_tunnel=name,
+            object_systemd_unit=f"wgconfine@{name}.service",
         )
     elif kept.why and not health.why:
         journal.send(
@@ -187,11 +202,15 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
             f"tunnel {name}: well again after {now - kept.sick} s and {kept.steps} steps",
             journal.RECOVERED,
             wgconfine_tunnel=name,
+            object_systemd_unit=f"wgconfine@{name}.service",
         )
 
 
 def act(name: str, due: str, why: str) -> None:
     """Start the unit of a step; it is not waited for, and takes back no stop that is under way."""
+    reload = f"wgconfine-{STEPS[0]}@{name}.service"
+    if due != STEPS[0] and run("systemctl", "show", "-P", "Result", reload).strip() != "success":
+        due = STEPS[0]  # without a .conf, or a key, there would be no other link
     unit = f"wgconfine-{due}@{name}.service"
     journal.send(
         journal.WARNING,
@@ -211,7 +230,7 @@ def format_health(health: Health) -> str:
     """Give the text that parse() reads, a line for each thing."""
     lines = [f"sick {health.sick} {health.acted} {health.steps}", f"why {health.why}"]
     lines += [
-        f"peer {key} {peer.handshake} {peer.received} {peer.sent} {peer.since}"
+        f"peer {key} {peer.handshake} {peer.received} {peer.sent} {peer.since} {peer.asked}"
         for key, peer in health.peers.items()
     ]
     return "\n".join(lines) + "\n"

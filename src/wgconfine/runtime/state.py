@@ -1,4 +1,4 @@
-"""Small files below /run that are whole or as they were before, and that everybody may read."""
+"""Small files below /run that are whole or as they were before."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def read_state(path: str) -> str:
         return ""
 
 
-def write_state(path: str, text: str) -> None:
+def write_state(path: str, text: str, *, mode: int = 0o644) -> None:
     """Keep a text, whatever the umask. Not synced: /run does not outlive a power cut."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(f"{path}.new", flags, 0o644)
+    descriptor = os.open(f"{path}.new", flags, mode)
     with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        os.fchmod(descriptor, 0o644)
+        os.fchmod(descriptor, mode)
         file.write(text)
     os.replace(f"{path}.new", path)

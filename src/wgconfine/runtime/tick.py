@@ -29,10 +29,11 @@ PROPERTIES = (
 def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
-    for part in (look_at_units, mend_switches, look_at_health, start_due, start_metrics):
+    # Health is last: it keeps something at each tick, and a service can fill /run.
+    for part in (look_at_units, mend_switches, start_due, start_metrics, look_at_health):
         try:
             part(records)
-        except Failure as failure:  # the others have their turn all the same
+        except (Failure, OSError) as failure:  # the others have their turn all the same
             failures.append(str(failure))
     if failures:
         raise Failure("\n".join(failures))
@@ -68,10 +69,13 @@ def start_due(records: Iterable[Record]) -> None:
         write_state(paths.verify_stamp(name), f"{now}\n")
 
 
-def start_metrics(_: Iterable[Record]) -> None:
+def start_metrics(_records: Iterable[Record]) -> None:
     """Have the metrics written anew where somebody collects them."""
     if os.path.isdir(paths.COLLECTOR):
-        run("systemctl", "start", "--no-block", "--", "wgconfine-metrics.service")
+        unit = "wgconfine-metrics.service"
+        status, _, complaint = Running("systemctl", "start", "--no-block", "--", unit).wait()
+        if status != 0:  # its owner may have masked it
+            warn(f"systemctl start: {complaint.strip()}")
 
 
 def is_due(every: int | None, last: int | None, now: int) -> bool:

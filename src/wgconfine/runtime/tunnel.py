@@ -208,7 +208,13 @@ def rebind(name: str) -> None:
 
 
 def unlink(name: str) -> None:
-    """Delete the link; wgconfine-reload@NAME.service makes it anew. Gone already is fine."""
+    """Delete the link; wgconfine-reload@NAME.service makes it anew. Gone already is fine.
+
+    Raises Failure before that where there would be no other one: the .conf may be away for now.
+    """
+    record = load(name)
+    if record.private_key_credential is None:
+        read_conf(record)
     with Lock(name), Visit(name):
         if paths.LINK in link.names_in_this_namespace():
             remove_link()

@@ -23,6 +23,8 @@ def test_units_of_a_tunnel() -> None:
         "wgconfine@vpn.service",
         "wgconfine-netns@vpn.service",
         "wgconfine-reload@vpn.service",
+        "wgconfine-rebind@vpn.service",
+        "wgconfine-relink@vpn.service",
         "wgconfine-endpoint@vpn.service",
         "wgconfine-wireguard@vpn.service",
         "wgconfine-switch@vpn.service",

@@ -180,6 +180,20 @@ def test_other_forms_of_publish(text: str, expected: str) -> None:
         (f"{LISTEN}, from = ['x']", ".from[0]: 'x' is not an IP network"),
         (f"{LISTEN}, from = ['::/0']", ": from has no network of IPv4: nobody could connect"),
         (f"{LISTEN}, form = ['::/0']", ".form: unknown key. Did you mean 'from'?"),
+        (
+            "listen = '8053', to = 53",
+            (
+                ": port 53 inside is DNS: no service is asked by it, but the tunnel's resolver."
+                " Have the service listen on another port"
+            ),
+        ),
+        (
+            "listen = 'unix:/run/x.sock', to = 853",
+            (
+                ": port 853 inside is DNS over TLS: no service is asked by it, but the tunnel's"
+                " resolver. Have the service listen on another port"
+            ),
+        ),
         ("listen = '80', to = 0", ".to: 0 is not a whole number from 1 to 65535"),
         ("listen = '80', to = true", ".to: true is neither a port nor of the form 'ADDRESS:PORT'"),
         ("listen = '80', to = '80'", ".to: '80' is not of the form 'ADDRESS:PORT'"),
@@ -290,6 +304,13 @@ def test_what_is_reached() -> None:
 def test_what_is_not_reached(text: str, expected: str) -> None:
     """No name, no stranger, no resolver: one known thing that is near."""
     assert f"reach[0]: {expected}" == problem(f"reach = [{text}]")
+
+
+def test_what_leads_to_a_hole() -> None:
+    """Who is let in would come out again on the other side, in the service's place."""
+    text = "publish = ['80']\nreach = ['127.0.0.1:80:192.168.1.1:80']"
+    what = "it leads to 127.0.0.1:80 inside, where /vpn.toml: reach[0] listens: not a service"
+    assert f"publish[0]: {what}" == problem(text)
 
 
 def test_two_listeners_inside() -> None:

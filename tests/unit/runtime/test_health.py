@@ -18,8 +18,10 @@ WHY = "no answer from peer kkkkkkkk… for 180 s or longer"
 MISSING = "route 0.0.0.0/0: missing"
 
 
-def peer(*, handshake: int = 5, received: int = 100, sent: int = 100, since: int = 0) -> Peer:
-    return Peer(handshake, received, sent, since)
+def peer(
+    *, handshake: int = 5, received: int = 100, sent: int = 100, since: int = 0, asked: int = 1
+) -> Peer:
+    return Peer(handshake, received, sent, since, asked)
 
 
 def sick(why: str = WHY, *, since: int = 1000, steps: int = 0, acted: int = 0) -> Health:
@@ -50,20 +52,36 @@ def test_a_first_look_finds_nothing() -> None:
         ({"sent": 101, "received": 101}, 900, ""),
         ({"sent": 101, "handshake": 6}, 900, ""),
         ({"sent": 101, "handshake": 4}, 900, ""),  # the clock was set back
-        ({"sent": 100}, 900, ""),
+        ({"sent": 100}, 900, WHY),
         ({"sent": 5, "received": 5}, 900, ""),  # another link
     ],
 )
 def test_silent(seen: dict[str, int], now: int, why: str) -> None:
-    """Bytes were sent and none came, for so long that there should have been a handshake."""
+    """Bytes were sent before and none came, so long that there should have been a handshake."""
     assert why == look(Health({KEY: peer()}), now, **seen).why
 
 
-def test_one_peer_of_two() -> None:
-    """The other one answers."""
-    kept = Health({KEY: peer(), OTHER: peer()})
+@pytest.mark.parametrize(("asked", "why"), [(0, ""), (1, WHY)])
+def test_the_first_look_without_an_answer(asked: int, why: str) -> None:
+    """It may be under way: a peer is silent at the second one, whether it is sent more or not."""
+    kept = Health({KEY: peer(asked=asked)})
+    health = look(kept, 900, sent=101)
+    assert (why, 1) == (health.why, health.peers[KEY].asked)
+
+
+def test_an_answer_counts_for_all_that_was_asked() -> None:
+    """And what is sent with it is new."""
+    assert 0 == look(Health({KEY: peer()}), 60, sent=101, received=101, asked=0).peers[KEY].asked
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_one_peer_of_two(steps: int) -> None:
+    """The other one answers: nothing is done that it would notice."""
+    kept = sick(steps=steps)
+    kept.peers[OTHER] = peer()
     peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
-    assert WHY == judge(kept, [], peers, now=180, patience=180).why
+    health = judge(kept, [], peers, now=10**6, patience=180)
+    assert (WHY, "reload") == (health.why, next_step(kept, health, 10**6))
 
 
 def test_a_silent_peer_that_nothing_is_sent_to() -> None:

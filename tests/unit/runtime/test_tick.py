@@ -45,6 +45,19 @@ def told(machine: Path, word: str) -> list[str]:
     return [line for line in (machine / "log").read_text().splitlines() if f" {word} " in line]
 
 
+def test_a_full_run_keeps_no_verify_from_being_done(machine: Path) -> None:
+    """What can't be kept is said at the end; a service may have filled it on purpose."""
+    (machine / "run").mkdir()
+    (machine / "run/health").write_text("in the way")
+    (machine / "run/tunnel/vpn").mkdir(parents=True)
+    (machine / "run/tunnel/vpn/in-force").write_text("d1g")
+
+    with pytest.raises(Failure):
+        tick()
+
+    assert any("wgconfine-verify@vpn.service" in line for line in told(machine, "--no-block"))
+
+
 @pytest.mark.parametrize(
     ("every", "last", "now", "due"),
     [

@@ -53,6 +53,7 @@ SHOWN = {
     SOCKET: {
         "BindsTo": "wgconfine-netns@vpn.service",
         "After": "wgconfine-netns@vpn.service system.slice -.slice",
+        "FreeBind": "yes",
         "BindIPv6Only": "ipv6-only",
         "IPAddressAllow": "192.0.2.0/24",
         "IPAddressDeny": "0.0.0.0/0 ::/0",
