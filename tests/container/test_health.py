@@ -23,6 +23,10 @@ table inet silence {
 		type filter hook input priority 0;
 		udp dport 51820 drop
 	}
+	chain output {
+		type filter hook output priority 0;
+		udp sport 51820 drop
+	}
 }
 """
 OLD = 1000
