@@ -12,7 +12,7 @@ import pytest
 from lab import World, boot_container
 from lab.container import Container
 from tests import programs
-from tests.matrix import EVERYWHERE
+from tests.matrix import EVERYWHERE, first
 from tests.scan import ALL, SERVER, answering, spread
 from tests.scenario import HOST, PROBE, TUNNEL, WEB, wgconfine, write_service, write_tunnel
 
@@ -235,6 +235,7 @@ def peer(world: World, program: str, target: str) -> str:
     return world.internet.run(sys.executable, "-I", "-c", program, target, programs.HASH).strip()
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_a_peer_of_the_far_side_reaches_transmission(world: World) -> None:
     """On the port that is inbound, by TCP and UDP; and not when that is taken back."""
     machine = world.machine
@@ -256,6 +257,7 @@ def test_a_peer_of_the_far_side_reaches_transmission(world: World) -> None:
     assert () == uplink.traffic.foreign()
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_a_denied_network_is_refused_and_its_resolver_asked(world: World) -> None:
     """The web of IPv4 is in one, and the resolver in another: look-ups go on, and IPv6 does."""
     inside = "nsenter --net=/run/netns/vpn"
@@ -270,6 +272,7 @@ def test_a_denied_network_is_refused_and_its_resolver_asked(world: World) -> Non
     assert "200" == world.machine.sh(f"{ask} -4")
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_verify_finds_it_as_declared_and_names_what_is_not(world: World) -> None:
     """A port opened by hand and a denial taken away; the printed command mends both."""
     world.machine.sh(f"{NFT} insert rule inet wgconfine input tcp dport 2222 accept")

@@ -487,6 +487,7 @@ def test_an_idle_service_that_waits_is_no_alarm(seen: Seen) -> None:
     machine.systemctl("stop", "idle.service")
 
 
+@pytest.mark.long
 def test_a_condition_that_does_not_hold_skips_it(seen: Seen) -> None:
     """The unit's own ExecCondition= comes after the guard, and counts."""
     change(seen, "condition.service", f"[Service]\nExecCondition=/bin/false\n{SLEEP}")
@@ -527,6 +528,7 @@ def test_a_unit_that_was_upgraded_is_noticed_and_rendered_anew(seen: Seen) -> No
     assert f"net:[{inode}]" == machine.read("/var/lib/post").strip()
 
 
+@pytest.mark.long
 def test_a_new_drop_in_is_noticed(seen: Seen) -> None:
     """The same as for the main file; nothing restarts where only the digest differs."""
     machine = seen.world.machine
@@ -539,6 +541,7 @@ def test_a_new_drop_in_is_noticed(seen: Seen) -> None:
     assert pid == machine.show("simple.service", "MainPID")
 
 
+@pytest.mark.long
 def test_namespaces_that_an_upgrade_delegates_stay_shut(seen: Seen) -> None:
     """Without an `apply` in between: the drop-in has a line for it where systemd knows it."""
     machine = seen.world.machine
@@ -571,6 +574,7 @@ def test_what_a_timer_or_a_path_starts_is_inside(seen: Seen) -> None:
     machine.sh("systemctl stop early.path oneshot.timer early.service; rm /srv/now")
 
 
+@pytest.mark.long
 def test_aliases_are_resolved(seen: Seen) -> None:
     """All that is installed bears the real name, `status` shows it once, `release ALIAS` works."""
     machine = seen.world.machine

@@ -142,6 +142,7 @@ def test_with_the_tunnel_stopped_services_do_not_run(world: World) -> None:
 
 
 @on_one
+@pytest.mark.long
 def test_programs_of_the_archive_are_confined_and_nothing_leaks(world: World) -> None:
     """Each asks its own host by the tunnel alone, and the tunnel's resolver for its address."""
     machine = world.machine
