@@ -80,15 +80,22 @@ class VirtualMachine(Machine):
                 self._qemu = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
-            self.wait_for(agent.exists, "QEMU has started", 20)
             self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.connect(os.fspath(agent))
+            self.wait_for(lambda: self._connects(agent), "QEMU has started", 20)
             self._received = b""
             self._receive(time.monotonic() + BOOT_SECONDS)  # the agent says that it is there
             self._wait_until_booted()
         except (AssertionError, OSError) as error:
             error.add_note(self._last_words())
             raise
+
+    def _connects(self, agent: Path) -> bool:
+        # The socket is there before QEMU listens on it.
+        try:
+            self._connection.connect(os.fspath(agent))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
 
     def _assert_alive(self) -> None:
         if self._qemu is None or self._qemu.poll() is not None:
