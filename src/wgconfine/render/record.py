@@ -12,6 +12,9 @@ from wgconfine.render.ports import port_sockets, publish_stem, reach_stem
 __all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
 
 SCHEMA = 1
+FIREWALL = 2
+"""Counts up with each change of the rules in runtime/firewall.py: so the digest changes, and `apply`
+has running tunnels load them."""
 
 
 def record_path(name: TunnelName) -> PurePosixPath:
@@ -61,6 +64,7 @@ def record_file(settings: Settings, backend: Backend) -> File:
             "udp": [str(each) for each in settings.inbound.udp],
         },
         "outbound-deny": [str(each) for each in settings.outbound_deny],
+        "firewall": FIREWALL,
     }
     if isinstance(source, Inline):
         if source.private_key_file is not None:

@@ -1,5 +1,8 @@
 """The table of a tunnel's namespace, as text; what it does is tried in tests/netns."""
 
+from hashlib import sha256
+
+from wgconfine.render.record import FIREWALL
 from wgconfine.runtime.firewall import (
     COUNTERS,
     Policy,
@@ -194,3 +197,17 @@ def test_the_table_is_replaced_in_one_transaction() -> None:
         "delete table inet wgconfine",
         "table inet wgconfine {",
     ] == ruleset(Policy()).splitlines()[:3]
+
+
+def test_a_change_of_the_rules_counts_up() -> None:
+    """Otherwise `apply` would leave running tunnels with the old ones, and `verify` name them."""
+    policy = Policy(
+        resolvers=["10.64.0.1", "fc00::1"],
+        addresses=["10.66.0.2/32", "fd66::2/128"],
+        inbound_tcp=["51413"],
+        inbound_udp=["6881-6889"],
+        outbound_deny=["10.0.0.0/8", "fc00::/7"],
+    )
+    digest = sha256("".join(map(ruleset, (Policy(), policy))).encode()).hexdigest()
+
+    assert (2, "551a3a866ddd8a71") == (FIREWALL, digest[:16])
