@@ -13,8 +13,7 @@ __all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
 
 SCHEMA = 1
 FIREWALL = 2
-"""Counts up with each change of the rules in runtime/firewall.py: with it the digest changes, so that
-`apply` has running tunnels load them."""
+"""Counts up with the rules in runtime/firewall.py: so `apply` has running tunnels load them."""
 
 
 def record_path(name: TunnelName) -> PurePosixPath:
