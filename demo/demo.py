@@ -34,8 +34,12 @@ services = [
   "transmission-daemon.service",
   "fetch.service",
 ]
+# The client's web page, on 127.0.0.1 and ::1 of this machine.
+publish = ["9091"]
 # dns = ["10.64.0.1"]    # instead of the DNS= of the .conf
 """
+
+PAGES = ("127.0.0.1", "[::1]")
 
 # A second service, with a user of its own, that tells what the web server saw. Each run looks up a
 # name that nobody has asked for before, so that no cache hides a look-up.
@@ -100,6 +104,7 @@ class Demo:
         self.in_the_open()
         self.settle()
         self.inside()
+        self.published()
         self.proof()
         self.link_lost()
         self.tunnel_stopped()
@@ -209,9 +214,36 @@ class Demo:
             seen=outside,
         )
 
+    def published(self) -> None:
+        screen = self.screen
+        screen.heading("5. Its web page, and no way out for that")
+        screen.say(
+            "systemd listens on the host and hands connections in. No link leads out of the"
+            " namespace beside the tunnel:"
+        )
+        found = [self.title(f"http://{host}:9091/transmission/web/") for host in PAGES]
+        screen.claim(
+            "this machine gets the page, by IPv4 and IPv6",
+            holds=all(found),
+            seen=" ".join(found),
+        )
+        links = self.do("ip", "-brief", "-netns", "vpn", "link").stdout.splitlines()
+        screen.claim(
+            "inside there are lo and wg0 alone",
+            holds=sorted(line.split()[0] for line in links) == ["lo", "wg0"],
+        )
+
+    def title(self, url: str) -> str:
+        """Fetch a page and show its title, which is given; empty where there is no page."""
+        self.screen.command(f"curl -s -u transmission:transmission {url} | grep '<title>'")
+        done = self.machine.run("curl", "-s", "-u", "transmission:transmission", url, check=False)
+        lines = [line.strip() for line in done.stdout.splitlines() if "<title>" in line]
+        self.screen.show("\n".join(lines))
+        return "".join(lines)
+
     def proof(self) -> None:
         screen = self.screen
-        screen.heading("5. Proof, on the running system")
+        screen.heading("6. Proof, on the running system")
         screen.say(
             "verify compares what runs with what was declared, looks at every process and socket,"
             " and starts a probe with each service's own user and sandbox that tries to get out:"
@@ -243,7 +275,7 @@ class Demo:
 
     def link_lost(self) -> None:
         screen = self.screen
-        screen.heading("6. The link vanishes under the running service")
+        screen.heading("7. The link vanishes under the running service")
         pid = self.machine.show(TORRENT, "MainPID")
         with self.world.capture_uplink() as uplink:
             self.take_link_away()
@@ -285,7 +317,7 @@ class Demo:
 
     def tunnel_stopped(self) -> None:
         screen = self.screen
-        screen.heading("7. Somebody stops the tunnel")
+        screen.heading("8. Somebody stops the tunnel")
         with self.world.capture_uplink() as uplink:
             self.do("systemctl", "stop", "wgconfine@vpn")
             self.do("wgconfine", "status")
@@ -302,7 +334,7 @@ class Demo:
 
     def removed_and_released(self) -> None:
         screen = self.screen
-        screen.heading("8. Removed is not released")
+        screen.heading("9. Removed is not released")
         screen.say("The tunnel is taken away. Its services do not fall back into the open:")
         self.do("wgconfine", "remove", "vpn")
         with self.world.capture_uplink() as uplink:
