@@ -400,6 +400,7 @@ class Demo:
         if self.backend() == "userspace":
             self.do("systemctl", "stop", "wgconfine-wireguard@vpn")
         else:
+            self.do("systemctl", "stop", "wgconfine-tick.timer")  # it would make the link anew
             self.do("ip", "-n", "vpn", "link", "delete", "wg0")
         links = self.do("ip", "-n", "vpn", "-br", "link").stdout
         self.screen.claim("there is no wg0 any more", holds="wg0" not in links, seen=links)
