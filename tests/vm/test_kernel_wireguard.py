@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, assert_confined, boot_vm
-from lab.internet import WIREGUARD_PORT
+from lab.internet import WEB, WIREGUARD_PORT
 from tests import programs
 from tests.matrix import EVERYWHERE, first
 from tests.outside import SEND, SENT, counted, in_group, seen
@@ -171,6 +171,9 @@ def test_only_an_inbound_port_answers(world: World) -> None:
     machine = world.machine
     machine.systemctl("start", programs.TRANSMISSION)
     machine.wait_for(lambda: ":51413" in machine.sh(f"{INSIDE} ss -Hltn"), "it listens", 60)
+    # The far side learns from a packet where this one is now.
+    get = f"{INSIDE} curl -s -m 5 http://{WEB[0]}/ || true"
+    machine.wait_for(lambda: machine.sh(get) == TUNNEL["v4"], "the tunnel carries", 60)
     with world.capture_uplink() as uplink:
         for target in TUNNEL.values():
             found = answering(world.internet.run, "tcp", target, "1-100,9091,51413", rate=100)
