@@ -148,7 +148,8 @@ def test_a_swarm_ends_in_time_and_is_not_called_what_it_is_not(world: World, num
 
     world.machine.sh(f"sleep 300 >/dev/null 2>&1 & echo $! >{GROUP}/cgroup.procs")
     said = ask(world, UNIT)
-    assert "not confined" == said["namespace"]
+    # Among thousands that come and go it may not have seen all in time, and then says so.
+    assert said["namespace"] in {"not confined", *(["unknown"] if number > 100 else [])}
     assert said.seconds < SECONDS
 
 
