@@ -493,12 +493,12 @@ def test_no_connection_is_lost_when_a_proxy_is_idle(world: World) -> None:
     before = starts(world, PLAIN)
     answers = machine.sh(
         "for i in $(seq 300); do curl -s -m 5 http://127.0.0.1:8080; echo;"
-        " sleep 0.0$((80 + i % 30)) 2>/dev/null || sleep 0.1; done | sort | uniq -c",
+        " sleep 0.$(printf %03d $((100 + i % 40))); done | sort | uniq -c",
         timeout=120,
     )
 
     assert ["300", "inside"] == answers.split()
-    assert starts(world, PLAIN) - before > 10
+    assert starts(world, PLAIN) - before >= 5
 
 
 @pytest.mark.parametrize("release", first("trixie"))
