@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from wgconfine.model.ports import Publish, Reach, UnixSocket
 from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
 from wgconfine.model.tree import MARK, File
-from wgconfine.render.ports import port_sockets, publish_stem, reach_stem
+from wgconfine.render.ports import publish_stem, reach_stem
 
 __all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
 
@@ -55,7 +55,6 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "allow-bus": {
             each.unit: list(each.allow_bus) for each in settings.refinements if each.allow_bus
         },
-        "sockets": list(port_sockets(settings)),
         "publish": [published(settings.name, each) for each in settings.publish],
         "reach": [reached(settings.name, each) for each in settings.reach],
         "inbound": {

@@ -10,9 +10,10 @@ import time
 
 from wgconfine.config import wgquick
 from wgconfine.runtime import journal, link, paths
-from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import Visit
-from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.process import run
+from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import read_state, write_state
 
 TYPE_CHECKING = False
@@ -207,7 +208,7 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
 
 
 def act(name: str, due: str, why: str) -> None:
-    """Start the unit of a step; it is not waited for, and takes back no stop that is under way."""
+    """Start the unit of a step."""
     reload = f"wgconfine-{STEPS[0]}@{name}.service"
     if due != STEPS[0] and run("systemctl", "show", "-P", "Result", reload).strip() != "success":
         due = STEPS[0]  # without a .conf, or a key, there would be no other link
@@ -219,11 +220,7 @@ def act(name: str, due: str, why: str) -> None:
         wgconfine_tunnel=name,
         object_systemd_unit=unit,
     )
-    step(f"systemctl start --no-block {unit}")
-    order = ("start", "--no-block", "--job-mode=fail", "--", unit)
-    status, _, complaint = Running("systemctl", *order).wait()
-    if status != 0:
-        warn(f"systemctl start: {complaint.strip()}")
+    ask_to_start(unit)
 
 
 def format_health(health: Health) -> str:

@@ -55,13 +55,17 @@ class Record:
         self.on_leak: str = values.get("on-leak", "report")
         self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
         self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})
-        self.sockets: list[str] = values.get("sockets", [])
         self.publish: list[dict[str, Any]] = values.get("publish", [])
         self.reach: list[dict[str, Any]] = values.get("reach", [])
         inbound: dict[str, list[str]] = values.get("inbound", {})
         self.inbound_tcp = inbound.get("tcp", [])
         self.inbound_udp = inbound.get("udp", [])
         self.outbound_deny: list[str] = values.get("outbound-deny", [])
+
+    @property
+    def sockets(self) -> list[str]:
+        """The `.socket` units of published and reached ports."""
+        return [each["socket"] for each in (*self.publish, *self.reach)]
 
     @property
     def userspace(self) -> bool:

@@ -31,6 +31,15 @@ def resume(name: str) -> None:
         run("systemctl", "start", "--no-block", "--", *wanted)
 
 
+def ask_to_start(*units: str) -> None:
+    """Start units without waiting, and take back no stop that is under way; a refusal is said."""
+    step(f"systemctl start --no-block {' '.join(units)}")
+    order = ("start", "--no-block", "--job-mode=fail", "--", *units)
+    status, _, complaint = Running("systemctl", *order).wait()
+    if status != 0:
+        warn(f"systemctl start: {complaint.strip()}")
+
+
 def clear(name: str) -> None:
     """Take away what the last run of the services left in their private /run.
 

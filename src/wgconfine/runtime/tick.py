@@ -14,6 +14,7 @@ from wgconfine.runtime import health, journal, paths
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import read_state, write_state
 
 TYPE_CHECKING = False
@@ -172,12 +173,7 @@ def start_failed(sockets: dict[str, str], states: dict[str, dict[str, str]]) -> 
             object_systemd_unit=unit,
         )
     if failed:
-        step(f"systemctl start --no-block {' '.join(failed)}")
-        # It takes back no stop of the namespace that is under way, which would stop this too.
-        order = ("start", "--no-block", "--job-mode=fail", "--", *failed)
-        status, _, complaint = Running("systemctl", *order).wait()
-        if status != 0:
-            warn(f"systemctl start: {complaint.strip()}")
+        ask_to_start(*failed)
     if set(failed) != known:
         write_known(paths.failed_sockets(), failed)
 

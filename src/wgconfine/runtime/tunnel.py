@@ -189,11 +189,8 @@ def down(name: str) -> None:
         if not is_namespace(paths.record_of_namespace(name)):
             return
         with Visit(name):
-            if paths.LINK in link.names_in_this_namespace():
-                remove_link()
-            policy = firewall.Policy()
-            step(f"nft -f - ({policy})")
-            run("nft", "-f", "-", text=firewall.ruleset(policy))
+            remove_link()
+            load_firewall(firewall.Policy(), reload=False).succeed()
 
 
 def rebind(name: str) -> None:
@@ -216,12 +213,13 @@ def unlink(name: str) -> None:
     if record.private_key_credential is None:
         read_conf(record)
     with Lock(name), Visit(name):
-        if paths.LINK in link.names_in_this_namespace():
-            remove_link()
+        remove_link()
 
 
 def remove_link() -> None:
-    """Delete the link; one of a kind that we never make is somebody else's, and is left alone."""
+    """Delete the link. Gone already is fine; one of a kind that we never make is left alone."""
+    if paths.LINK not in link.names_in_this_namespace():
+        return
     kind = link.kind_of_link()
     if kind not in {"wireguard", "tun"}:
         warn(f"{paths.LINK}: a link of kind {kind or 'unknown'} has taken the name; it stays")

@@ -6,8 +6,7 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +21,7 @@ from wgconfine.render.templates import PROXYD, UNITS
 from wgconfine.runtime.netns import kind_of
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.system.cgroup import socket_units, unit_of
+from wgconfine.system.listeners import sockets_of
 from wgconfine.system.sockdiag import listening
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.units import unit_states
@@ -102,24 +102,12 @@ def listeners(ours: frozenset[str]) -> Iterable[Listener]:
 
 def holders_of(inodes: set[int]) -> Mapping[int, int]:
     """Give the process that holds each socket, as far as we see; PID 1 if no other does."""
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, int] = {}
     processes = (int(each.name) for each in _PROC.iterdir() if each.name.isdigit())
     for pid in sorted(processes, reverse=True):
-        for link in descriptors_of(pid):
-            if link in wanted:
-                found.setdefault(wanted[link], pid)
+        for inode in sockets_of(pid) & inodes:
+            found.setdefault(inode, pid)
     return found
-
-
-def descriptors_of(pid: int) -> Iterator[str]:
-    """Give what each descriptor of a process leads to, until it ends or where we may not look."""
-    try:
-        for each in (_PROC / str(pid) / "fd").iterdir():
-            with suppress(FileNotFoundError):
-                yield os.fspath(each.readlink())
-    except OSError:
-        return
 
 
 def process_name(pid: int) -> str:

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wgconfine.runtime.link import endpoint_text
+
 __all__ = [
     "InetSocket",
     "UnixListener",
@@ -113,16 +115,12 @@ def _inet(body: bytes, family: int, name: str) -> InetSocket:
     cgroup = attributes.get(_INET_DIAG_CGROUP_ID, b"")
     return InetSocket(
         protocol=name,
-        local=_address(local, local_port),
-        remote=_address(remote, remote_port),
+        local=endpoint_text(local, local_port),
+        remote=endpoint_text(remote, remote_port),
         inode=inode,
         cgroup=struct.unpack("=Q", cgroup)[0] if cgroup else 0,
         only_v6=attributes.get(_INET_DIAG_SKV6ONLY, b"\0")[:1] != b"\0",
     )
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def unix_peers() -> dict[int, int]:

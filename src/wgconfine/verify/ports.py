@@ -70,7 +70,6 @@ LOOKS, PAUSE = 3, 0.3
 """A proxy has just ended, or is about to start: what lasts is looked at so often, and seconds."""
 SYSTEMD = 1
 ROOT = Path("/proc/1/root")
-UNIFIED = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 ASKED = ("Listen", "Triggers", "ControlGroup", "Slice", *PORT_PROPERTIES)
 RUNS = ALIVE - {"deactivating"}
@@ -257,16 +256,16 @@ def name_of(look: Callable[[], str], number: int) -> str:
 
 def filter_of(entry: Publish, control_group: str, host: Iterable[InetSocket]) -> Filter:
     """Ask the kernel whom it lets in, by the control group that systemd made the sockets in."""
+    if isinstance(entry.listen, UnixSocket):
+        return Filter()
     group = next(
         (
             place
-            for root in UNIFIED
+            for root in ipfilter.UNIFIED
             if control_group and (place := Path(f"{root}{control_group}")).is_dir()
         ),
         None,
     )
-    if isinstance(entry.listen, UnixSocket):
-        return Filter()
     if group is None:
         return Filter(strangers=None)
     clients = [str(each) for each in entry.clients] or list(LOOPBACK)

@@ -188,7 +188,7 @@ def test_a_failed_socket_is_started_again(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At each tick, without taking a stop back; said once until it listens again."""
-    write_record(machine, "vpn", sockets=[SOCKET])
+    write_record(machine, "vpn", publish=[{"socket": SOCKET}])
     said = []
     for socket in ("failed", "failed", "active", "failed"):
         show(machine, service="active", socket=socket, namespace="active")
@@ -210,7 +210,7 @@ def test_a_failed_socket_is_started_again(
 )
 def test_another_socket_is_left_alone(machine: Path, socket: str, namespace: str) -> None:
     """One that listens, that was stopped, or whose namespace is away and brings it along."""
-    write_record(machine, "vpn", sockets=[SOCKET])
+    write_record(machine, "vpn", publish=[{"socket": SOCKET}])
     show(machine, service="active", socket=socket, namespace=namespace)
     tick()
 
@@ -221,7 +221,7 @@ def test_a_socket_that_can_not_be_started_holds_up_nothing(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A stop may be under way: it is said, and verify is started all the same."""
-    write_record(machine, "vpn", sockets=[SOCKET])
+    write_record(machine, "vpn", publish=[{"socket": SOCKET}])
     show(machine, service="active", socket="failed", namespace="active")
     script = (machine / "systemctl").read_text()
     words = f"case $* in *fail*) echo conflict >&2; exit 1;; esac\n{script.split(chr(10), 2)[2]}"

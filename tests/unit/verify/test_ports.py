@@ -101,7 +101,7 @@ def test_the_slices_above_that_add_to_a_filter() -> None:
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A control group with a filter that lets one stranger in."""
-    monkeypatch.setattr(module, "UNIFIED", (os.fspath(tmp_path),))
+    monkeypatch.setattr(ipfilter, "UNIFIED", (os.fspath(tmp_path),))
     monkeypatch.setattr(ipfilter, "strangers", lambda _, clients: [f"not {clients}"])
     (tmp_path / "a.socket").mkdir()
     return tmp_path / "a.socket"
