@@ -154,6 +154,25 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
+NEXT = """\
+[Unit]
+Description=Another endpoint for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service
+# Which sets it.
+Wants=wgconfine-reload@%i.service
+Before=wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={runtime} pass-on %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+IPAddressDeny=any
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
 RELINK = """\
 [Unit]
 Description=Another link for WireGuard tunnel %i
@@ -192,8 +211,8 @@ UMask=0077
 ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-ReadWritePaths=/run/wgconfine/lock
-NoExecPaths=/run/wgconfine/lock
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+NoExecPaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
@@ -554,6 +573,7 @@ def templates(
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-next@.service": NEXT + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,

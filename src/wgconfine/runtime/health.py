@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import journal, link, paths
+from wgconfine.runtime import journal, link, paths, turns
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import Visit
 from wgconfine.runtime.process import run
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
     from wgconfine.runtime.record import Record
 
 SILENT = "no answer from peer"
-STEPS = ("reload", "rebind", "relink")
+STEPS = ("reload", "rebind", "next", "relink")
 """What is tried, milder things first: configure it and look its names up anew; another source port;
-another link in the same namespace."""
+each of the other endpoints; another link in the same namespace."""
 PATIENCE = "5"
 """Seconds for wg(8) to answer: a wireguard-go that hangs must not hold other tunnels up."""
 ASK = ("timeout", "--signal=KILL", PATIENCE, "wg", "show")
 SETTLED = 2.0
 """Seconds after which what is missing is looked for again: a reload may be under way."""
 PAUSE, LONGEST_PAUSE = 110, 1800
-"""Seconds from one step to the next: two ticks; each longer than the one before once all have been
-tried."""
+"""Seconds from one step to the next: two ticks; longer in each round once all have been tried."""
 
 
 class Peer:
@@ -86,7 +85,7 @@ def look_at(records: Iterable[Record], now: int) -> None:
             continue
         health = judge(kept, missing, peers, now=now, patience=record.handshake_max_age)
         announce(record.name, kept, health, now)
-        due = next_step(kept, health, now)
+        due = next_step(kept, health, now, turns.count(record))
         if due:
             health.acted, health.steps = now, health.steps + 1
             act(record.name, due, health.why)
@@ -149,10 +148,9 @@ def judge(
     """
     silent = []
     for key, peer in sorted(peers.items()):
-        before = kept.peers.get(key)
-        same = before is not None and before.handshake == peer.handshake
-        peer.since = before.since if before is not None and same else now
-        if before is None or not same or peer.received != before.received:
+        before = earlier(kept, peers, key)
+        peer.since = now if before is None or is_new(before, peer) else before.since
+        if before is None or has_answered(before, peer):
             continue
         peer.asked = int(before.asked or peer.sent > before.sent)
         if before.asked and patience is not None and now - peer.since >= patience:
@@ -167,24 +165,58 @@ def judge(
     return health
 
 
-def next_step(kept: Health, health: Health, now: int) -> str:
+def earlier(kept: Health, peers: dict[str, Peer], key: str) -> Peer | None:
+    """Give a peer as it was at the last look.
+
+    Of a single one that has another key now, because another endpoint has its turn, what is known
+    of that before: it is not well because it is new.
+    """
+    if len(peers) == len(kept.peers) == 1:
+        return next(iter(kept.peers.values()))
+    return kept.peers.get(key)
+
+
+def has_answered(before: Peer, peer: Peer) -> bool:
+    """Tell whether anything has come from a peer since. A new link has counted nothing yet."""
+    return is_new(before, peer) or peer.received not in {0, before.received}
+
+
+def is_new(before: Peer, peer: Peer) -> bool:
+    """Tell whether there was a handshake since."""
+    return peer.handshake not in {0, before.handshake}
+
+
+def next_step(kept: Health, health: Health, now: int, endpoints: int = 1) -> str:
     """Give the step whose time has come; empty where it is well, or the last one may yet help.
 
     Nothing is done for a peer to whom nothing is sent any more, and nothing that other peers would
-    notice as long as one of them answers: that one may be switched off.
+    notice as long as one of them answers: that one may be switched off. `endpoints` is how many
+    there are to have their turns.
     """
     if not health.why:
         return ""
     silent = health.why.startswith(SILENT)
     known = [(kept.peers[key], peer) for key, peer in health.peers.items() if key in kept.peers]
     sending = any(peer.asked and peer.sent > before.sent for before, peer in known)
-    answered = any(peer.received > before.received for before, peer in known)
-    rounds = max(0, health.steps - len(STEPS) + 1)
+    answered = any(has_answered(before, peer) for before, peer in known)
+    rounds = max(0, health.steps - 2) // endpoints
     pause = min(PAUSE << min(rounds, 10), LONGEST_PAUSE)
     waited = health.steps == 0 or now - health.acted >= pause
     if not waited or (silent and not sending):
         return ""
-    return STEPS[0] if silent and answered else STEPS[min(health.steps, len(STEPS) - 1)]
+    step = step_of(health.steps, endpoints)
+    # Another endpoint is of the silent peer alone.
+    return STEPS[0] if silent and answered and step != "next" else step
+
+
+def step_of(steps: int, endpoints: int) -> str:
+    """Give the step after so many: first two, then round after round of endpoints and a new link.
+
+    Where one is left out of each round all the same each endpoint has its turn: the one in use.
+    """
+    if steps < 2:  # noqa: PLR2004 — reload and rebind
+        return STEPS[steps]
+    return "relink" if (steps - 1) % endpoints == 0 else "next"
 
 
 def announce(name: str, kept: Health, health: Health, now: int) -> None:

@@ -6,19 +6,22 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import firewall, link, paths, resolver
+from wgconfine.runtime import firewall, link, paths, resolver, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
 
+REJECT_AFTER_TIME = 180
+"""Seconds after which WireGuard takes no packet of a session any more."""
 PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
 
 def up(name: str) -> None:
     """Start the tunnel. Raises Failure before anything is changed where its settings are wrong."""
     record = load(name)
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         resolver.clear_private_runs(record.services)
@@ -28,6 +31,7 @@ def up(name: str) -> None:
 def reload(name: str) -> None:
     """Bring changed settings into the live link: no service restarts and no new source port."""
     record = load(name)
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         configure(record, conf)
@@ -57,6 +61,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
     resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
     resolver.write_in_place(f"{state}/{paths.IN_FORCE}", record.digest)
+    os.utime(f"{state}/{paths.IN_FORCE}")  # a look-up that is under way begins anew
 
 
 def policy_of(record: Record, conf: wgquick.Conf) -> firewall.Policy:
@@ -112,7 +117,7 @@ def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool
     lines = [] if there else [make_link(record, visit.path)]
     for line in lines:
         step(f"ip {line}")
-    lines += link.routes_to_ask_for(conf)
+    lines += link.routes_to_ask_for(conf, known_addresses(record))
     output = complaint = ""
     if lines:
         asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
@@ -147,7 +152,16 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -
     if port is None and keep_port:
         port = int(run("wg", "show", record.wg_name, "listen-port"))
     step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
-    run("wg", "syncconf", record.wg_name, link.STDIN, text=link.wg_config(conf, port))
+    text = link.wg_config(conf, port, known_addresses(record))
+    run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
+
+
+def known_addresses(record: Record) -> dict[str, str]:
+    """Give what the last look-up of each endpoint's name has found, as far as it is kept.
+
+    A new link, and one that returns to a name, need not wait for a resolver then.
+    """
+    return {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
@@ -202,6 +216,20 @@ def rebind(name: str) -> None:
     with Lock(name), Visit(name):
         step(f"wg set {record.wg_name} listen-port 0")
         run("wg", "set", record.wg_name, "listen-port", "0")
+
+
+def pass_on(name: str) -> None:
+    """End the turn of an endpoint that does not answer; a reload sets the next one.
+
+    One whose peer has shaken hands within the time that a handshake may be old stays.
+    """
+    record = load(name)
+    with Lock(name):
+        with Visit(name):
+            shown = run("wg", "show", record.wg_name, "latest-handshakes")
+        oldest = int(time.time()) - (record.handshake_max_age or REJECT_AFTER_TIME)
+        rows = map(str.split, shown.splitlines())
+        turns.pass_on(record, {key for key, seen in rows if int(seen) < oldest})
 
 
 def unlink(name: str) -> None:

@@ -111,12 +111,11 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     port = 51820 if there else 51821
     (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
-    monkeypatch.setattr(endpoint, "path_mtu", lambda _: None)
+    monkeypatch.setattr(endpoint, "path_mtu", lambda *_: None)
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
-    endpoint.set_endpoint("vpn", answered, "192.0.2.1")
+    endpoint.set_endpoint(record(), answered, ["192.0.2.1"])
 
     expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
     assert (expected if there else []) == commands

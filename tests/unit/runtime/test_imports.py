@@ -48,6 +48,7 @@ BUDGET = {
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
+    "pass-on": CORE | CTYPES | JSON | FLOCK,
     "tick": CORE | CTYPES | JSON,
     "admits": CORE | CTYPES | ADDRESSES,
 }
