@@ -39,7 +39,8 @@ class Peer:
     """One peer: bytes, and its last handshake as wg(8) has it, in seconds since the epoch.
 
     `since` is when that was first seen, in seconds since boot: the other clock may jump. `asked`
-    is 1 where bytes were sent and none have come since.
+    is 1 where anything was sent and nothing has come since. `sent` is bytes, and with a single peer
+    packets beside them, of which some did not get out: it is there to be compared.
     """
 
     __slots__ = ("asked", "handshake", "received", "sent", "since")
@@ -124,8 +125,10 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
         ]
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))
+        # Of several peers nothing tells whose they are.
+        tried = link.tried_to_send() if len(handshakes) == 1 else 0
     peers = {
-        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]))
+        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]) + tried)
         for key, seen in handshakes.items()
         if key in transfer
     }

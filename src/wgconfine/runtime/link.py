@@ -151,6 +151,17 @@ def names_in_this_namespace() -> list[str]:
         return [line.partition(":")[0].strip() for line in file if ":" in line]
 
 
+def tried_to_send() -> int:
+    """Give how many packets were given to the link, those that it could not send among them.
+
+    What wg(8) counts as sent leaves out what the host has no way for. From inside; 0 without link.
+    """
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        rows = (line.partition(":") for line in file)
+        counts = [row.split() for name, _, row in rows if name.strip() == paths.LINK]
+    return sum(int(each) for row in counts for each in row[9:12])
+
+
 def has_ipv6() -> bool:
     """Tell whether this namespace has IPv6 at all (not so with `ipv6.disable=1`)."""
     return os.path.exists("/proc/self/net/if_inet6")

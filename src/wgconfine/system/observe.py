@@ -33,6 +33,7 @@ from wgconfine.runtime.paths import (
 )
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
+from wgconfine.system.outside import carriers, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -168,22 +169,26 @@ def tunnel_status(
         problems.append(f"{reload.name} failed: journalctl -u {reload.name}")
     if word == "up" and ill:
         problems.append(ill)
+    peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    carried = carriers(peers, record)
     return TunnelStatus(
         name=name,
         state="degraded" if word == "up" and ill else word,
         backend=str(record.get("backend")) if record else "",
-        peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
+        peers=peers,
         services=tuple(
             replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
             for unit in services
         ),
-        problems=(*problems, *overdue(name, record, verify)),
+        problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
+        endpoints=read_turns(name),
+        carriers=carried,
     )
 
 

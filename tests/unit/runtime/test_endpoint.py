@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import endpoint, paths, tunnel
+from wgconfine.runtime import endpoint, paths, tunnel, turns
 from wgconfine.runtime.record import Record
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -88,7 +88,7 @@ def test_the_names_are_read_as_they_were_written() -> None:
     )
     tunnel.write_endpoints(record(), conf)
 
-    assert [(KEY, "vpn.example.net", 51820, "auto")] == endpoint.read_endpoints("vpn")
+    assert [(KEY, "vpn.example.net", 51820, "auto")] == turns.read_endpoints("vpn")
 
 
 def test_without_a_name_there_is_no_file(state: Path) -> None:
@@ -99,7 +99,7 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
     tunnel.write_endpoints(record(), wgquick.Conf())
 
     assert not file.exists()
-    assert [] == endpoint.read_endpoints("vpn")
+    assert [] == turns.read_endpoints("vpn")
 
 
 @pytest.mark.parametrize("there", [True, False])
