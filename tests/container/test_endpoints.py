@@ -240,6 +240,7 @@ def test_a_name_without_an_answer_keeps_no_other_waiting(world: World) -> None:
     tick(world)
     assert "" == why(world)
     settings(world, "")
+    world.machine.systemctl("reload", "wgconfine@vpn.service")
     assert "nowhere" not in world.machine.read("/run/wgconfine/tunnel/vpn/declared")
 
 

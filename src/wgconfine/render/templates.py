@@ -167,10 +167,18 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
+UMask=0077
 ExecStart={runtime} pass-on %i
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+# It writes whose turn it is, and no more.
+CapabilityBoundingSet=
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
 IPAddressDeny=any
-InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+ReadOnlyPaths=/run
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+InaccessiblePaths=-/run/dbus /dev/shm -/run/systemd/private -/run/systemd/io.systemd.Manager
+NoExecPaths=/run /tmp /var/tmp
 """
 
 RELINK = """\
@@ -573,7 +581,7 @@ def templates(
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-next@.service": NEXT + LINK + CONFIGURE + MOUNTS + SANDBOX,
+        "wgconfine-next@.service": NEXT + MOUNTS + SANDBOX,
         "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
         "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,

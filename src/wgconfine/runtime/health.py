@@ -55,14 +55,15 @@ class Peer:
 class Health:
     """What is known of a tunnel. It is well where `why` is empty.
 
-    `sick` is since when it is not, `acted` when something was done last, both in seconds since
+    `silent` are the public keys of peers. `sick` is since when it is not, `acted` when something was done last, both in seconds since
     boot; `steps` how often.
     """
 
-    __slots__ = ("acted", "peers", "sick", "steps", "why")
+    __slots__ = ("acted", "peers", "sick", "silent", "steps", "why")
 
     def __init__(self, peers: dict[str, Peer], why: str = "") -> None:
         self.peers, self.why = peers, why
+        self.silent: list[str] = []
         self.sick = self.acted = self.steps = 0
 
 
@@ -89,9 +90,10 @@ def look_at(records: Iterable[Record], now: int) -> None:
         due = next_step(kept, health, now, turns.count(record))
         if due:
             health.acted, health.steps = now, health.steps + 1
-            act(record.name, due, health.why)
-        # Of root alone: whom one talks to, and when.
+        # Of root alone: whom one talks to, and when. Before the step, which reads it.
         write_state(place, format_health(health), mode=0o600)
+        if due:
+            act(record.name, due, health.why)
     if failures:
         raise Failure("\n".join(failures))
 
@@ -162,6 +164,7 @@ def judge(
     if silent and not missing:
         why = f"{SILENT} {', '.join(f'{key[:8]}…' for key in silent)} for {patience} s or longer"
     health = Health(peers, why)
+    health.silent = silent
     if why:
         health.sick = kept.sick or now
         health.acted, health.steps = kept.acted, kept.steps
@@ -261,6 +264,7 @@ def act(name: str, due: str, why: str) -> None:
 def format_health(health: Health) -> str:
     """Give the text that parse() reads, a line for each thing."""
     lines = [f"sick {health.sick} {health.acted} {health.steps}", f"why {health.why}"]
+    lines += [f"silent {' '.join(health.silent)}"] if health.silent else []
     lines += [
         f"peer {key} {peer.handshake} {peer.received} {peer.sent} {peer.since} {peer.asked}"
         for key, peer in health.peers.items()
@@ -278,6 +282,8 @@ def parse(text: str) -> Health:
                 health.sick, health.acted, health.steps = map(int, rest.split())
             elif kind == "why":
                 health.why = rest
+            elif kind == "silent":
+                health.silent = rest.split()
             elif kind == "peer":
                 key, *numbers = rest.split()
                 health.peers[key] = Peer(*map(int, numbers))

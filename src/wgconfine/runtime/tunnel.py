@@ -12,9 +12,8 @@ from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
+from wgconfine.runtime.state import read_state
 
-REJECT_AFTER_TIME = 180
-"""Seconds after which WireGuard takes no packet of a session any more."""
 PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
 
@@ -221,15 +220,16 @@ def rebind(name: str) -> None:
 def pass_on(name: str) -> None:
     """End the turn of an endpoint that does not answer; a reload sets the next one.
 
-    One whose peer has shaken hands within the time that a handshake may be old stays.
+    It is about the peers that were silent at the last tick, or about all where none was: then
+    somebody wants it so.
     """
+    from wgconfine.runtime import health  # noqa: PLC0415 — of this module only this needs it
+
     record = load(name)
     with Lock(name):
-        with Visit(name):
-            shown = run("wg", "show", record.wg_name, "latest-handshakes")
-        oldest = int(time.time()) - (record.handshake_max_age or REJECT_AFTER_TIME)
-        rows = map(str.split, shown.splitlines())
-        turns.pass_on(record, {key for key, seen in rows if int(seen) < oldest})
+        silent = set(health.parse(read_state(paths.health(name))).silent)
+        everybody = {key for key, *_ in turns.read_endpoints(name)}
+        turns.pass_on(record, silent or everybody)
 
 
 def unlink(name: str) -> None:
