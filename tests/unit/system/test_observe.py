@@ -43,6 +43,7 @@ class FakeSystemctl:
         raise NotImplementedError(units)
 
     kill_all = start_no_block = stop = restart = reload = reset_failed = start
+    update_catalog = daemon_reload
 
 
 @pytest.fixture(autouse=True)
