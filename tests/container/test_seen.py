@@ -11,7 +11,7 @@ from lab import World, boot_container
 from lab.internet import WORLD
 from tests.matrix import EVERYWHERE
 from tests.scenario import wgconfine, write_service, write_tunnel
-from wgconfine.render.catalog import ENTRIES
+from wgconfine.render.catalog import MESSAGES
 
 pytestmark = pytest.mark.container
 
@@ -152,7 +152,7 @@ def test_the_catalog_explains_each_message(world: World) -> None:
     assert "Subject: Tunnel vpn could not be configured" in shown
     assert "What to do: Mend what the message names." in shown
     ids = machine.sh("journalctl --list-catalog | grep -c ' wgconfine: '")
-    assert len(ENTRIES) == int(ids)
+    assert len(MESSAGES) == int(ids)
     units = {each.get("_SYSTEMD_UNIT") for each in entries(world, "WGCONFINE_TUNNEL=vpn")}
     assert {UNIT, "wgconfine-netns@vpn.service"} <= units
     assert "wgconfine-tick.service" not in units

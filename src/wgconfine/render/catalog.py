@@ -8,7 +8,7 @@ from wgconfine.model.tree import File
 from wgconfine.render.templates import HEADER
 from wgconfine.runtime import journal
 
-__all__ = ["CATALOG", "ENTRIES", "Entry", "catalog_file"]
+__all__ = ["CATALOG", "MESSAGES", "Entry", "catalog_file"]
 
 CATALOG = PurePosixPath("/usr/local/lib/systemd/catalog/wgconfine.catalog")
 """Beside the closing files: journalctl(1) reads this directory and /usr/lib's, none in /etc."""
@@ -29,7 +29,8 @@ class Entry:
         """Give it as journalctl(1) reads it. No line may begin with `#`."""
         parts = (self.what, f"Why: {self.why}", f"What to do: {self.mend}")
         body = "\n\n".join(
-            fill(each, WIDTH, break_on_hyphens=False, break_long_words=False) for each in parts
+            fill(each, WIDTH, break_on_hyphens=False, break_long_words=False).replace(KEPT, " ")
+            for each in parts
         )
         return (
             f"-- {message_id}\nSubject: {self.subject}\nDefined-By: wgconfine\n"
@@ -38,10 +39,13 @@ class Entry:
 
 
 TUNNEL = "@WGCONFINE_TUNNEL@"
-LOGS = f"`wgconfine logs {TUNNEL}`"
-VERIFY = f"`wgconfine verify {TUNNEL}`"
+KEPT = "\N{NO-BREAK SPACE}"
+"""A space where no line ends: within a command."""
+LOGS, STATUS, VERIFY = (
+    f"`wgconfine {verb} {TUNNEL}`".replace(" ", KEPT) for verb in ("logs", "status", "verify")
+)
 
-ENTRIES = {
+MESSAGES = {
     journal.LEAK: Entry(
         subject=f"Something gets out beside tunnel {TUNNEL}",
         what="A verify has seen that a confined service, or a probe in its place, reached "
@@ -59,8 +63,8 @@ ENTRIES = {
         "confines it missing. No packet was seen outside.",
         why="A unit was changed after it was confined, a file of wgconfine's was deleted, or "
         "systemd has not read the units anew.",
-        mend=f"Run `wgconfine apply`, then {VERIFY}. Until then stop the service that the message "
-        "names.",
+        mend=f"Run `wgconfine{KEPT}apply`, then {VERIFY}. Until then stop the service that the "
+        "message names.",
         page="verify.md",
     ),
     journal.UNKNOWN: Entry(
@@ -76,7 +80,7 @@ ENTRIES = {
         what="A verify found the tunnel closed: nothing leaks, and what should go through it does "
         "not.",
         why="The server does not answer, a resolver does not, or a key or an address is wrong.",
-        mend=f"See `wgconfine status {TUNNEL}` and {LOGS}.",
+        mend=f"See {STATUS} and {LOGS}.",
         page="verify.md",
     ),
     journal.STOPPED: Entry(
@@ -93,7 +97,7 @@ ENTRIES = {
         "did not let it. systemd itself counts that as no failure.",
         why="Something that confines it is missing, such as its namespace or its resolver files: "
         "without it the service would run in the open.",
-        mend=f"`wgconfine status {TUNNEL}` says what is missing and the command that mends it.",
+        mend=f"{STATUS} says what is missing and the command that mends it.",
         page="units.md",
     ),
     journal.MENDED: Entry(
@@ -131,7 +135,7 @@ ENTRIES = {
         "once for each reason, however often it is tried.",
         why="The message says it: often a .conf or a key that is not there yet, or has a mistake.",
         mend="Mend what the message names. The tunnel is tried again every 5 seconds, and services "
-        f"that wait for it start by themselves. See `wgconfine status {TUNNEL}`.",
+        f"that wait for it start by themselves. See {STATUS}.",
         page="monitoring.md",
     ),
     journal.CONFIGURED: Entry(
@@ -147,5 +151,5 @@ ENTRIES = {
 
 def catalog_file() -> File:
     """Give the file; `journalctl --update-catalog` makes it known."""
-    texts = "\n".join(entry.text(message_id) for message_id, entry in ENTRIES.items())
+    texts = "\n".join(entry.text(message_id) for message_id, entry in MESSAGES.items())
     return File(path=CATALOG, text=f"{HEADER}\n{texts}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wgconfine.model.tree import MARK
-from wgconfine.render.catalog import ENTRIES, catalog_file
+from wgconfine.render.catalog import MESSAGES, catalog_file
 from wgconfine.runtime import journal
 
 TOP = Path(__file__).parents[3]
@@ -22,18 +22,18 @@ OF_A_UNIT = {journal.STOPPED, journal.REFUSED}
 @pytest.mark.parametrize("name", IDS)
 def test_every_message_has_an_entry(name: str) -> None:
     """Each ID that a message can have; there is none that no message has."""
-    assert IDS[name] in ENTRIES
+    assert IDS[name] in MESSAGES
 
 
 def test_no_entry_is_for_nothing() -> None:
     """And no two messages share an ID."""
-    assert sorted(ENTRIES) == sorted(IDS.values())
+    assert sorted(MESSAGES) == sorted(IDS.values())
 
 
 @pytest.mark.parametrize("name", IDS)
 def test_what_is_told(name: str) -> None:
     """What happened, why, and what to do, with fields that every such message has."""
-    entry = ENTRIES[IDS[name]]
+    entry = MESSAGES[IDS[name]]
     text = entry.text(IDS[name])
     header, _, body = text.partition("\n\n")
 
@@ -51,5 +51,5 @@ def test_the_file() -> None:
     first, *lines = catalog_file().text.splitlines()
 
     assert MARK in first
-    assert [f"-- {each}" for each in ENTRIES] == [line for line in lines if line.startswith("--")]
+    assert [f"-- {each}" for each in MESSAGES] == [line for line in lines if line.startswith("--")]
     assert [] == [line for line in lines if line.startswith(("#", ";")) or len(line) > 100]
