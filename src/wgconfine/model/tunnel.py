@@ -47,9 +47,10 @@ class TunnelFacts:
     `tunnel` to `ready` are its units. `enabled` is by its settings, `installed` says that an
     `apply` has been done. `unanswered` are host names of endpoints for which no address is known;
     `unheard` peers to whom bytes were sent, where no peer has ever answered. `outside` are services
-    with a process in another namespace, `leaked` the packets that the second switch has counted
-    since `counted_since`. `found_leak` is how many seconds ago a `verify` found one, if it was the
-    last. `now` is in microseconds of CLOCK_MONOTONIC.
+    with a process in another namespace, `outer` is the unit of the tunnel that carries this one's
+    packets, `leaked` the packets that the second switch has counted since `counted_since`.
+    `found_leak` is how many seconds ago a `verify` found one, if it was the last. `now` is in
+    microseconds of CLOCK_MONOTONIC.
     """
 
     name: str
@@ -65,6 +66,7 @@ class TunnelFacts:
     illness: Illness | None = None
     unanswered: tuple[str, ...] = ()
     unheard: tuple[str, ...] = ()
+    outer: UnitState | None = None
     outside: tuple[str, ...] = ()
     leaked: int = 0
     counted_since: str = ""
@@ -87,7 +89,7 @@ class Standing:
 
 def judge_tunnel(facts: TunnelFacts, *, leaks: bool = True) -> Standing:
     """Give the first that holds. Without `leaks` it is what it would be if nothing leaked."""
-    rules = [refusal, absence, illness, silence]
+    rules = [refusal, absence, carriage, illness, silence]
     found = (rule(facts) for rule in ([leak, *rules] if leaks else rules))
     return next(filter(None, found), Standing(word=Word.UP, since=facts.age(facts.tunnel)))
 
@@ -165,6 +167,18 @@ def waiting(facts: TunnelFacts, *, failed: bool) -> Standing:
     return Standing(word=Word.WAITING, why=why, since=since, next=mend)
 
 
+def carriage(facts: TunnelFacts) -> Standing | None:
+    """It is configured, and the tunnel that it goes through is not."""
+    if facts.outer is None or judge(facts.outer) == "running":
+        return None
+    return Standing(
+        word=Word.WAITING,
+        why=f"the tunnel that it goes through is not up: {facts.outer.name}",
+        since=facts.age(facts.outer),
+        next=f"systemctl start {facts.outer.name}",
+    )
+
+
 def illness(facts: TunnelFacts) -> Standing | None:
     """It is configured, and the tick has found that it does not carry."""
     if facts.illness is None:
@@ -175,7 +189,7 @@ def illness(facts: TunnelFacts) -> Standing | None:
         word=Word.DEGRADED,
         why=ill.why,
         since=ill.since,
-        next=f"{done}. To look: wgconfine logs {facts.name}",
+        next=f"{done}: wgconfine logs {facts.name}",
     )
 
 

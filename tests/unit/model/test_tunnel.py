@@ -71,15 +71,24 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         Word.WAITING, "no handshake yet with xTIBA5rb… at 192.0.2.1:51820", 300,
         f"WireGuard asks again as long as something is sent. {LOGS}",
     ),
+    "the tunnel around it is down": (
+        {"outer": UnitState(name="wgconfine@out.service", since=NOW - 5 * S)} | LOOKING,
+        Word.WAITING, "the tunnel that it goes through is not up: wgconfine@out.service", 5,
+        "systemctl start wgconfine@out.service",
+    ),
+    "the tunnel around it is up": (
+        {"outer": UnitState(name="wgconfine@out.service", active="active")}, Word.UP, "", 300, "",
+    ),
     "services wait for a handshake": (
         {"ready": unit("-ready", "activating", age=9)},
         Word.WAITING, "its services wait for a handshake", 9, "See wgconfine-ready@vpn.service",
     ),
     "sick": (
-        {"illness": ILL}, Word.DEGRADED, ILL.why, 61, f"nothing done yet. {LOGS}",
+        {"illness": ILL}, Word.DEGRADED, ILL.why, 61, "nothing done yet: wgconfine logs vpn",
     ),
     "sick, and something was done": (
-        {"illness": replace(ILL, steps=2)}, Word.DEGRADED, ILL.why, 61, f"2 steps taken. {LOGS}",
+        {"illness": replace(ILL, steps=2)}, Word.DEGRADED, ILL.why, 61,
+        "2 steps taken: wgconfine logs vpn",
     ),
     "stopped": ({"tunnel": unit("", age=8)}, Word.DOWN, "it is stopped", 8, START),
     "being stopped": (
@@ -172,6 +181,7 @@ ORDER: list[dict[str, Any]] = [
     {"found_leak": 720},
     {"tunnel": unit(""), "namespace": unit("-netns", "failed")},
     {"tunnel": AUTO},
+    {"outer": UnitState(name="wgconfine@out.service")},
     {"illness": ILL},
     LOOKING,
     {"unheard": ("xTIBA5rb…",)},

@@ -342,7 +342,7 @@ def test_a_tunnel_that_the_tick_found_sick(state: Path) -> None:
     tunnel = up()
 
     assert ("degraded", "link wg0: missing") == (tunnel.state, tunnel.why)
-    assert "2 steps taken. To look: wgconfine logs vpn" == tunnel.next
+    assert "2 steps taken: wgconfine logs vpn" == tunnel.next
 
 
 def test_a_namespace_that_failed() -> None:
