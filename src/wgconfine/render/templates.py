@@ -61,6 +61,9 @@ ProtectHostname=yes
 LimitCORE=0
 """
 
+# Of every line that the unit writes, so that WGCONFINE_TUNNEL=NAME finds it in the journal.
+TUNNELS_OWN = f"{SANDBOX}LogExtraFields=WGCONFINE_TUNNEL=%i\n"
+
 MOUNTS = """\
 PrivateMounts=yes
 PrivateDevices=yes
@@ -550,22 +553,22 @@ def templates(
     words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
-        "wgconfine-netns@.service": NETNS + SANDBOX,
-        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
-        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
+        "wgconfine-netns@.service": NETNS + TUNNELS_OWN,
+        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN + install,
+        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-switch@.service": SWITCH + MOUNTS + TUNNELS_OWN,
         "wgconfine-want@.target": WANT,
-        "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
-        "wgconfine-verify@.service": VERIFY + SANDBOX + ASK_FILTERS,
+        "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + TUNNELS_OWN,
+        "wgconfine-verify@.service": VERIFY + TUNNELS_OWN + ASK_FILTERS,
         "wgconfine-metrics.service": METRICS + MOUNTS + SANDBOX,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
-        "wgconfine-paths@.service": PATHS + SANDBOX,
+        "wgconfine-paths@.service": PATHS + TUNNELS_OWN,
         "wgconfine-paths@.path": WATCH.format(tunnel="%i", path="/run"),
-        "wgconfine-repath@.service": REPATH + MOUNTS + SANDBOX,
+        "wgconfine-repath@.service": REPATH + MOUNTS + TUNNELS_OWN,
     }
     if bus:
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX

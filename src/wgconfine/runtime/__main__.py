@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure, say
 
 TYPE_CHECKING = False
@@ -29,6 +31,8 @@ VERBS = {
     "admits": ("ipfilter", "prove"),
 }
 """What a word of the command line means: a module beside this one, and its function of a name."""
+CONFIGURES = ("netns-up", "up", "reload")
+"""The verbs without which there is no tunnel: why they fail is kept until all of them worked."""
 TICK = "tick"
 """The one verb that is of the host, and takes no name."""
 
@@ -56,7 +60,11 @@ def main(argv: list[str]) -> int:
     except (Failure, OSError) as error:
         for line in str(error).splitlines():
             say(line)
+        if argv[1] in CONFIGURES:
+            find("trouble", "keep")(*arguments, "; ".join(str(error).splitlines()))
         return 1
+    if argv[1] in CONFIGURES[1:] and os.path.exists(paths.trouble(*arguments)):
+        find("trouble", "forget")(*arguments)
     return 0
 
 

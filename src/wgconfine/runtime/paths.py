@@ -40,6 +40,11 @@ def tunnel_state(name: str) -> str:
     return f"{STATE}/tunnel/{name}"
 
 
+def trouble(name: str) -> str:
+    """Why the tunnel could not be configured, and since when; nothing where it is."""
+    return f"{tunnel_state(name)}/trouble"
+
+
 def private_run(unit: str) -> str:
     """The directory that a confined service sees as /run; systemd writes it `%N`."""
     return f"{STATE}/run/{unit.removesuffix('.service')}"

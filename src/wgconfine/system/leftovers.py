@@ -8,7 +8,7 @@ from wgconfine.runtime.paths import STATE
 
 __all__ = ["sweep_state"]
 
-OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ()))
+OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ("trouble",)))
 OF_VERIFY = (".json", ".stamp")
 OF_PROBE = (".in", ".out", ".lock")
 

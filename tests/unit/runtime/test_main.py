@@ -1,7 +1,11 @@
 """`python -I -m wgconfine.runtime VERB NAME`."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from wgconfine.runtime import paths
 from wgconfine.runtime.__main__ import VERBS, find, main
 
 
@@ -24,8 +28,11 @@ def test_every_verb_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("word", ["up", "reload", "resume", "clear"])
-def test_a_failure_is_one_line_and_status_1(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_one_line_and_status_1(
+    word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """No traceback in the journal: it is what systemctl status shows."""
+    monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path))
     assert main(["wgconfine.runtime", word, "no-such-tunnel"]) == 1
     assert (
         capsys.readouterr().err
