@@ -24,6 +24,7 @@ from wgconfine.render.service import (
     unit_digest,
 )
 from wgconfine.render.templates import UNITS
+from wgconfine.render.tunnel import name_dropins
 from wgconfine.system.observe import reason_of_refusal
 from wgconfine.verify.effective import PROPERTIES, judge_effective
 from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
@@ -183,6 +184,8 @@ def is_own(path: PurePosixPath, subject: Subject) -> bool:
     if path.parent.name.endswith(".service.d") and path.parent.name.startswith("wgconfine"):
         unit = path.parent.name.removesuffix(".d")
         return unit in ports or unit.partition("@")[2] == f"{subject.name}.service"
+    if path.parent.name.endswith(".mount.d"):
+        return path in {file.path for file in name_dropins(subject.settings)}
     if is_port(path.name):
         return path.name in ports
     if path.parent == UNITS and path.suffix == ".slice":
