@@ -184,16 +184,14 @@ def is_own(path: PurePosixPath, subject: Subject) -> bool:
     if path.parent.name.endswith(".service.d") and path.parent.name.startswith("wgconfine"):
         unit = path.parent.name.removesuffix(".d")
         return unit in ports or unit.partition("@")[2] == f"{subject.name}.service"
-    if path.parent.name.endswith(".mount.d"):
-        return path in {file.path for file in name_dropins(subject.settings)}
     if is_port(path.name):
         return path.name in ports
     if path.parent == UNITS and path.suffix == ".slice":
         return path.name == slice_name(subject.name)
     if path.parent.name == "multi-user.target.wants":
         return path.name == f"wgconfine@{subject.name}.service"
-    if path.suffix == ".json":
-        return path == record_path(subject.name)
+    if path in {record_path(subject.name), *(file.path for file in name_dropins(subject.settings))}:
+        return True
     return path.name.startswith("wgconfine") and path.parent == UNITS
 
 
