@@ -5,6 +5,7 @@ A table becomes a list with a paragraph for each row, since columns of text do n
 
 import argparse
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ __all__ = ["PAGES", "manual"]
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKDOWN = MarkdownIt("commonmark").enable("table")
+WIDTH = 78
+DATE = "2026-11-26"
+"""When the pages last said something new of note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ PAGES = (
         name="wgconfine",
         section=1,
         about="confine systemd services to a WireGuard tunnel, and prove it",
-        sources=(("commands.md", 1), ("exit-codes.md", 0), ("json.md", 0)),
+        sources=(("commands.md", 1), ("exit-codes.md", 1), ("json.md", 1)),
         see=("wgconfine.toml(5)", "wgconfine(7)", "journalctl(1)", "systemctl(1)", "wg(8)"),
     ),
     Page(
@@ -62,20 +66,21 @@ PAGES = (
     Page(
         name="wgconfine",
         section=7,
-        about="how services are confined to a WireGuard tunnel, and what that promises",
-        sources=(("concepts.md", 0), ("threat-model.md", 0)),
+        about="what confines services to a WireGuard tunnel, and what not",
+        sources=(("concepts.md", 1), ("threat-model.md", 1)),
         see=("wgconfine(1)", "wgconfine.toml(5)", "network_namespaces(7)", "systemd.exec(5)"),
     ),
 )
 WHERE = {source: str(page) for page in PAGES for source, _ in page.sources}
 MORE = "The pages that are named NAME.md lie in share/doc/wgconfine, beside share/man."
+NOTHING = r"\&"
 KEPT = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
 """What roff takes for something else: a hyphen that is copied must be the one of a keyboard."""
 
 
 def manual(page: Page) -> str:
     """Give the text of a page."""
-    title = f'.TH {page.name.upper()} {page.section} "" "wgconfine {__version__}"'
+    title = f'.TH {page.name.upper()} {page.section} {DATE} "wgconfine {__version__}"'
     lines = [
         f'.\\" Made from {", ".join(name for name, _ in page.sources)} by `make pages`.',
         title,
@@ -84,8 +89,9 @@ def manual(page: Page) -> str:
     lines += synopsis() if page.section == 1 else []
     for name, depth in page.sources:
         lines += [*Body(depth=depth).source(DOCS / name)]
-    lines += [".SH SEE ALSO", ",\n".join(map(reference, page.see)), ".PP", MORE]
-    return "\n".join(lines) + "\n"
+    lines += [".SH SEE ALSO", ",\n".join(map(reference, page.see)), ".PP", folded(MORE)]
+    # A heading begins a paragraph by itself.
+    return re.sub(r"^(\.S[HS] .*)\n\.PP$", r"\1", "\n".join(lines), flags=re.MULTILINE) + "\n"
 
 
 def reference(page: str) -> str:
@@ -102,26 +108,22 @@ def synopsis() -> Iterator[str]:
         shown = [each for each in parser._actions if each.help != argparse.SUPPRESS]  # noqa: SLF001
         shown = [each for each in shown if each.dest != "help"]
         yield f".TP 4\n.B wgconfine {name}"
-        yield "\n".join(map(usage, shown)) or r"\&"
+        yield folded(" ".join(map(usage, shown))) or NOTHING
 
 
 def usage(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else rf"\fI{kept(str(action.metavar or action.dest))}\fR"
     if action.nargs in {"*", "+", argparse.REMAINDER}:
-        value += "\\ \\&..."
+        value += r"\~..."
     if action.option_strings:
         names = "|".join(rf"\fB{kept(each)}\fR" for each in action.option_strings)
-        value = rf"{names}\ {value}".removesuffix(r"\ ")
+        value = rf"{names}\~{value}".removesuffix(r"\~")
     needed = action.required and action.nargs != "*"
     return value if needed else f"[{value}]"
 
 
 def kept(text: str) -> str:
     return "".join(KEPT.get(each, each) for each in text)
-
-
-def prose(text: str) -> str:
-    return "".join(KEPT.get(each, each) for each in text if each != "\n") if text else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +186,11 @@ def rows(node: SyntaxTreeNode) -> Iterator[str]:
     titles = [inline(cell.children[0]) if cell.children else "" for cell in cells(head)[0]]
     for row in cells(*body):
         first, *others = [inline(cell.children[0]) if cell.children else "" for cell in row]
-        yield f".TP 4\n{first or chr(92) + '&'}"
         said = zip(titles[1:], others, strict=True)
-        told = [f"{title}: {text}" if title else text for title, text in said if text]
-        yield "\n.br\n".join(told) or r"\&"
+        told = [folded(f"{title}: {text}") if title else text for title, text in said if text]
+        yield from (".PP", first, ".RS 4") if "\n" in first else (".TP 4", first or NOTHING)
+        yield "\n.br\n".join(told) or NOTHING
+        yield from [".RE"] if "\n" in first else []
 
 
 def cells(*parts: SyntaxTreeNode) -> list[Sequence[SyntaxTreeNode]]:
@@ -201,9 +204,15 @@ def literal(line: str) -> str:
 
 def inline(node: SyntaxTreeNode, *, plain: bool = False) -> str:
     """Give a paragraph's text; `plain` without fonts, as in a heading."""
-    text = "".join(spans(node.children, plain=plain)).strip()
-    # A line of roff that begins with a dot is a command.
-    return re.sub(r"^(?=[.])", r"\\&", text, flags=re.MULTILINE)
+    return folded("".join(spans(node.children, plain=plain)), width=0 if plain else WIDTH)
+
+
+def folded(text: str, *, width: int = WIDTH) -> str:
+    """Fold text at its spaces; a line of roff that begins with a dot would be a command."""
+    lines = [text.strip()]
+    if width:
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(rf"\&{line}" if line.startswith(".") else line for line in lines)
 
 
 def spans(nodes: Iterable[SyntaxTreeNode], *, plain: bool) -> Iterator[str]:
