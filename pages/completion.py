@@ -82,15 +82,17 @@ _wgconfine_confined() {
 }
 """
 BASH_END = r"""
-# Bash ends a word at '@' and ':', which names of units have: here they are whole.
+# Bash ends a word at '@' and ':', which names of units have: here they are whole. What it replaces
+# begins with the '@', and after the ':'.
 _wgconfine() {
-  local line=${COMP_LINE:0:COMP_POINT} whole begin=""
+  local line=${COMP_LINE:0:COMP_POINT} breaks=${COMP_WORDBREAKS//[^@:]/} whole begin=""
   if [[ $line != *[\'\"]* ]]; then
     read -ra whole <<<"${line//\\/\\\\}"
     [[ $line == *[[:space:]] ]] && whole+=("")
     local COMP_WORDS=("${whole[@]}") COMP_CWORD=$((${#whole[@]} - 1))
     begin=${COMP_WORDS[COMP_CWORD]}
-    begin=${begin%"${begin##*[@:]}"}
+    begin=${begin%"${begin##*["${breaks:- }"]}"}
+    begin=${begin%@}
   fi
   _shtab_wgconfine
   COMPREPLY=("${COMPREPLY[@]#"$begin"}")
@@ -119,7 +121,7 @@ _wgconfine_confined() {
   local -a names
   names=(/etc/systemd/system/*.service.d/zz-wgconfine.conf(N:h:t:r)
     /usr/local/lib/systemd/system/*.service.d/zz-wgconfine-closed.conf(N:h:t:r))
-  compadd -U -a names
+  compadd -a names
 }
 """
 FISH = r"""
