@@ -36,7 +36,7 @@ in this order they are told, where there is something to tell.
 
 
 def as_json(status: Status) -> str:
-    """Give one JSON object: docs/architecture.md names its keys."""
+    """Give one JSON object: docs/json.md names its keys."""
     return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=2)
 
 
