@@ -103,14 +103,16 @@ class Counter:
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
-    `verify` is None where none has been kept since the machine started. `publish` to
-    `outbound_deny` are what is installed. `firewall` has the counters of the namespace by their
-    names; it is empty where they could not be asked for.
+    `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
+    none has been kept since the machine started. `publish` to `outbound_deny` are what is
+    installed. `firewall` has the counters of the namespace by their names; it is empty where they
+    could not be asked for.
     """
 
     name: str
     state: str
     backend: str
+    via: str = ""
     peers: tuple[PeerStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     problems: tuple[str, ...] = ()

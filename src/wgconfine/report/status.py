@@ -60,6 +60,7 @@ def wrapped(line: str, width: int | None) -> list[str]:
 
 def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
     head = f"{tunnel.name}: {tunnel.state}" + (f", {tunnel.backend}" if tunnel.backend else "")
+    head += f", via {tunnel.via}" if tunnel.via else ""
     return [
         head,
         *(peer_line(peer) for peer in tunnel.peers),

@@ -157,7 +157,8 @@ def tunnel_status(
     netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
     verify = read_verify(name)
-    word, ill = tunnel_word(settings, tunnel), read_illness(name)
+    via = str(record.get("via") or "") if record else ""
+    word, ill = tunnel_word(settings, tunnel), outer_trouble(via, states) or read_illness(name)
     problems = [each for each in unlike if each]
     problems += [
         f"{state.name} failed: journalctl -u {state.name}"
@@ -172,6 +173,7 @@ def tunnel_status(
         name=name,
         state="degraded" if word == "up" and ill else word,
         backend=str(record.get("backend")) if record else "",
+        via=via,
         peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
         services=tuple(
             replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
@@ -185,6 +187,14 @@ def tunnel_status(
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
     )
+
+
+def outer_trouble(via: str, states: States) -> str:
+    """Say that the tunnel which carries this one's encrypted packets is not up."""
+    unit = f"wgconfine@{via}.service"
+    if not via or (unit in states and judge(states[unit]) == "running"):
+        return ""
+    return f"it goes through {via}, which is not up: systemctl start {unit}"
 
 
 def read_illness(name: TunnelName) -> str:
