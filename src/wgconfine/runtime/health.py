@@ -221,6 +221,12 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
         )
 
 
+def has_answered(name: str) -> bool:
+    """Tell whether a peer had had a handshake at the last look, and the tunnel was well."""
+    kept = parse(read_state(paths.health(name)))
+    return not kept.why and any(peer.handshake for peer in kept.peers.values())
+
+
 def act(name: str, due: str, why: str) -> None:
     """Start the unit of a step."""
     reload = f"wgconfine-{STEPS[0]}@{name}.service"
