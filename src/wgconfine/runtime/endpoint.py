@@ -1,4 +1,7 @@
-"""wgconfine-endpoint@NAME.service: look endpoints' names up, in the host, until they answer."""
+"""wgconfine-endpoint@NAME.service: look endpoints' names up until they answer.
+
+In the host's namespace, or in that of the tunnel that this one goes through.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import socket
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import link, paths, turns
+from wgconfine.runtime import carried, link, paths, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.namespace import Visit, identity
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.resolver import write_in_place
+from wgconfine.runtime.state import read_state
 from wgconfine.runtime.turns import read_endpoints
 
 TYPE_CHECKING = False
@@ -22,18 +27,37 @@ if TYPE_CHECKING:
 LONGEST_PAUSE = 60.0  # seconds
 DISCARD = 9
 """A port to ask for the way to; nothing is sent there."""
+GROWTH = 1.5
+"""Of each pause over the one before: at boot a name is found at the latest when half as much time
+again has passed as it took the network to come."""
 
 
 def resolve_all(name: str) -> None:
-    """Set every named endpoint of a tunnel; tries again after 1, 2, 4 … 60 seconds, for ever."""
+    """Set every named endpoint of a tunnel; tries again after 1, 1.5 … 60 seconds, for ever."""
     pause = 1.0
+    via = load(name).via
     while True:
+        if via is not None:
+            wait_for_resolvers(name, via)
         before = changed_at(name)
         # A list: one name without an answer must not keep the others waiting.
         if all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
             return
         # A reload that comes meanwhile does not start this anew: it is running.
-        pause = 1.0 if wait(name, pause, before) else min(pause * 2, LONGEST_PAUSE)
+        pause = 1.0 if wait(name, pause, before) else min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def wait_for_resolvers(name: str, via: str) -> None:
+    """Ask the resolvers of the tunnel that this one goes through, once it is up, and nobody else.
+
+    Raises Failure outside of its namespace: systemd runs a unit in the host's, with success, where
+    it may not join. What it writes is this unit's own resolv.conf.
+    """
+    if identity(paths.HOST_NAMESPACE) != identity(paths.record_of_namespace(via)):
+        raise Failure(f"this is not the namespace of tunnel {via}: no name is looked up")
+    while not (found := read_state(f"{paths.tunnel_state(via)}/resolv.conf")):
+        time.sleep(1)
+    write_in_place(f"{paths.tunnel_state(name)}/{paths.OUTER_RESOLVERS}", found)
 
 
 def changed_at(name: str) -> int:
@@ -81,9 +105,7 @@ def resolve(name: str, peer: Named) -> bool:
 
 
 def has_way(address: str, record: Record) -> bool:
-    """Tell whether the host's routes and rules have a way to an address. Sends nothing."""
-    if record.via is not None:  # another namespace has it
-        return True
+    """Tell whether the machine, or the tunnel around, has a way to an address. Sends nothing."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
@@ -112,12 +134,16 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
             return
         address = keep_answer(record.name, host, found)
         text = link.endpoint_text(address, port)
-        mtu = path_mtu(address, record.fwmark) if declared == "auto" else None
+        # Through another tunnel it is that one's link that counts.
+        follows = declared == "auto" and record.via is None
+        mtu = path_mtu(address, record.fwmark) if follows else None
         with Visit(record.name):
             step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
             run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
+    if mtu is not None:
+        carried.follow(record.name)
 
 
 def keep_answer(name: str, host: str, found: list[str]) -> str:

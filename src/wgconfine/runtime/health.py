@@ -11,7 +11,7 @@ import time
 from wgconfine.config import wgquick
 from wgconfine.runtime import journal, link, paths, turns
 from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.namespace import Visit, outer_identity
 from wgconfine.runtime.process import run
 from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import read_state, write_state
@@ -55,8 +55,8 @@ class Peer:
 class Health:
     """What is known of a tunnel. It is well where `why` is empty.
 
-    `silent` are the public keys of peers. `sick` is since when it is not, `acted` when something was done last, both in seconds since
-    boot; `steps` how often.
+    `silent` are public keys of peers. `sick` is since when it is not, `acted` when something was
+    done last, both in seconds since boot; `steps` how often.
     """
 
     __slots__ = ("acted", "peers", "sick", "silent", "steps", "why")
@@ -70,7 +70,7 @@ class Health:
 def look_at(records: Iterable[Record], now: int) -> None:
     """Look at each tunnel that is up, and do what is due. Raises Failure at the end."""
     failures = []
-    for record in records:
+    for record in outer_first(records):
         place = paths.health(record.name)
         kept = parse(read_state(place))
         if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
@@ -86,8 +86,10 @@ def look_at(records: Iterable[Record], now: int) -> None:
             failures.append(str(failure))
             continue
         health = judge(kept, missing, peers, now=now, patience=record.handshake_max_age)
+        cause = trouble_of(record.via) if record.via and health.why.startswith(SILENT) else ""
+        health.why = cause or health.why
         announce(record.name, kept, health, now)
-        due = next_step(kept, health, now, turns.count(record))
+        due = "" if cause else next_step(kept, health, now, turns.count(record))
         if due:
             health.acted, health.steps = now, health.steps + 1
         # Of root alone: whom one talks to, and when. Before the step, which reads it.
@@ -96,6 +98,27 @@ def look_at(records: Iterable[Record], now: int) -> None:
             act(record.name, due, health.why)
     if failures:
         raise Failure("\n".join(failures))
+
+
+def outer_first(records: Iterable[Record]) -> list[Record]:
+    """Give each tunnel after the one that it goes through."""
+    vias = {record.name: record.via for record in records}
+
+    def depth(record: Record) -> int:
+        way = [record.name]
+        while (outer := vias.get(way[-1])) and outer not in way:
+            way.append(outer)
+        return len(way)
+
+    return sorted(records, key=depth)
+
+
+def trouble_of(via: str) -> str:
+    """Say why nothing comes back through a tunnel; empty where that is not its fault."""
+    if not read_state(f"{paths.tunnel_state(via)}/{paths.IN_FORCE}"):
+        return f"tunnel {via}, which it goes through, is not up"
+    why = parse(read_state(paths.health(via))).why
+    return f"tunnel {via}, which it goes through: {why}" if why else ""
 
 
 def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
@@ -109,22 +132,13 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
     except wgquick.ConfError as error:
         raise Failure(str(error)) from None
     with Visit(record.name):
+        lacks = link.missing(conf)
         if paths.LINK not in link.names_in_this_namespace():
-            return [f"link {paths.LINK}"], {}
-        live = link.inspect()
-        ipv6 = link.has_ipv6()
-        lacks = [
-            *(
-                f"address {each}"
-                for each in link.wanted_addresses(conf, ipv6=ipv6)
-                if each not in live.addresses
-            ),
-            *(
-                f"route {each}"
-                for each in link.wanted_routes(conf, ipv6=ipv6)
-                if each not in live.routes
-            ),
-        ]
+            return lacks, {}
+        if read_state(f"{paths.tunnel_state(record.name)}/{paths.OUTER}") != outer_identity(
+            record.via
+        ):
+            lacks.append("its socket in the right namespace")
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))
         # Of several peers nothing tells whose they are.
@@ -155,7 +169,7 @@ def judge(
     for key, peer in sorted(peers.items()):
         before = earlier(kept, peers, key)
         peer.since = now if before is None or is_new(before, peer) else before.since
-        if before is None or has_answered(before, peer):
+        if before is None or heard_from(before, peer):
             continue
         peer.asked = int(before.asked or peer.sent > before.sent)
         if before.asked and patience is not None and now - peer.since >= patience:
@@ -182,7 +196,7 @@ def earlier(kept: Health, peers: dict[str, Peer], key: str) -> Peer | None:
     return kept.peers.get(key)
 
 
-def has_answered(before: Peer, peer: Peer) -> bool:
+def heard_from(before: Peer, peer: Peer) -> bool:
     """Tell whether anything has come from a peer since. A new link has counted nothing yet."""
     return is_new(before, peer) or peer.received not in {0, before.received}
 
@@ -204,7 +218,7 @@ def next_step(kept: Health, health: Health, now: int, endpoints: int = 1) -> str
     silent = health.why.startswith(SILENT)
     known = [(kept.peers[key], peer) for key, peer in health.peers.items() if key in kept.peers]
     sending = any(peer.asked and peer.sent > before.sent for before, peer in known)
-    answered = any(has_answered(before, peer) for before, peer in known)
+    answered = any(heard_from(before, peer) for before, peer in known)
     rounds = max(0, health.steps - 2) // endpoints
     pause = min(PAUSE << min(rounds, 10), LONGEST_PAUSE)
     waited = health.steps == 0 or now - health.acted >= pause
@@ -243,6 +257,12 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
             wgconfine_tunnel=name,
             object_systemd_unit=f"wgconfine@{name}.service",
         )
+
+
+def has_answered(name: str) -> bool:
+    """Tell whether a peer had had a handshake at the last look, and the tunnel was well."""
+    kept = parse(read_state(paths.health(name)))
+    return not kept.why and any(peer.handshake for peer in kept.peers.values())
 
 
 def act(name: str, due: str, why: str) -> None:
