@@ -175,8 +175,8 @@ StartLimitIntervalSec=0
 Type=oneshot
 UMask=0077
 ExecStart={runtime} pass-on %i
-# It writes whose turn it is, and no more. One that root of a confined service lacks, which can't look
-# into this process then: ptrace(2).
+# It writes whose turn it is, and no more. One that root of a confined service lacks, which can't
+# look into this process then: ptrace(2).
 CapabilityBoundingSet=CAP_SYS_BOOT
 PrivateNetwork=yes
 RestrictAddressFamilies=none
@@ -445,6 +445,9 @@ UMask=0077
 ExecStart={runtime} tick
 RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
+# When handshakes were, for a clock that is behind after a boot.
+StateDirectory=wgconfine
+StateDirectoryMode=0700
 # SYS_ADMIN: to look into the namespaces of tunnels.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_NETLINK

@@ -35,6 +35,10 @@ OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
 
 
+HANDSHAKES = "/var/lib/wgconfine/handshakes"
+"""When each tunnel had its last handshake, for a clock that is behind after a boot."""
+
+
 def named_namespace(name: str) -> str:
     """The name that systemd and iproute2 join the namespace by (ip-netns(8))."""
     return f"/run/netns/{name}"
