@@ -49,8 +49,8 @@ class TunnelFacts:
     `unheard` peers to whom bytes were sent, where no peer has ever answered. `outside` are services
     with a process in another namespace, `outer` is the unit of the tunnel that carries this one's
     packets, `leaked` the packets that the second switch has counted since `counted_since`.
-    `found_leak` is how many seconds ago a `verify` found one, if it was the last. `now` is in
-    microseconds of CLOCK_MONOTONIC.
+    `found_leak` is how many seconds ago a `verify` found one, if it was the last, and `found` by
+    which checks. `now` is in microseconds of CLOCK_MONOTONIC.
     """
 
     name: str
@@ -70,6 +70,7 @@ class TunnelFacts:
     outside: tuple[str, ...] = ()
     leaked: int = 0
     counted_since: str = ""
+    found: str = ""
     found_leak: int | None = None
 
     def age(self, unit: UnitState) -> int | None:
@@ -107,7 +108,8 @@ def leak(facts: TunnelFacts) -> Standing | None:
             f"since {facts.counted_since}"
         )
     elif facts.found_leak is not None:
-        why, since = "the last verify has found one", facts.found_leak
+        found = f": {facts.found}" if facts.found else ""
+        why, since = f"the last verify has found one{found}", facts.found_leak
     return Standing(word=Word.LEAK, why=why, since=since, next=mend) if why else None
 
 

@@ -160,6 +160,11 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         {"found_leak": 720}, Word.LEAK, "the last verify has found one", 720,
         "wgconfine verify vpn",
     ),
+    "verify has found some": (
+        {"found_leak": 720, "found": "udp4 of a.service, switch-counter"},
+        Word.LEAK, "the last verify has found one: udp4 of a.service, switch-counter", 720,
+        "wgconfine verify vpn",
+    ),
 }  # fmt: skip
 
 
