@@ -29,12 +29,17 @@ VERBS = {
     "paths-up": ("offered", "up"),
     "paths-down": ("offered", "down"),
     "admits": ("ipfilter", "prove"),
+    "look": ("look", "inside"),
+    "name": ("netns", "name_again"),
 }
 """What a word of the command line means: a module beside this one, and its function of a name."""
 CONFIGURES = ("netns-up", "up", "reload")
 """The verbs without which there is no tunnel: why they fail is kept until all of them worked."""
-TICK = "tick"
-"""The one verb that is of the host, and takes no name."""
+OF_THE_HOST = {
+    "tick": ("tick", "tick"),
+    "look-outside": ("look", "outside"),
+}
+"""Likewise, of words that take no name."""
 
 
 def find(module: str, function: str) -> Callable[..., None]:
@@ -50,10 +55,11 @@ def main(argv: list[str]) -> int:
     match argv[1:]:
         case [word, name] if word in VERBS:
             action, arguments = find(*VERBS[word]), [name]
-        case [word] if word == TICK:
-            action, arguments = find("tick", "tick"), []
+        case [word] if word in OF_THE_HOST:
+            action, arguments = find(*OF_THE_HOST[word]), []
         case _:
-            say(f"usage: python -I -m wgconfine.runtime {TICK} | {'|'.join(VERBS)} NAME")
+            words = f"{' | '.join(OF_THE_HOST)} | {'|'.join(VERBS)} NAME"
+            say(f"usage: python -I -m wgconfine.runtime {words}")
             return 2
     try:
         action(*arguments)

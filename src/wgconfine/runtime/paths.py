@@ -35,6 +35,11 @@ def record_of_namespace(name: str) -> str:
     return f"{STATE}/netns/{name}"
 
 
+def namespace_cookie(name: str) -> str:
+    """The number of the namespace that was named; there as long as it is to have its names."""
+    return f"{STATE}/namespace/{name}"
+
+
 def tunnel_state(name: str) -> str:
     """Resolver files and the list of endpoints to look up."""
     return f"{STATE}/tunnel/{name}"

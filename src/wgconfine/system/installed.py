@@ -17,6 +17,8 @@ __all__ = ["LIVE", "PATTERNS", "changed_units", "closed_services", "unit_facts"]
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
     "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
+    "/etc/systemd/system/run-netns-*.mount.d/wgconfine.conf",
+    "/etc/systemd/system/run-wgconfine-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/wgconfine-probe@*.service.d/zz-wgconfine-probe.conf",
     "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
     "/etc/systemd/system/timers.target.wants/wgconfine-tick.timer",
