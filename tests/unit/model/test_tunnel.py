@@ -80,8 +80,22 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         {"outer": UnitState(name="wgconfine@out.service", active="active")}, Word.UP, "", 300, "",
     ),
     "services wait for a handshake": (
+        {"ready": unit("-ready", "activating", age=9), "unheard": ("xTIBA5rb…",)},
+        Word.WAITING, "no handshake yet with xTIBA5rb…; its services wait for that", 9,
+        f"WireGuard asks again as long as something is sent. {LOGS}",
+    ),
+    "they wait, and nothing was sent": (
         {"ready": unit("-ready", "activating", age=9)},
-        Word.WAITING, "its services wait for a handshake", 9, "See wgconfine-ready@vpn.service",
+        Word.WAITING, "no handshake yet; its services wait for that", 9,
+        f"WireGuard asks again as long as something is sent. {LOGS}",
+    ),
+    "services wait for a name": (
+        LOOKING | {"ready": unit("-ready", "activating", age=9)},
+        Word.WAITING, "no address yet for a.example.net, b.; its services wait for that", 20,
+        f"asked again in at most 60 s. {LOGS}",
+    ),
+    "they have waited for long enough, and it came later": (
+        {"ready": unit("-ready", "failed", age=9)}, Word.UP, "", 300, "",
     ),
     "sick": (
         {"illness": ILL}, Word.DEGRADED, ILL.why, 61, "nothing done yet: wgconfine logs vpn",
@@ -190,7 +204,6 @@ ORDER: list[dict[str, Any]] = [
     {"illness": ILL},
     LOOKING,
     {"unheard": ("xTIBA5rb…",)},
-    {"ready": unit("-ready", "activating")},
 ]
 
 
