@@ -23,6 +23,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
+from wgconfine.model.errors import ExitCode
 
 pytestmark = pytest.mark.vm
 
@@ -52,7 +53,9 @@ def confine(world: World, *more: str) -> None:
     """An emulated processor takes seconds for each service: only as many as a test needs."""
     services = ("probe.service", "once.service", *more)
     write_tunnel(world, services, extra="[inbound]\ntcp = [51413]\n")
-    wgconfine(world, "apply")
+    done = wgconfine(world, "apply", check=False)
+    # A probe may be too slow for the `verify` at its end.
+    assert done.returncode in {ExitCode.OK, ExitCode.UNCHECKED}, done
 
 
 @everywhere
