@@ -740,7 +740,7 @@ def templates(
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
     if ready:
-        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + SANDBOX
+        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + TUNNELS_OWN
     if reach:
         texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [

@@ -190,6 +190,7 @@ def tunnel_status(
         outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
+        found=escape(", ".join(verify.leaks)) if verify else "",
         found_leak=verify.age if verify and verify.verdict == Verdict.LEAK else None,
     )
     standing = judge_tunnel(facts)
@@ -301,7 +302,9 @@ def read_verify(name: TunnelName) -> VerifyStatus | None:
     try:
         values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
         age = max(0, int(time.time()) - int(values["time"]))
-        return VerifyStatus(verdict=str(values["verdict"]), age=age)
+        leaks = (each for each in values.get("checks", []) if each["verdict"] == Verdict.LEAK)
+        named = (" of ".join(filter(None, (each["name"], each["unit"]))) for each in leaks)
+        return VerifyStatus(verdict=str(values["verdict"]), age=age, leaks=tuple(named))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
