@@ -17,6 +17,19 @@ pytestmark = pytest.mark.container
 
 NAME = "inner.example.net"
 """The endpoint of `deep`, which only the resolver of `vpn` may be asked for."""
+SILENCE = """\
+table inet silence {
+	chain input {
+		type filter hook input priority 0;
+		udp dport 51820 drop
+	}
+	chain output {
+		type filter hook output priority 0;
+		udp sport 51820 drop
+	}
+}
+"""
+"""Both ways: what is under way there would be an answer."""
 INSIDE = {"vpn": "10.66.0.2", "deep": "10.77.0.2"}
 DEEP = f'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
 
@@ -290,7 +303,7 @@ def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> N
         f"install -D /dev/null {dropin};"
         f"printf '[Service]\\nNetworkNamespacePath=\\nExecStartPre=\\n' >{dropin};"
         f"systemctl daemon-reload; systemctl stop {units}; systemctl start {units.split()[0]};"
-        f"until ip link set {link} netns deep name wg0; do sleep 0.1; done;"
+        f"until wg show {link}; do sleep 0.1; done; ip link set {link} netns deep name wg0;"
         "systemctl reload wgconfine@deep"
     )
     machine.wait_for(lambda: carries(world), "it carries, in the open")
@@ -311,12 +324,7 @@ def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> N
 def test_the_tick_blames_the_other_tunnel_and_leaves_this_one_alone(world: World) -> None:
     """Silent because the other one is: it is said by name, and no step is taken."""
     machine = world.machine
-    world.internet.run("nft", "add table inet silence")
-    world.internet.run(
-        "nft",
-        "add chain inet silence input { type filter hook input priority 0; }; "
-        "add rule inet silence input udp dport 51820 drop",
-    )
+    world.internet.run("nft", "-f", "-", text=SILENCE)
     try:
         for _ in range(2):
             machine.systemctl("start", "wgconfine-tick.service")
