@@ -215,19 +215,20 @@ StopWhenUnneeded=yes
 ListenNetlink=netfilter 64
 """
 
-# A start of the tunnel that is under way is waited for, and none is asked for. It may end at once
-# and be started again at once where its program is gone: then the limit of starts ends it, and the
-# socket is made anew, with nothing in it.
+# A start of the tunnel that is under way is waited for, and none is asked for.
 LOOK = """\
 [Unit]
 Description=Look whether WireGuard tunnel %i is whole
 PartOf=wgconfine-netns@%i.service wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look %i
 # SYS_ADMIN: to look into the tunnel's namespace.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
@@ -237,11 +238,14 @@ RestrictNamespaces=net
 LOOK_OUTSIDE = """\
 [Unit]
 Description=Look whether second switches of WireGuard tunnels are whole
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look-outside
 CapabilityBoundingSet=CAP_NET_ADMIN
 RestrictNamespaces=yes
