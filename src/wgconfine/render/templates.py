@@ -6,6 +6,7 @@ docs/architecture.md.
 
 from pathlib import PurePosixPath
 
+from wgconfine import __version__
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
@@ -392,6 +393,8 @@ StartLimitIntervalSec=0
 Type=oneshot
 TimeoutStartSec=50s
 UMask=0077
+# After an upgrade these units may lack what the newer one needs until they are written anew.
+Environment=WGCONFINE_VERSION={version}
 ExecStart={runtime} tick
 RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
@@ -654,7 +657,12 @@ def templates(
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
-    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
+    words = {
+        "runtime": runtime,
+        "python": interpreter,
+        "proxy": value(str(proxy)),
+        "version": value(__version__),
+    }
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + TUNNELS_OWN,
