@@ -49,10 +49,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyStatus:
-    """What the last `verify` came to, in its own word, and how many seconds ago that was."""
+    """What the last `verify` came to, in its own word, and how many seconds ago that was.
+
+    `leaks` are the names of the checks that found one, each with its service.
+    """
 
     verdict: str
     age: int
+    leaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

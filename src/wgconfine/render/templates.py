@@ -6,6 +6,7 @@ docs/architecture.md.
 
 from pathlib import PurePosixPath
 
+from wgconfine import __version__
 from wgconfine.model.tree import MARK, File, Tree
 from wgconfine.render.quote import value
 
@@ -243,19 +244,20 @@ StopWhenUnneeded=yes
 ListenNetlink=netfilter 64
 """
 
-# A start of the tunnel that is under way is waited for, and none is asked for. It may end at once
-# and be started again at once where its program is gone: then the limit of starts ends it, and the
-# socket is made anew, with nothing in it.
+# A start of the tunnel that is under way is waited for, and none is asked for.
 LOOK = """\
 [Unit]
 Description=Look whether WireGuard tunnel %i is whole
 PartOf=wgconfine-netns@%i.service wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look %i
 # SYS_ADMIN: to look into the tunnel's namespace.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
@@ -265,11 +267,14 @@ RestrictNamespaces=net
 LOOK_OUTSIDE = """\
 [Unit]
 Description=Look whether second switches of WireGuard tunnels are whole
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look-outside
 CapabilityBoundingSet=CAP_NET_ADMIN
 RestrictNamespaces=yes
@@ -442,6 +447,8 @@ StartLimitIntervalSec=0
 Type=oneshot
 TimeoutStartSec=50s
 UMask=0077
+# After an upgrade these units may lack what the newer one needs until they are written anew.
+Environment=WGCONFINE_VERSION={version}
 ExecStart={runtime} tick
 RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
@@ -709,7 +716,12 @@ def templates(
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
-    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
+    words = {
+        "runtime": runtime,
+        "python": interpreter,
+        "proxy": value(str(proxy)),
+        "version": value(__version__),
+    }
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + TUNNELS_OWN,
@@ -740,7 +752,7 @@ def templates(
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
     if ready:
-        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + SANDBOX
+        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + TUNNELS_OWN
     if reach:
         texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [

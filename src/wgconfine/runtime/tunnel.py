@@ -51,6 +51,8 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
             warn(f"the socket of {paths.LINK} is in another namespace than it should be")
             remove_link()
             live = None
+        if live is None and record.link in link.names_in_this_namespace():
+            run("ip", "link", "del", record.link)  # we were killed before it had its name
     if live is None and record.userspace:
         with outer:
             refuse_foreign_link(record)
@@ -154,6 +156,7 @@ def ensure_link(
             _, output, complaint = asked.wait()
     if not there:
         with visit:
+            give_name(record)
             if paths.LINK not in link.names_in_this_namespace():
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
     return link.mtu_of(conf, link.mtu_of_routes(output), via=via)
@@ -184,7 +187,18 @@ def wait_for_userspace_link(record: Record) -> None:
 def make_link(record: Record, namespace: str) -> str:
     if record.userspace:
         return f"link set dev {record.link} netns {namespace} name {paths.LINK}"
-    return f"link add {paths.LINK} netns {namespace} type wireguard"
+    # Where it is asked for there must be no link of that name either: the other tunnel has a wg0.
+    name = paths.LINK if record.via is None else record.link
+    return f"link add {name} netns {namespace} type wireguard"
+
+
+def give_name(record: Record) -> None:
+    """Rename the kernel's link that was asked for in another tunnel."""
+    if record.userspace or record.via is None:
+        return
+    if record.link in link.names_in_this_namespace():
+        step(f"ip link set dev {record.link} name {paths.LINK}")
+        run("ip", "link", "set", "dev", record.link, "name", paths.LINK)
 
 
 def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -> None:

@@ -61,6 +61,7 @@ __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outs
 States = Mapping[str, UnitState]
 
 PROC = Path("/proc")
+OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
 
@@ -71,11 +72,13 @@ def observe(
     closed: Iterable[UnitName],
     *,
     changed: Collection[UnitName] = (),
+    other_templates: bool = False,
     settings_wrong: bool = False,
 ) -> Status:
     """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
 
     `changed` are units that are not any more what their drop-ins were written for.
+    `other_templates` says that the units of ours are not what this version writes.
     `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
     well be declared.
     """
@@ -101,6 +104,7 @@ def observe(
                     difference(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
                     ),
+                    OTHER_TEMPLATES if other_templates and name in records else "",
                     *outdated(changed, services[name]),
                 ),
             )
@@ -190,6 +194,7 @@ def tunnel_status(
         outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
+        found=escape(", ".join(verify.leaks)) if verify else "",
         found_leak=verify.age if verify and verify.verdict == Verdict.LEAK else None,
     )
     standing = judge_tunnel(facts)
@@ -301,7 +306,9 @@ def read_verify(name: TunnelName) -> VerifyStatus | None:
     try:
         values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
         age = max(0, int(time.time()) - int(values["time"]))
-        return VerifyStatus(verdict=str(values["verdict"]), age=age)
+        leaks = (each for each in values.get("checks", []) if each["verdict"] == Verdict.LEAK)
+        named = (" of ".join(filter(None, (each["name"], each["unit"]))) for each in leaks)
+        return VerifyStatus(verdict=str(values["verdict"]), age=age, leaks=tuple(named))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
