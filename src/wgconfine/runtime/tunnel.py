@@ -6,7 +6,7 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, firewall, link, paths, resolver, turns
+from wgconfine.runtime import carried, firewall, link, paths, pin, resolver, shared, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
@@ -66,9 +66,13 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
         rules = load_firewall(policy, reload=live is not None)
     mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
+    if record.pin_endpoint:  # before the link can send
+        pin.hold(record.name, pin.pins_of(record, conf, known_addresses(record)))
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
         bring_up(conf, mtu, live)
+    if not record.pin_endpoint:
+        pin.release(record.name)
     state = paths.tunnel_state(record.name)
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
     resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
@@ -254,11 +258,13 @@ def down(name: str) -> None:
     """Stop the tunnel: no link, no resolver. Gone already is fine. Raises Failure."""
     with Lock(name):
         resolver.remove_files(name)
-        if not is_namespace(paths.record_of_namespace(name)):
-            return
-        with Visit(name):
-            remove_link()
-            load_firewall(firewall.Policy(), reload=False).succeed()
+        if is_namespace(paths.record_of_namespace(name)):
+            with Visit(name):
+                remove_link()
+                load_firewall(firewall.Policy(), reload=False).succeed()
+        pin.release(name)
+        if "\nnoted " in read_state(paths.health(name)):
+            shared.end(name)
 
 
 def rebind(name: str) -> None:

@@ -44,7 +44,7 @@ from wgconfine.runtime.paths import (
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
-from wgconfine.system.outside import carriers, read_turns, too_long
+from wgconfine.system.outside import carriers, pin_status, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -222,6 +222,7 @@ def tunnel_status(
         firewall=read_firewall(name),
         endpoints=read_turns(name),
         carriers=carried,
+        pin=pin_status(name),
     )
 
 

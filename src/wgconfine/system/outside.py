@@ -8,13 +8,13 @@ from typing import Any
 
 from wgconfine.config.literal import parse_endpoint
 from wgconfine.model.settings import TunnelName
-from wgconfine.model.status import CarrierStatus, PeerStatus
-from wgconfine.runtime import paths
-from wgconfine.runtime.link import HEADERS, route_to
+from wgconfine.model.status import CarrierStatus, PeerStatus, PinStatus
+from wgconfine.runtime import paths, pin
+from wgconfine.runtime.link import HEADERS, endpoint_text, route_to
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 
-__all__ = ["carriers", "parse_link", "read_turns", "too_long"]
+__all__ = ["carriers", "parse_link", "pin_status", "read_turns", "too_long"]
 
 Json = Mapping[str, Any]
 
@@ -32,6 +32,23 @@ def read_turns(name: TunnelName) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(line.split(" ")[0] for line in lines)
+
+
+def pin_status(name: TunnelName) -> PinStatus | None:
+    """Give how `pin-endpoint` is held; None for a tunnel that does not have it."""
+    try:
+        pins = pin.read_pins(name)
+    except (OSError, ValueError):
+        return None
+    if pins is None:
+        return None
+    endpoints = tuple(endpoint_text(*each) for each in pins.endpoints)
+    if os.geteuid() != 0:
+        return PinStatus(endpoints=endpoints, held=None, dropped=None)
+    table = pin.look(name)
+    held = table is not None and table.chains.get(pin.CHAIN) == pin.chain_lines(pins)
+    dropped = table.counted.get(pin.COUNTER, 0) if table is not None else None
+    return PinStatus(endpoints=endpoints, held=held, dropped=dropped)
 
 
 def carriers(peers: Iterable[PeerStatus], record: Json | None) -> tuple[CarrierStatus, ...]:
