@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Self
 
 from lab import Capture, Traffic, VirtualMachine, World, boot_container, boot_vm
@@ -13,7 +14,7 @@ from lab.internet import ELSEWHERE, WEB, WIREGUARD_PORT, WORLD
 from tests.faulttable.fault import LIMITS, Fault, Found, Place, judge
 from tests.scenario import wgconfine, write_service
 
-__all__ = ["CONF", "ENDPOINT", "TUNNEL", "UNIT", "Bench", "NotWellError"]
+__all__ = ["CHANNELS", "CONF", "ENDPOINT", "PACKETS", "TUNNEL", "UNIT", "Bench", "NotWellError"]
 
 UNIT = "sender.service"
 TUNNEL = "wgconfine@vpn.service"
@@ -283,7 +284,7 @@ class Bench:
             self.rest(1)
             try:
                 found = self.endure(fault, before)
-            except AssertionError as error:
+            except (AssertionError, CalledProcessError) as error:
                 failed = str(error).split("\n", maxsplit=1)[0] or "an assertion"
         verified = wgconfine(self.world, "verify", "vpn", check=False)
         found = replace(
@@ -292,8 +293,10 @@ class Bench:
             verified=verified.returncode,
             failed=failed or too_little(uplink.traffic, tunnel.traffic),
         )
-        fault.restore(self)
-        return replace(found, failed=judge(fault, found))
+        found = replace(found, failed=judge(fault, found))
+        if not found.failed:  # a machine where it failed is thrown away
+            fault.restore(self)
+        return found
 
     def endure(self, fault: Fault, before: str) -> Found:
         fault.strike(self)

@@ -1,6 +1,6 @@
 """Every fault: what is done to a machine whose confined service sends without pause."""
 
-from lab.internet import ELSEWHERE, WORLD
+from lab.internet import ELSEWHERE, MACHINE, WORLD
 from tests.faulttable.bench import CONF, ENDPOINT, TUNNEL, UNIT, Bench
 from tests.faulttable.fault import Fault, Kind
 
@@ -8,14 +8,16 @@ __all__ = ["FAULTS"]
 
 NETNS = "wgconfine-netns@vpn.service"
 GO = "wgconfine-wireguard@vpn.service"
+OTHER = ("198.51.100.77", "2001:db8:51::77")
 PACKAGE = "/opt/wgconfine"
 SITE = f"{PACKAGE}/lib/python3*/site-packages/wgconfine"
 
 
 def silence(bench: Bench, *rules: str) -> None:
     """The world drops what these rules of `input` match."""
-    chain = f"chain input {{ type filter hook input priority 0; {'; '.join(rules)}; }}"
-    bench.world.internet.run("nft", "-f", "-", text=f"table inet silence {{ {chain} }}\n")
+    lines = ("type filter hook input priority 0", *rules)
+    chain = "chain input {\n" + "".join(f"{line}\n" for line in lines) + "}\n"
+    bench.world.internet.run("nft", "-f", "-", text=f"table inet silence {{\n{chain}}}\n")
 
 
 def let_speak(bench: Bench) -> None:
@@ -43,24 +45,23 @@ def uplink_down(bench: Bench) -> None:
 
 
 def other_address(bench: Bench) -> None:
-    bench.sh("""
-        ip address add 198.51.100.77/24 dev eth0
-        ip address del 198.51.100.2/24 dev eth0
-        ip route replace default via 198.51.100.1
-        ip address add 2001:db8:51::77/64 dev eth0 nodad
-        ip address del 2001:db8:51::2/64 dev eth0
-        ip -6 route replace default via 2001:db8:51::1
-    """)
+    readdress(bench, old=MACHINE, new=OTHER)
     bench.recovers()
 
 
 def address_back(bench: Bench) -> None:
-    bench.systemctl("restart", "lab-network.service")
-    bench.sh("""
-        ip address del 198.51.100.77/24 dev eth0
-        ip address del 2001:db8:51::77/64 dev eth0
-        ip route replace default via 198.51.100.1
-        ip -6 route replace default via 2001:db8:51::1
+    readdress(bench, old=OTHER, new=MACHINE)
+
+
+def readdress(bench: Bench, *, old: tuple[str, str], new: tuple[str, str]) -> None:
+    # One after the other: with the first address of a network go all others of it.
+    bench.sh(f"""
+        ip address del {old[0]}/24 dev eth0
+        ip address add {new[0]}/24 dev eth0
+        ip route replace default via {WORLD[0]}
+        ip address del {old[1]}/64 dev eth0
+        ip address add {new[1]}/64 dev eth0 nodad
+        ip -6 route replace default via {WORLD[1]}
     """)
 
 
@@ -317,7 +318,6 @@ FAULTS = (
         title="uplink down for 8 s, and up",
         does="The machine's link goes down with its addresses and routes, and comes up again.",
         strike=uplink_down,
-        soak=True,
     ),
     Fault(
         name="other-address",

@@ -39,7 +39,11 @@ class Runner:
             return self._try(fault)
         except NotWellError:
             self.throw_away()
-            return self._try(fault)
+            try:
+                return self._try(fault)
+            except NotWellError as error:
+                self.throw_away()
+                return Found(failed=str(error))
 
     def _try(self, fault: Fault) -> Found:
         found = self.bench().try_fault(fault)
