@@ -19,10 +19,14 @@ from wgconfine.model.errors import ExitCode
 from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Peer, Rights, UnitName, VerifySettings
+from wgconfine.model.status import Status, TunnelStatus
+from wgconfine.model.tunnel import Word
 from wgconfine.model.units import UnitText
 from wgconfine.plan.unitcheck import NAMES, check_unit
 from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.catalog import MESSAGES
 from wgconfine.render.service import dropin_settings
+from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.verify.channels import CHANNELS
 from wgconfine.verify.processjudge import NAMES as PROCESS_NAMES
 
@@ -88,6 +92,35 @@ def test_commands_know_the_global_options() -> None:
 def test_commands_know_the_exit_code(code: ExitCode) -> None:
     """Each exit code is in the table."""
     assert f"\n| {code} | " in read("docs/commands.md").partition("## Exit codes")[2]
+
+
+@pytest.mark.parametrize("message_id", MESSAGES)
+def test_monitoring_knows_the_message(message_id: str) -> None:
+    """Each message of the catalog, and so each that there is, is in docs/monitoring.md."""
+    assert f"| `{message_id}` |" in read("docs/monitoring.md")
+
+
+def test_alarms_are_about_metrics_that_there_are() -> None:
+    """Every metric that a rule of docs/monitoring.md names."""
+    (rules,) = [text for kind, text in FENCE.findall(read("docs/monitoring.md")) if kind == "yaml"]
+    text = as_metrics(Seen(status=Status(tunnels=()), restarts={}), openmetrics=False)
+    known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    asked = set(re.findall(r"\b(wgconfine_\w+)(?=[{\[) ])", rules))
+
+    assert asked
+    assert set() == asked - known
+
+
+@pytest.mark.parametrize("word", Word)
+def test_commands_know_the_word_for_a_tunnel(word: Word) -> None:
+    """Each has a line in docs/commands.md that says when."""
+    assert f"\n| `{word}` | " in section("status")
+
+
+@pytest.mark.parametrize("name", names(TunnelStatus))
+def test_commands_know_the_key_of_a_tunnel(name: str) -> None:
+    """Each key that `status --json` has of a tunnel is in docs/commands.md."""
+    assert f"`{name}`" in section("status")
 
 
 def names_of_checks() -> set[str]:

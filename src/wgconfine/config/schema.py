@@ -40,6 +40,7 @@ from wgconfine.config.values import (
     read_bus_name,
     read_credential,
     read_endpoint,
+    read_endpoint_order,
     read_fwmark,
     read_handshake_age,
     read_hardening,
@@ -50,21 +51,28 @@ from wgconfine.config.values import (
     read_on_leak,
     read_port,
     read_public_key,
+    read_ready,
+    read_ready_timeout,
     read_resolver,
     read_run_path,
+    read_tunnel_name,
     show,
 )
 from wgconfine.config.words import suggest
 from wgconfine.model.ports import Inbound, PortRange, Publish, Reach
 from wgconfine.model.settings import (
+    Alternative,
     Backend,
+    EndpointOrder,
     HealthSettings,
     IPAddress,
     IPInterface,
     IPNetwork,
     Peer,
+    Ready,
     Refinement,
     Rights,
+    TunnelName,
     UnitName,
     VerifySettings,
 )
@@ -84,13 +92,12 @@ _T = TypeVar("_T")
 
 LIST_KEYS = (
     "services", "address", "peer", "dns", "service", "publish", "reach", "inbound", "outbound",
+    "endpoints",
 )  # fmt: skip
 """What a file of NAME.d may add to: lists, and tables that hold nothing else."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
 """What stands in the place of `config`."""
-_LATER = (
-    "ready", "pin-endpoint", "reload-on-change", "endpoints", "via", "port-forward",
-)  # fmt: skip
+_LATER = ("port-forward",)
 _SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
 _ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
 
@@ -125,6 +132,13 @@ class Document:
     inbound: Inbound | None = None
     outbound: OutboundTable | None = None
     health: HealthSettings | None = None
+    ready: Ready | None = None
+    ready_timeout: int | None = None
+    reload_on_change: bool | None = None
+    endpoints: tuple[Alternative, ...] | None = None
+    endpoint_order: EndpointOrder | None = None
+    pin_endpoint: bool | None = None
+    via: TunnelName | None = None
 
 
 KEYS = tuple(known.name.replace("_", "-") for known in fields(Document))
@@ -199,6 +213,12 @@ def _read_publish(value: Any) -> Publish:
         return read_publish_text(value)
     hint = f"Write '{value}', in quotes" if type(value) is int else ""
     raise WrongValueError(f"{show(value)} is neither text nor a table", hint)
+
+
+def _read_alternative(value: Any) -> Alternative:
+    if isinstance(value, dict):
+        return _read_alternative_table(value)
+    return Alternative(endpoint=read_endpoint(value))
 
 
 def _read_ranges(value: Any) -> tuple[PortRange, ...]:
@@ -324,6 +344,9 @@ _read_publish_table = _table_reader(
 _read_inbound_table = _table_reader(Inbound, {"tcp": _read_ranges, "udp": _read_ranges})
 _read_outbound_table = _table_reader(OutboundTable, {"deny": _list_of(read_network)})
 _read_health_table = _table_reader(HealthSettings, {"handshake_max_age": read_handshake_age})
+_read_alternative_table = _table_reader(
+    Alternative, {"endpoint": read_endpoint, "public_key": read_public_key}
+)
 _read_document = _table_reader(
     Document,
     {
@@ -346,5 +369,12 @@ _read_document = _table_reader(
         "inbound": _table(_read_inbound_table),
         "outbound": _table(_read_outbound_table),
         "health": _table(_read_health_table),
+        "ready": read_ready,
+        "ready_timeout": read_ready_timeout,
+        "reload_on_change": read_boolean,
+        "endpoints": _list_of(_read_alternative),
+        "endpoint_order": read_endpoint_order,
+        "pin_endpoint": read_boolean,
+        "via": read_tunnel_name,
     },
 )

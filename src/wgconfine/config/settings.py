@@ -21,14 +21,17 @@ from wgconfine.config.schema import (
     OutboundTable,
     structure,
 )
+from wgconfine.config.values import WrongValueError, read_tunnel_name
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.ports import Inbound, PortRange, Publish, SocketAddress
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
     ConfFile,
+    EndpointOrder,
     HealthSettings,
     Inline,
+    Ready,
     Settings,
     TunnelName,
     VerifySettings,
@@ -37,8 +40,6 @@ from wgconfine.model.settings import (
 __all__ = ["parse_settings", "parse_tunnel_name"]
 
 _T = TypeVar("_T")
-_NAME_MAX = 31
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +53,11 @@ class _File:
 
 def parse_tunnel_name(text: str) -> TunnelName:
     """Read a tunnel's name, `[a-z0-9][a-z0-9-]{0,30}`. Raises ProblemsFound."""
-    plain = _NAME_CHARACTERS.issuperset(text) and not text.startswith("-")
-    if not plain or not 1 <= len(text) <= _NAME_MAX:
+    try:
+        return read_tunnel_name(text)
+    except WrongValueError as error:
         what = "not the name of a tunnel"
-        hint = (
-            f"Use small letters, digits and '-', at most {_NAME_MAX}, and no '-' at the beginning"
-        )
-        raise ProblemsFound([Problem(where=quote(text), what=what, hint=hint)])
-    return TunnelName(text)
+        raise ProblemsFound([Problem(where=quote(text), what=what, hint=error.hint)]) from None
 
 
 def parse_settings(
@@ -100,6 +98,7 @@ def parse_settings(
     problems.extend(_check_peers(files))
     problems.extend(_check_ports(files))
     problems.extend(_check_inbound(files))
+    problems.extend(_check_endpoints(files))
     problems.extend(_check_networks(files))
     if problems:
         raise ProblemsFound(problems)
@@ -253,6 +252,26 @@ def _check_inbound(files: Sequence[_File]) -> Iterator[Problem]:
             opened += [(port, place) for port in ports]
 
 
+def _check_endpoints(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that each of `endpoints` is given once, and what stands beside them."""
+    given = _given(files)
+    first: dict[str, str] = {}
+    for file in files:
+        for position, each in enumerate(file.document.endpoints or ()):
+            place = place_of(file.path, "endpoints", position)
+            if first.setdefault(str(each.endpoint), place) != place:
+                what = f"{each.endpoint} is given already, at {first[str(each.endpoint)]}"
+                yield Problem(where=place, what=what)
+    ordered = any(file.document.endpoint_order for file in files)
+    if ordered and "endpoints" not in given:
+        place = place_of(given["endpoint-order"], "endpoint-order")
+        yield Problem(where=place, what="there are no endpoints that it could be of")
+    peers = [peer for file in files for peer in file.document.peer or ()]
+    if "endpoints" in given and len(peers) > 1:
+        what = f"they are of one peer, and there are {len(peers)}"
+        yield Problem(where=place_of(given["endpoints"], "endpoints"), what=what)
+
+
 def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
     """Check that an inline tunnel can carry its addresses and leads to its resolvers."""
     document = _merge(files)
@@ -277,6 +296,7 @@ def _merge(files: Sequence[_File]) -> Document:
         service=_joined(document.service for document in documents),
         publish=_joined(document.publish for document in documents),
         reach=_joined(document.reach for document in documents),
+        endpoints=_joined(document.endpoints for document in documents),
         inbound=Inbound(
             tcp=in_order(port for each in inbound for port in each.tcp),
             udp=in_order(port for each in inbound for port in each.udp),
@@ -315,6 +335,13 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         mtu=document.mtu,
         listen_port=document.listen_port,
         fwmark=document.fwmark,
+        ready=document.ready or Ready.LINK,
+        ready_timeout=document.ready_timeout or 90,
+        reload_on_change=document.reload_on_change is True,
+        endpoints=document.endpoints or (),
+        endpoint_order=document.endpoint_order or EndpointOrder.LISTED,
+        pin_endpoint=document.pin_endpoint is True,
+        via=document.via,
         verify=document.verify or VerifySettings(),
         refinements=document.service or (),
         publish=document.publish or (),

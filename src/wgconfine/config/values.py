@@ -23,11 +23,14 @@ from wgconfine.config.literal import (
 from wgconfine.model.settings import (
     Backend,
     Endpoint,
+    EndpointOrder,
     Hardening,
     IPAddress,
     IPInterface,
     IPNetwork,
     OnLeak,
+    Ready,
+    TunnelName,
 )
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "read_bus_name",
     "read_credential",
     "read_endpoint",
+    "read_endpoint_order",
     "read_fwmark",
     "read_handshake_age",
     "read_hardening",
@@ -50,8 +54,11 @@ __all__ = [
     "read_on_leak",
     "read_port",
     "read_public_key",
+    "read_ready",
+    "read_ready_timeout",
     "read_resolver",
     "read_run_path",
+    "read_tunnel_name",
     "show",
 ]
 
@@ -66,6 +73,7 @@ _CREDENTIAL_CHARACTERS = frozenset(
 )
 """Of what systemd allows, what stands in a unit without quotes."""
 _LONGEST_NUMBER = 20
+_TUNNEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}", re.ASCII)
 _SPAN = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _BUS_NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]*(\.[A-Za-z_-][A-Za-z0-9_-]*)+", re.ASCII)
@@ -114,6 +122,14 @@ def read_on_leak(value: object) -> OnLeak:
     return _one_of(OnLeak, value)
 
 
+def read_ready(value: object) -> Ready:
+    return _one_of(Ready, value)
+
+
+def read_endpoint_order(value: object) -> EndpointOrder:
+    return _one_of(EndpointOrder, value)
+
+
 def _one_of(choices: type[_Choice], value: object) -> _Choice:
     if not isinstance(value, str) or value not in tuple(choices):
         raise WrongValueError(f"{show(value)} is none of {', '.join(choices)}")
@@ -131,6 +147,14 @@ def read_handshake_age(value: object) -> int | None:
     A tunnel that carries something has one every two minutes (REKEY_AFTER_TIME of WireGuard).
     """
     return _span(value, "150s", "1d")
+
+
+def read_ready_timeout(value: object) -> int:
+    """Read how long services wait for a handshake, in seconds."""
+    seconds = None if value == "off" else _span(value, "5s", "1h")
+    if seconds is None:
+        raise WrongValueError(f"{show(value)} is not a time span", "Write '90s' or '5min'")
+    return seconds
 
 
 def _span(value: object, low: str, high: str) -> int | None:
@@ -200,6 +224,16 @@ def read_credential(value: object) -> str:
     if not _CREDENTIAL_CHARACTERS.issuperset(value) or holds_key(value):
         raise WrongValueError(f"{show(value)} is not the name of a credential")
     return value
+
+
+def read_tunnel_name(value: object) -> TunnelName:
+    """Read the name of a tunnel, `[a-z0-9][a-z0-9-]{0,30}`."""
+    if not isinstance(value, str) or not _TUNNEL_NAME.fullmatch(value) or holds_key(value):
+        raise WrongValueError(
+            f"{show(value)} is not the name of a tunnel",
+            "Use small letters, digits and '-', at most 31, and no '-' at the beginning",
+        )
+    return TunnelName(value)
 
 
 def read_address(value: object) -> IPInterface:

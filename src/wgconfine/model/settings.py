@@ -16,9 +16,11 @@ from typing import NewType
 from wgconfine.model.ports import Inbound, Publish, Reach
 
 __all__ = [
+    "Alternative",
     "Backend",
     "ConfFile",
     "Endpoint",
+    "EndpointOrder",
     "Hardening",
     "HealthSettings",
     "IPAddress",
@@ -27,6 +29,7 @@ __all__ = [
     "Inline",
     "OnLeak",
     "Peer",
+    "Ready",
     "Refinement",
     "Rights",
     "Settings",
@@ -76,6 +79,28 @@ class Peer:
     allowed_ips: tuple[IPNetwork, ...]
     preshared_key_file: PurePosixPath | None = None
     persistent_keepalive: int | None = None
+
+
+class EndpointOrder(StrEnum):
+    """Which of `endpoints` is tried first, and which after it."""
+
+    LISTED = "listed"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One of `endpoints`; `public_key` is that of another server, None for the peer's own."""
+
+    endpoint: Endpoint
+    public_key: str | None = None
+
+
+class Ready(StrEnum):
+    """What services wait for beside the tunnel's configuration."""
+
+    LINK = "link"
+    HANDSHAKE = "handshake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +174,11 @@ class Settings:
     """One tunnel.
 
     `dns` is None where the settings are silent (the `.conf` decides), and empty for "no DNS at
-    all". `mtu` is in bytes. `digest` is the SHA-256 (hex) of the settings' own text, file after
-    file. `refinements` are of services of the list, each at most once. Whom `outbound_deny` names
-    can't be reached through the tunnel either.
+    all". `mtu` is in bytes, `ready_timeout` in seconds. `via` is the tunnel that carries this one's
+    outer packets. `endpoints` go before what the peer has, empty for that alone. `digest` is the
+    SHA-256 (hex) of the settings' own text, file after file. `refinements` are of
+    services of the list, each at most once. Whom `outbound_deny` names can't be reached through the
+    tunnel either.
     """
 
     name: TunnelName
@@ -165,6 +192,13 @@ class Settings:
     mtu: int | None = None
     listen_port: int | None = None
     fwmark: int | None = None
+    ready: Ready = Ready.LINK
+    ready_timeout: int = 90
+    reload_on_change: bool = False
+    endpoints: tuple[Alternative, ...] = ()
+    endpoint_order: EndpointOrder = EndpointOrder.LISTED
+    pin_endpoint: bool = False
+    via: TunnelName | None = None
     verify: VerifySettings = VerifySettings()
     health: HealthSettings = HealthSettings()
     refinements: tuple[Refinement, ...] = ()

@@ -43,6 +43,15 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "mtu": settings.mtu,
         "listen-port": settings.listen_port,
         "fwmark": settings.fwmark,
+        "ready": settings.ready.value,
+        "ready-timeout": settings.ready_timeout,
+        "endpoints": [
+            {"endpoint": str(each.endpoint), "public-key": each.public_key}
+            for each in settings.endpoints
+        ],
+        "endpoint-order": settings.endpoint_order.value,
+        "pin-endpoint": settings.pin_endpoint,
+        "via": settings.via,
         "services": list(settings.services),
         "verify-every": settings.verify.every,
         "handshake-max-age": settings.health.handshake_max_age,

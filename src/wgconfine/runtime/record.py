@@ -52,6 +52,12 @@ class Record:
         # What an earlier version left has none of these.
         self.verify_every: int | None = values.get("verify-every")
         self.handshake_max_age: int | None = values.get("handshake-max-age", 180)
+        self.ready: str = values.get("ready", "link")
+        self.ready_timeout: int = values.get("ready-timeout", 90)
+        self.endpoints: list[dict[str, str | None]] = values.get("endpoints", [])
+        self.endpoint_order: str = values.get("endpoint-order", "listed")
+        self.pin_endpoint: bool = values.get("pin-endpoint", False)
+        self.via: str | None = values.get("via")
         self.on_leak: str = values.get("on-leak", "report")
         self.allow_paths: dict[str, list[str]] = values.get("allow-paths", {})
         self.allow_bus: dict[str, list[str]] = values.get("allow-bus", {})

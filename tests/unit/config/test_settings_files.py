@@ -18,6 +18,7 @@ from wgconfine.model.settings import (
     Inline,
     OnLeak,
     Peer,
+    Ready,
     Refinement,
     Settings,
     UnitName,
@@ -275,20 +276,48 @@ def test_unknown_keys_of_a_peer(line: str, problem: str) -> None:
     assert [ended(f"vpn.toml: peer[0].{problem}")] == problems(f"{INLINE}{PEER}{line}")
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "ready",
-        "pin-endpoint",
-        "reload-on-change",
-        "endpoints",
-        "via",
-        "port-forward",
-    ],
-)
-def test_keys_of_later_versions(key: str) -> None:
-    """They are known, and not yet obeyed: so they must not pass in silence."""
-    assert [f"vpn.toml: {key}: not yet supported by this version."] == problems(CONFIG + f"[{key}]")
+def test_a_key_of_later_versions() -> None:
+    """It is known, and not yet obeyed: so it must not pass in silence."""
+    found = problems(CONFIG + "[port-forward]")
+    assert ["vpn.toml: port-forward: not yet supported by this version."] == found
+
+
+def test_an_endpoint_that_is_given_twice() -> None:
+    """One of the two may have the wrong key."""
+    found = problems(f'{CONFIG}endpoints = ["a.example:1", {{ endpoint = "a.example:1" }}]')
+    assert [
+        "vpn.toml: endpoints[1]: a.example:1 is given already, at vpn.toml: endpoints[0]."
+    ] == found
+
+
+def test_endpoints_of_several_peers() -> None:
+    """Of which of them would not be known."""
+    peers = PEER + PEER.replace(OTHER_KEY, KEY)
+    found = problems(f'endpoints = ["a.example:1"]\n{INLINE}{peers}')
+    assert ["vpn.toml: endpoints: they are of one peer, and there are 2."] == found
+
+
+def test_an_order_of_no_endpoints() -> None:
+    """It would do nothing."""
+    found = problems(f'{CONFIG}endpoint-order = "random"')
+    assert ["vpn.toml: endpoint-order: there are no endpoints that it could be of."] == found
+
+
+def test_how_a_tunnel_is_kept_alive() -> None:
+    """What is not said is as it was before there were these keys."""
+    found = read(f'{CONFIG}ready = "handshake"\nready-timeout = "2min"\nvia = "home"\n')
+    assert (Ready.HANDSHAKE, 120, "home") == (found.ready, found.ready_timeout, found.via)
+    silent = read(CONFIG)
+    assert (Ready.LINK, 90, None) == (silent.ready, silent.ready_timeout, silent.via)
+    assert (False, (), False) == (silent.reload_on_change, silent.endpoints, silent.pin_endpoint)
+
+
+def test_endpoints_of_fragments_are_added() -> None:
+    """In the order of the files."""
+    first = (PurePosixPath("vpn.toml"), f'{CONFIG}endpoints = ["a.example:1"]')
+    second = (PurePosixPath("vpn.d/b.toml"), 'endpoints = ["[2001:db8::1]:2"]')
+    found = parse_settings("vpn", [first, second])
+    assert ["a.example:1", "[2001:db8::1]:2"] == [str(each.endpoint) for each in found.endpoints]
 
 
 @pytest.mark.parametrize("key", ["private-key", "private_key", "PrivateKey"])

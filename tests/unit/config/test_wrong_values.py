@@ -38,6 +38,10 @@ TABLE = 'Write [service."UNIT"]'
 LISTED = "List it there, or take this table away"
 NOT_RUN = "is not below /run. Leave it out: of the host's files only those of /run are hidden"
 LOOKS_UP = "names can be looked up outside of the tunnel through it"
+NO_TUNNEL = (
+    "is not the name of a tunnel. "
+    "Use small letters, digits and '-', at most 31, and no '-' at the beginning"
+)
 NO_NAME = "is not a name on a bus, such as 'org.example.Name'"
 SETTINGS: dict[str, Rows] = {
     "enable": [
@@ -166,6 +170,47 @@ SETTINGS: dict[str, Rows] = {
             '{handshake-age = "3min"}',
             ".handshake-age: unknown key. Did you mean 'handshake-max-age'?",
         ),
+    ],
+    "ready": [
+        ("true", ": true is none of link, handshake"),
+        ('"ping"', ": 'ping' is none of link, handshake"),
+        ("[]", ": a list is none of link, handshake"),
+    ],
+    "ready-timeout": [
+        ("90", f": 90 {SPAN}"),
+        ('"off"', ": 'off' is not a time span. Write '90s' or '5min'"),
+        ('"2h"', ": '2h' is not from '5s' to '1h'"),
+    ],
+    "reload-on-change": [
+        ('"yes"', ": 'yes' is neither true nor false"),
+        ("1", ": 1 is neither true nor false"),
+        ("{}", ": a table is neither true nor false"),
+    ],
+    "endpoints": [
+        ('"a.example:1"', ": 'a.example:1' is not a list"),
+        ('["a.example"]', "[0]: 'a.example' has no port"),
+        ("[5]", "[0]: 5 is not of the form 'HOST:PORT'"),
+        ("[{}]", "[0].endpoint: it is missing"),
+        ('[{endpoint = "a.example:1", key = 1}]', "[0].key: unknown key"),
+        ('[{endpoint = "a.example:1", public-key = "a"}]', f"[0].public-key{NO_KEY}"),
+    ],
+    "endpoint-order": [
+        ('"first"', ": 'first' is none of listed, random"),
+        ("true", ": true is none of listed, random"),
+        ("[]", ": a list is none of listed, random"),
+    ],
+    "pin-endpoint": [
+        ('"yes"', ": 'yes' is neither true nor false"),
+        ("0", ": 0 is neither true nor false"),
+        ("[]", ": a list is neither true nor false"),
+    ],
+    "via": [
+        ('"Home"', f": 'Home' {NO_TUNNEL}"),
+        ('""', f": '' {NO_TUNNEL}"),
+        ('"-a"', f": '-a' {NO_TUNNEL}"),
+        ('"a\\n"', f": 'a\\x0a' {NO_TUNNEL}"),
+        ("5", f": 5 {NO_TUNNEL}"),
+        (f'"{"a" * 32}"', f": '{'a' * 32}' {NO_TUNNEL}"),
     ],
 }
 VERIFY: dict[str, Rows] = {
