@@ -71,7 +71,7 @@ class Machine(ABC):
         self.wait_for(again, "userspace has started anew", BOOT_SECONDS)
         self._wait_until_booted()
 
-    def _wait_for_restart(self) -> None:
+    def _wait_for_restart(self) -> None:  # noqa: B027 — a container has nothing to wait for
         """Wait until commands can be run again after all processes were ended."""
 
     @abstractmethod

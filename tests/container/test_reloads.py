@@ -81,7 +81,7 @@ def test_reloads_under_load(
 ) -> None:
     """The same process, the same connection, the same source port; nothing leaves or grows."""
     bench.be_well()
-    before = bench.main_pid(), source_port(bench)
+    before = bench.process(), source_port(bench)
     opened = len(bench.of("opened"))
     seen: list[Holdings] = []
     with bench.capture() as uplink, bench.world.capture_tunnel() as tunnel:
@@ -96,7 +96,7 @@ def test_reloads_under_load(
         bench.be_well()
 
     assert_confined(uplink.traffic, tunnel.traffic, lookups=[ENDPOINT])
-    assert before == (bench.main_pid(), source_port(bench))
+    assert before == (bench.process(), source_port(bench))
     assert opened == len(bench.of("opened")), "the connection did not last"
     record_property("table", f"{count} reloads: {seen[0]} then {seen[-1]}")
     assert_no_growth(seen, memory=count == MANY)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from subprocess import CalledProcessError
 from typing import Self
 
 from lab import Capture, Traffic, VirtualMachine, World, boot_container, boot_vm
@@ -234,11 +234,7 @@ class Bench:
         if not after:
             return None
         ends = sorted(each.ended for each in stamps)
-        gaps = [
-            late
-            for early, late in zip(ends, ends[1:], strict=False)
-            if late - early > GAP and late > moment
-        ]
+        gaps = [late for early, late in pairwise(ends) if late - early > GAP and late > moment]
         return max([min(after), *gaps])
 
     def wait_until_well(
@@ -263,8 +259,10 @@ class Bench:
             self.rest(0.2)
         return None
 
-    def main_pid(self) -> str:
-        return self.world.machine.show(UNIT, "MainPID")
+    def process(self) -> tuple[str, str]:
+        """The service's main process; after a boot another one may have its number."""
+        show = self.world.machine.show
+        return show(UNIT, "MainPID"), show(UNIT, "InvocationID")
 
     # A fault.
 
@@ -278,13 +276,13 @@ class Bench:
         """Have a fault strike, and see what becomes of the service and of what it sends."""
         self.be_well()
         self.over = self.ticks = None
-        before = self.main_pid()
+        before = self.process()
         found, failed = Found(), ""
         with self.capture() as uplink, self.world.capture_tunnel() as tunnel:
             self.rest(1)
             try:
                 found = self.endure(fault, before)
-            except (AssertionError, CalledProcessError) as error:
+            except AssertionError as error:
                 failed = str(error).split("\n", maxsplit=1)[0] or "an assertion"
         verified = wgconfine(self.world, "verify", "vpn", check=False)
         found = replace(
@@ -293,18 +291,15 @@ class Bench:
             verified=verified.returncode,
             failed=failed or too_little(uplink.traffic, tunnel.traffic),
         )
-        found = replace(found, failed=judge(fault, found))
-        if not found.failed:  # a machine where it failed is thrown away
-            fault.restore(self)
-        return found
+        return replace(found, failed=judge(fault, found))
 
-    def endure(self, fault: Fault, before: str) -> Found:
+    def endure(self, fault: Fault, before: tuple[str, str]) -> Found:
         fault.strike(self)
         if self.over is None:
             raise AssertionError("the fault does not say when it is over")
         patience = LIMITS[fault.kind] + PATIENCE
         seconds = self.wait_until_well(fault.mended, self.over, patience)
-        return Found(seconds=seconds, ticks=self.ticks, same=self.main_pid() == before)
+        return Found(seconds=seconds, ticks=self.ticks, same=self.process() == before)
 
 
 def too_little(uplink: Traffic, tunnel: Traffic) -> str:

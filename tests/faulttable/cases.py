@@ -12,7 +12,7 @@ from tests.faulttable.run import Runner
 __all__ = ["cases", "runner"]
 
 QUICK = "trixie-userspace"
-"""The place on which every run tries the essential faults; `make test-long` tries all everywhere."""
+"""Where every run tries the essential faults; `make test-long` tries all of them everywhere."""
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Every fault: what is done to a machine whose confined service sends without pause."""
 
 from lab.internet import ELSEWHERE, MACHINE, WORLD
-from tests.faulttable.bench import CONF, ENDPOINT, TUNNEL, UNIT, Bench
+from tests.faulttable.bench import ENDPOINT, TUNNEL, UNIT, Bench
 from tests.faulttable.fault import Fault, Kind
 
 __all__ = ["FAULTS"]
@@ -13,11 +13,16 @@ PACKAGE = "/opt/wgconfine"
 SITE = f"{PACKAGE}/lib/python3*/site-packages/wgconfine"
 
 
-def silence(bench: Bench, *rules: str) -> None:
-    """The world drops what these rules of `input` match."""
-    lines = ("type filter hook input priority 0", *rules)
-    chain = "chain input {\n" + "".join(f"{line}\n" for line in lines) + "}\n"
-    bench.world.internet.run("nft", "-f", "-", text=f"table inet silence {{\n{chain}}}\n")
+def silence(bench: Bench, *, into: tuple[str, ...], out: tuple[str, ...] = ()) -> None:
+    """The world drops what comes and goes by these rules."""
+    chains = [
+        f"chain {hook} {{\ntype filter hook {hook} priority 0\n"
+        + "".join(f"{rule} drop\n" for rule in rules)
+        + "}\n"
+        for hook, rules in (("input", into), ("output", out))
+    ]
+    text = f"table inet silence {{\n{''.join(chains)}}}\n"
+    bench.world.internet.run("nft", "-f", "-", text=text)
 
 
 def let_speak(bench: Bench) -> None:
@@ -28,7 +33,7 @@ def let_speak(bench: Bench) -> None:
 
 
 def no_dns_at_boot(bench: Bench) -> None:
-    silence(bench, "iifname uplink meta l4proto { tcp, udp } th dport 53 drop")
+    silence(bench, into=("iifname uplink meta l4proto { tcp, udp } th dport 53",))
     bench.world.machine.reboot()
     bench.new_boot()
     bench.rest(max(0.0, 60 - bench.now()))
@@ -71,8 +76,8 @@ def moved_endpoint(bench: Bench) -> None:
     bench.world.internet.point(ENDPOINT, ELSEWHERE)
     silence(
         bench,
-        f"ip daddr {WORLD[0]} udp dport 51820 drop",
-        f"ip6 daddr {WORLD[1]} udp dport 51820 drop",
+        into=(f"ip daddr {WORLD[0]} udp dport 51820", f"ip6 daddr {WORLD[1]} udp dport 51820"),
+        out=(f"ip saddr {WORLD[0]} udp sport 51820", f"ip6 saddr {WORLD[1]} udp sport 51820"),
     )
     # While the handshake grows old, the tick has seen that nothing is answered.
     for _ in range(3):
@@ -210,9 +215,13 @@ def kill_service(bench: Bench) -> None:
 
 
 def out_of_memory(bench: Bench) -> None:
-    pid = bench.main_pid()
+    before = bench.process()
     bench.systemctl("kill", "--signal=USR2", "--kill-whom=main", UNIT)
-    bench.world.machine.wait_for(lambda: bench.main_pid() not in {pid, "0"}, "it was killed", 60)
+
+    def started_again() -> bool:
+        return bench.process()[0] not in {before[0], "0"}
+
+    bench.world.machine.wait_for(started_again, "it is killed, and started again", 60)
     killed = f"journalctl --boot --unit {UNIT} | grep -i 'oom.kill'"
     assert bench.holds(killed), "the kernel has not killed it for memory"
     bench.recovers()
@@ -287,8 +296,8 @@ def upgrade(bench: Bench) -> None:
     bench.sh(f"""
         cd {SITE}
         for file in $(find . -name '*.py'); do
-            sed -e 's/^__version__ = .*/__version__ = "99.0"/' -e 's/^FIREWALL = .*/FIREWALL = 99/' \
-                $file >$file.new
+            sed -e 's/^__version__ = .*/__version__ = "99.0"/' \
+                -e 's/^FIREWALL = .*/FIREWALL = 99/' $file >$file.new
             mv $file.new $file
         done
     """)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.faulttable.bench import Bench
 
-__all__ = ["LIMITS", "TICK", "Fault", "Found", "Kind", "Place", "PLACES"]
+__all__ = ["LIMITS", "PLACES", "TICK", "Fault", "Found", "Kind", "Place", "judge"]
 
 TICK = 60
 """Seconds between two ticks, wgconfine's regular look at its tunnels."""
@@ -100,19 +100,24 @@ class Found:
 
 def judge(fault: Fault, found: Found) -> str:
     """Say why a row fails; nothing where all is as it has to be."""
-    limit = LIMITS[fault.kind]
     if found.failed:
         return found.failed
     if found.foreign:
         return f"{found.foreign} foreign packets"
+    return too_late(LIMITS[fault.kind], found) or wrong_end(fault, found)
+
+
+def too_late(limit: float, found: Found) -> str:
     if found.seconds is None:
         return "not well again"
-    if found.ticks is not None and found.ticks > limit / TICK:
-        return f"well after {found.ticks} ticks"
-    if found.ticks is None and found.seconds > limit:
-        return f"well after {found.seconds:.1f} s"
+    if found.ticks is not None:
+        return f"well after {found.ticks} ticks" if found.ticks > limit / TICK else ""
+    return f"well after {found.seconds:.1f} s" if found.seconds > limit else ""
+
+
+def wrong_end(fault: Fault, found: Found) -> str:
     if found.same is not fault.same:
-        return "the service was restarted" if fault.same else "the service was not restarted"
+        return f"the service was {'' if fault.same else 'not '}restarted"
     if found.verified != 0:
         return f"`wgconfine verify` exits with {found.verified}"
     return ""

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
+from lab import CommandFailed
 from tests.faulttable.bench import Bench, NotWellError
 from tests.faulttable.fault import Fault, Found, Place
 
@@ -18,7 +20,7 @@ class Runner:
         self._stack = ExitStack()
         self._bench: Bench | None = None
 
-    def __enter__(self) -> "Runner":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -34,7 +36,7 @@ class Runner:
         return self._bench
 
     def run(self, fault: Fault) -> Found:
-        """What becomes of it; another machine is made where the last fault spoilt the one before."""
+        """What becomes of it, on another machine where the last fault has spoilt the one before."""
         try:
             return self._try(fault)
         except NotWellError:
@@ -47,8 +49,13 @@ class Runner:
 
     def _try(self, fault: Fault) -> Found:
         found = self.bench().try_fault(fault)
-        if found.failed:
-            self.throw_away()
+        try:
+            if not found.failed:
+                fault.restore(self.bench())
+                return found
+        except CommandFailed:
+            pass  # the next fault shall not suffer from that
+        self.throw_away()
         return found
 
 

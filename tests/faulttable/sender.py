@@ -1,8 +1,7 @@
-# ruff: noqa: INP001, a script
 """The confined service: sends TCP, UDP and look-ups without pause, and writes down each success.
 
 A line for each: channel, and when the attempt began and ended, in seconds since the machine's boot,
-a clock that no change of the date moves. Arguments: the file, a tunnel's two addresses of the world.
+which no change of the date moves. Arguments: the file, and the two addresses of an echo server.
 SIGUSR2 has it take memory until it is killed.
 """
 

@@ -78,9 +78,7 @@ def is_whole(found: Record) -> bool:
 
 def render(found: Record) -> str:
     """Give the page."""
-    heads = [
-        f"{place.systemd}, {'kernel' if place.kernel else 'wireguard-go'}" for place in PLACES
-    ]
+    heads = [f"{place.systemd}, {'kernel' if place.kernel else 'wireguard-go'}" for place in PLACES]
     lines = [
         f"| fault | {' | '.join(heads)} |",
         f"|---|{'---|' * len(PLACES)}",
@@ -99,7 +97,7 @@ def render(found: Record) -> str:
 def cell(found: Record, fault: Fault, place: Place) -> str:
     """Give what was found on one machine."""
     if not fault.applies(place):
-        return "–"
+        return "does not apply"
     seen = found[place.name][fault.name]
     if seen.failed:
         return f"**FAILED**: {seen.failed}"

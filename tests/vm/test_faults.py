@@ -1,4 +1,4 @@
-"""Every fault of docs/faults.md, on virtual machines with the kernel's WireGuard: each row holds, or the test fails."""
+"""Every fault of docs/faults.md, where WireGuard is the kernel's: each row holds, or it fails."""
 
 import pytest
 
