@@ -36,7 +36,7 @@ in this order they are told, where there is something to tell.
 
 
 def as_json(status: Status) -> str:
-    """Give one JSON object: docs/architecture.md names its keys."""
+    """Give one JSON object: docs/json.md names its keys."""
     return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=2)
 
 
@@ -62,8 +62,9 @@ def wrapped(line: str, width: int | None) -> list[str]:
 def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
     since = "" if tunnel.since is None or tunnel.state == Word.UP else f" for {age(tunnel.since)}"
     backend = f", {tunnel.backend}" if tunnel.backend else ""
+    via = f", via {tunnel.via}" if tunnel.via else ""
     return [
-        f"{tunnel.name}: {tunnel.state}{since}{backend}",
+        f"{tunnel.name}: {tunnel.state}{since}{backend}{via}",
         *([f"  why: {tunnel.why}"] if tunnel.why else []),
         *([f"  next: {tunnel.next}"] if tunnel.next else []),
         *(peer_line(peer) for peer in tunnel.peers),
