@@ -335,6 +335,7 @@ FAULTS = (
         " learns that from the next packet.",
         strike=other_address,
         restore=address_back,
+        essential=True,
     ),
     Fault(
         name="moved-endpoint",
@@ -359,7 +360,6 @@ FAULTS = (
         does="Its link goes with it, and the service runs on without a way out.",
         strike=kill_wireguard,
         kernel=False,
-        essential=True,
         soak=True,
     ),
     Fault(
@@ -367,8 +367,8 @@ FAULTS = (
         title="link deleted",
         does="`ip link del wg0` inside, with all addresses and routes.",
         strike=delete_link,
-        essential=True,
         soak=True,
+        essential=True,
     ),
     Fault(
         name="unmounted-name",
@@ -377,7 +377,6 @@ FAULTS = (
         " services join.",
         strike=unmount_name,
         mended=named_again,
-        essential=True,
         soak=True,
     ),
     Fault(
@@ -457,8 +456,8 @@ FAULTS = (
         title="daemon-reexec",
         does="`systemctl daemon-reexec`.",
         strike=reexecute_systemd,
-        essential=True,
         soak=True,
+        essential=True,
     ),
     Fault(
         name="full-disk",
@@ -483,7 +482,6 @@ FAULTS = (
         does="`nft flush ruleset` in the tunnel's namespace. The table must be there again.",
         strike=flush_inside,
         mended=ruled_inside,
-        essential=True,
         soak=True,
     ),
     Fault(
@@ -492,7 +490,6 @@ FAULTS = (
         does="`nft flush ruleset` on the host takes the second switch. It must be there again.",
         strike=flush_host,
         mended=ruled_outside,
-        essential=True,
         soak=True,
     ),
     Fault(
@@ -501,6 +498,7 @@ FAULTS = (
         does="Its files are replaced one by one by those of another version. A tick and a reload"
         " come before `wgconfine apply`, from when the time counts.",
         strike=upgrade,
+        essential=True,
     ),
     Fault(
         name="uninstalled",

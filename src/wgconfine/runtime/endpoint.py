@@ -106,12 +106,41 @@ def set_endpoint(name: str, peer: Named, address: str) -> None:
         # Through another tunnel it is that one's link that counts.
         mtu = path_mtu(address) if declared == "auto" and record.via is None else None
         with Visit(record.name):
+            vain = sends_to_nobody(record.wg_name, public_key)
             step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
             run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
+            if vain:
+                start_over(record.name)
     if mtu is not None:
         carried.follow(name)
+
+
+def sends_to_nobody(wg_name: str, public_key: str) -> bool:
+    """Tell whether a peer has no endpoint yet, and no other one has answered either."""
+    if f"{public_key}\t(none)" not in run("wg", "show", wg_name, "endpoints").split("\n"):
+        return False
+    seen = run("wg", "show", wg_name, "latest-handshakes").split("\n")
+    return all(line.endswith("\t0") for line in seen if line)
+
+
+def start_over(name: str) -> None:
+    """Have the first handshake begin at once. Raises Failure.
+
+    A packet of a service, though nobody was known to send to, has begun the pause of 5 s that
+    WireGuard makes before the next handshake. A link that was down begins without one: wg_stop() of
+    the kernel, Peer.Start() of wireguard-go. Addresses and routes go with that, and are set anew.
+    """
+    state = f"{paths.tunnel_state(name)}/{paths.DECLARED}"
+    try:
+        conf = wgquick.parse(read_state(state), state, need_private_key=False)
+    except wgquick.ConfError as error:
+        raise Failure(str(error)) from None
+    lines = link.down_and_up(conf)
+    for line in lines:
+        step(f"ip {line}")
+    run("ip", "-batch", "-", text="\n".join(lines) + "\n")
 
 
 def path_mtu(address: str) -> int | None:

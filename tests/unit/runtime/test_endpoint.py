@@ -114,6 +114,7 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
     monkeypatch.setattr(endpoint, "path_mtu", lambda _: None)
+    monkeypatch.setattr(endpoint, "sends_to_nobody", lambda *_: False)
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
     endpoint.set_endpoint("vpn", answered, "192.0.2.1")
