@@ -14,7 +14,7 @@ from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, identity
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.record import load
+from wgconfine.runtime.record import Record, load
 from wgconfine.runtime.resolver import write_in_place
 from wgconfine.runtime.state import read_state
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     """Public key, host name and port of a peer, and `auto` or `fixed` for the link's MTU."""
 
 LONGEST_PAUSE = 60.0  # seconds
+NONE = "(none)"
+"""What wg(8) says of what a peer has not."""
 GROWTH = 1.5
 """Of each pause over the one before: at boot a name is found at the latest when half as much time
 again has passed as it took the network to come."""
@@ -106,41 +108,49 @@ def set_endpoint(name: str, peer: Named, address: str) -> None:
         # Through another tunnel it is that one's link that counts.
         mtu = path_mtu(address) if declared == "auto" and record.via is None else None
         with Visit(record.name):
-            vain = sends_to_nobody(record.wg_name, public_key)
-            step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
-            run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
+            begin = start_over if is_without(record, public_key) else set_where
+            begin(record.wg_name, public_key, text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
-            if vain:
-                start_over(record.name)
     if mtu is not None:
         carried.follow(name)
 
 
-def sends_to_nobody(wg_name: str, public_key: str) -> bool:
-    """Tell whether a peer has no endpoint yet, and no other one has answered either."""
-    if f"{public_key}\t(none)" not in run("wg", "show", wg_name, "endpoints").split("\n"):
-        return False
-    seen = run("wg", "show", wg_name, "latest-handshakes").split("\n")
-    return all(line.endswith("\t0") for line in seen if line)
+def is_without(record: Record, public_key: str) -> bool:
+    """Tell whether a peer has no endpoint yet."""
+    return asked(record.wg_name, "endpoints", public_key) == NONE
 
 
-def start_over(name: str) -> None:
-    """Have the first handshake begin at once. Raises Failure.
+def asked(wg_name: str, what: str, public_key: str) -> str:
+    """Give what wg(8) says of one peer."""
+    lines = run("wg", "show", wg_name, what).split("\n")
+    values = [line.partition("\t")[2] for line in lines if line.startswith(f"{public_key}\t")]
+    return values[0] if values else NONE
 
-    A packet of a service, though nobody was known to send to, has begun the pause of 5 s that
-    WireGuard makes before the next handshake. A link that was down begins without one: wg_stop() of
-    the kernel, Peer.Start() of wireguard-go. Addresses and routes go with that, and are set anew.
+
+def set_where(wg_name: str, public_key: str, endpoint: str) -> None:
+    step(f"wg set {wg_name} peer {public_key} endpoint {endpoint}")
+    run("wg", "set", wg_name, "peer", public_key, "endpoint", endpoint)
+
+
+def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
+    """Set the first endpoint of a peer by making it anew, so that its handshake begins at once.
+
+    A packet of a service has begun one before, with nobody to send it to, and the next would come
+    after a pause of 5 s: REKEY_TIMEOUT. In one call of wg(8), and all that it had is kept.
     """
-    state = f"{paths.tunnel_state(name)}/{paths.DECLARED}"
-    try:
-        conf = wgquick.parse(read_state(state), state, need_private_key=False)
-    except wgquick.ConfError as error:
-        raise Failure(str(error)) from None
-    lines = link.down_and_up(conf)
-    for line in lines:
-        step(f"ip {line}")
-    run("ip", "-batch", "-", text="\n".join(lines) + "\n")
+    secret = asked(wg_name, "preshared-keys", public_key)
+    allowed = asked(wg_name, "allowed-ips", public_key)
+    keepalive = asked(wg_name, "persistent-keepalive", public_key)
+    step(f"wg set {wg_name} peer {public_key} remove peer {public_key} endpoint {endpoint}")
+    # fmt: off
+    run(
+        "wg", "set", wg_name, "peer", public_key, "remove", "peer", public_key,
+        "endpoint", endpoint, "persistent-keepalive", keepalive,
+        "allowed-ips", "" if allowed == NONE else allowed.replace(" ", ","),
+        *(() if secret == NONE else ("preshared-key", link.STDIN)), text=secret,
+    )
+    # fmt: on
 
 
 def path_mtu(address: str) -> int | None:

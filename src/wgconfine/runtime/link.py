@@ -74,17 +74,6 @@ def bring_up(addresses: list[str], routes: list[str], mtu: int) -> list[str]:
     ]
 
 
-def down_and_up(conf: wgquick.Conf) -> list[str]:
-    """Give the lines for `ip -batch` that take the link down, and up again as it was."""
-    ipv6 = has_ipv6()
-    return [
-        f"link set dev {paths.LINK} down",
-        f"link set dev {paths.LINK} up",
-        *(f"address replace {each} dev {paths.LINK}" for each in wanted_addresses(conf, ipv6=ipv6)),
-        *(f"route replace {each} dev {paths.LINK}" for each in wanted_routes(conf, ipv6=ipv6)),
-    ]
-
-
 class Live:
     """The link as it is. Addresses and routes are written as the wanted ones are."""
 
