@@ -24,6 +24,7 @@ ENDPOINT = "vpn.example.net"
 ENDPOINTS = [(address, WIREGUARD_PORT) for address in (*WORLD, *ELSEWHERE)]
 PROGRAM = Path(__file__).with_name("sender.py")
 STAMPS = "/dev/shm/sender"  # noqa: S108 — in the machine, and on no disk that a fault fills
+CONTROL = "/dev/shm/control"  # noqa: S108 — the same
 SERVICE = """\
 [Service]
 User=games
@@ -88,9 +89,8 @@ class Bench:
     def set_up(self) -> None:
         world, machine = self.world, self.world.machine
         machine.write("/usr/local/lib/sender.py", PROGRAM.read_text(encoding="utf-8"))
-        for name in ("sender", "control"):
-            text = SERVICE.format(stamps=f"/dev/shm/{name}", addresses=" ".join(WEB))  # noqa: S108 — in the machine
-            write_service(world, f"{name}.service", text)
+        for name, stamps in ((UNIT, STAMPS), ("control.service", CONTROL)):
+            write_service(world, name, SERVICE.format(stamps=stamps, addresses=" ".join(WEB)))
         self.control = len(self.seen_in_the_open())
         self.write_conf()
         machine.write("/etc/wgconfine/vpn.toml", SETTINGS)
@@ -102,7 +102,8 @@ class Bench:
         machine = self.world.machine
         with self.capture() as uplink:
             machine.systemctl("start", "control.service")
-            time.sleep(4)
+            wanted = f"[ $(cut -d' ' -f1 {CONTROL} | sort -u | wc -l) -gt {len(CHANNELS)} ]"
+            machine.wait_for(lambda: self.holds(wanted), "the control sends", 90)
             machine.systemctl("stop", "control.service")
         foreign = uplink.traffic.foreign()
         kinds = {
