@@ -12,7 +12,7 @@ from lab.layers import build_wheelhouse
 from tests.faulttable.catalogue import FAULTS
 from tests.faulttable.fault import PLACES, Fault, Found, Place
 from tests.faulttable.run import run_faults
-from tests.faulttable.table import FOUND, PAGE, dump_found, is_whole, load_found, render
+from tests.faulttable.table import FOUND, PAGE, dump_found, load_found, render
 
 
 def main(arguments: list[str]) -> None:
@@ -34,8 +34,7 @@ def keep(place: Place, fault: Fault, seen: Found) -> None:
         found = load_found()
         found.setdefault(place.name, {})[fault.name] = seen
         FOUND.write_text(dump_found(found), encoding="utf-8")
-        if is_whole(found):
-            PAGE.write_text(render(found), encoding="utf-8")
+        PAGE.write_text(render(found), encoding="utf-8")
 
 
 main(sys.argv[1:])

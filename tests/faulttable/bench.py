@@ -102,8 +102,8 @@ class Bench:
         machine = self.world.machine
         with self.capture() as uplink:
             machine.systemctl("start", "control.service")
-            wanted = f"[ $(cut -d' ' -f1 {CONTROL} | sort -u | wc -l) -gt {len(CHANNELS)} ]"
-            machine.wait_for(lambda: self.holds(wanted), "the control sends", 90)
+            written = f"[ $(cut -d' ' -f1 {CONTROL} | sort -u | wc -l) -gt {len(CHANNELS)} ]"
+            machine.wait_for(lambda: self.holds(written), "the control sends", 90)
             machine.systemctl("stop", "control.service")
         foreign = uplink.traffic.foreign()
         kinds = {
