@@ -107,22 +107,9 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
     except wgquick.ConfError as error:
         raise Failure(str(error)) from None
     with Visit(record.name):
+        lacks = link.missing(conf)
         if paths.LINK not in link.names_in_this_namespace():
-            return [f"link {paths.LINK}"], {}
-        live = link.inspect()
-        ipv6 = link.has_ipv6()
-        lacks = [
-            *(
-                f"address {each}"
-                for each in link.wanted_addresses(conf, ipv6=ipv6)
-                if each not in live.addresses
-            ),
-            *(
-                f"route {each}"
-                for each in link.wanted_routes(conf, ipv6=ipv6)
-                if each not in live.routes
-            ),
-        ]
+            return lacks, {}
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))
     peers = {

@@ -111,6 +111,18 @@ def inspect() -> Live:
     return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
 
 
+def missing(conf: wgquick.Conf) -> list[str]:
+    """Say what of a configuration this namespace lacks: link, addresses, routes. Raises Failure."""
+    if paths.LINK not in names_in_this_namespace():
+        return [f"link {paths.LINK}"]
+    live, ipv6 = inspect(), has_ipv6()
+    addresses, routes = wanted_addresses(conf, ipv6=ipv6), wanted_routes(conf, ipv6=ipv6)
+    return [
+        *(f"address {each}" for each in addresses if each not in live.addresses),
+        *(f"route {each}" for each in routes if each not in live.routes),
+    ]
+
+
 def kind_of_link() -> str:
     """Give the kind of whatever link bears the name; empty for a physical one. Raises Failure."""
     import json  # noqa: PLC0415 — a stop needs it, an ordinary start does not

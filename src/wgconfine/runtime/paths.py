@@ -35,9 +35,19 @@ def record_of_namespace(name: str) -> str:
     return f"{STATE}/netns/{name}"
 
 
+def namespace_cookie(name: str) -> str:
+    """The number of the namespace that was named; there as long as it is to have its names."""
+    return f"{STATE}/namespace/{name}"
+
+
 def tunnel_state(name: str) -> str:
     """Resolver files and the list of endpoints to look up."""
     return f"{STATE}/tunnel/{name}"
+
+
+def trouble(name: str) -> str:
+    """Why the tunnel could not be configured, and since when; nothing where it is."""
+    return f"{tunnel_state(name)}/trouble"
 
 
 def private_run(unit: str) -> str:
