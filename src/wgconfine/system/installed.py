@@ -7,7 +7,7 @@ from wgconfine.model.settings import UnitName
 from wgconfine.model.tree import File, Tree
 from wgconfine.model.units import UnitFacts
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
+from wgconfine.render.places import CLOSING_UNITS, closing_path, dropin_path, unit_digest
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.units import read_facts
 from wgconfine.system.unitsearch import find_facts

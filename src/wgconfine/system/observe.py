@@ -29,8 +29,7 @@ from wgconfine.model.tunnel import (
     judge_tunnel,
 )
 from wgconfine.model.verify import Verdict
-from wgconfine.render.record import record_path
-from wgconfine.render.service import dropin_path
+from wgconfine.render.places import dropin_path, record_path
 from wgconfine.runtime import health, paths, trouble
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
@@ -53,7 +52,7 @@ from wgconfine.system.portstatus import (
     read_counters,
 )
 from wgconfine.system.systemctl import Systemctl
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
 
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 

@@ -11,7 +11,8 @@ from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import UnitName
 from wgconfine.model.state import Judgement, UnitState, judge
 from wgconfine.model.units import UnitFacts
-from wgconfine.system.units import read_facts, unit_states
+from wgconfine.system.units import read_facts
+from wgconfine.system.unitstates import unit_states
 
 X = UnitName("x.service")
 
