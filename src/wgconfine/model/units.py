@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import UnitName
+from wgconfine.model.names import UnitName
 
 __all__ = ["Assignment", "BusUser", "UnitFacts", "UnitText"]
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from wgconfine.model.names import TunnelName, UnitName
 
 __all__ = [
+    "CATALOG",
     "CLOSING",
     "CLOSING_UNITS",
     "DROPIN",
@@ -21,6 +22,9 @@ __all__ = [
 
 UNITS = PurePosixPath("/etc/systemd/system")
 CLOSING_UNITS = PurePosixPath("/usr/local/lib/systemd/system")
+
+CATALOG = PurePosixPath("/usr/local/lib/systemd/catalog/wgconfine.catalog")
+"""Beside the closing files: journalctl(1) reads this directory and /usr/lib's, none in /etc."""
 
 # The order of both names matters: `zz-` sorts after the override.conf of `systemctl edit`, and the
 # closing file before the drop-in, whose reset of ExecCondition= takes the closing line away.
