@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+from functools import cache
 
 from wgconfine import __version__
 from wgconfine.cli.commands import COMMANDS
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
     from typing import Any, NoReturn
 
-    Add = Callable[..., "Parser"]
-    """`add_parser` of argparse's subparsers."""
+    Add = Callable[..., "Parser | Unasked"]
+    """`add_parser` of argparse's subparsers, for what is asked for."""
 
 __all__ = ["build_parser", "main"]
 
@@ -108,8 +109,18 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
-def build_parser() -> Parser:
-    """Give the parser of the whole command line; completions and the man page are checked by it."""
+class Unasked:
+    """In the place of a parser that this call has no need of: making one takes its time."""
+
+    def add_argument(self, *arguments: Any, **options: Any) -> None:
+        pass
+
+
+def build_parser(only: str | None = None) -> Parser:
+    """Give the parser of the whole command line; completions and the man page are made from it.
+
+    With `only`, that of one command.
+    """
     parser = Parser(
         prog="wgconfine",
         description="Confine systemd services to a WireGuard tunnel, and prove it.",
@@ -120,12 +131,18 @@ def build_parser() -> Parser:
         "--debug", action="store_true", help="show every program that is run, and internal errors"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    add_commands(commands.add_parser)
-    add_ways_out(commands.add_parser)
-    add_views(commands.add_parser)
+
+    def add(name: str, **options: Any) -> Parser | Unasked:
+        asked = only in {None, name}
+        return commands.add_parser(name, **options) if asked else Unasked()
+
+    add_commands(add)
+    add_ways_out(add)
+    add_views(add)
     return parser
 
 
+@cache
 def shared(*names: str) -> list[Parser]:
     """Give the options that several commands have, as argparse's `parents`."""
     parents = []
@@ -216,7 +233,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = None
     try:
         prepare_streams()
-        arguments = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        # Whatever else comes first may be about all commands.
+        command = next((each for each in words if each != "--debug"), None)
+        arguments = build_parser(command if command in COMMANDS else None).parse_args(argv)
         refuse_interpreter(arguments)
         code = perform(arguments)
         sys.stdout.flush()

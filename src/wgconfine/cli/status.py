@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from wgconfine.cli.dialogue import columns, complain
 from wgconfine.model.errors import ExitCode, OperationFailed
-from wgconfine.model.verify import Verdict
+from wgconfine.model.verdict import Verdict
 from wgconfine.report import status as words
 from wgconfine.system.declared import applied
 from wgconfine.system.installed import (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wgconfine.model.names import UnitName
-    from wgconfine.model.units import UnitText
+    from wgconfine.model.unittext import UnitText
 
 __all__ = ["MARK_WITHIN", "digest_of", "foreign_texts", "is_ours", "without_comments"]
 

@@ -30,7 +30,7 @@ from wgconfine.model.tunnel import (
     Word,
     judge_tunnel,
 )
-from wgconfine.model.verify import Verdict
+from wgconfine.model.verdict import Verdict
 from wgconfine.render.places import dropin_path
 from wgconfine.runtime import health, paths, trouble
 from wgconfine.runtime.failure import Failure

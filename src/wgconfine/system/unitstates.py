@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.state import UnitState
-from wgconfine.model.units import UnitText
+from wgconfine.model.unittext import UnitText
 from wgconfine.plan.unitdigest import digest_of, foreign_texts
 from wgconfine.system.rooted import RootedFiles
 
