@@ -112,7 +112,8 @@ def print_typed(medians: Figures) -> bool:
     print(f"commands, median of {ROUNDS}, interleaved, as a ratio to python3 -I -c pass")
     for name, seconds in medians.items():
         print_line(name, seconds, base)
-    return all([verdict(name, medians[name] / base, budget) for name, budget in TYPED.items()])
+    kept = [verdict(name, medians[name] / base, budget) for name, budget in TYPED.items()]
+    return all(kept)
 
 
 def print_reach(measures: Mapping[str, Figures]) -> bool:
