@@ -120,9 +120,10 @@ class TunnelStatus:
     known) and what is `next` or to be done, each empty where there is nothing to say. `configured`
     says that it has its link, keys and addresses, whether or not it carries. `leaked` are the
     packets that the second switch has counted, None where that could not be seen.
-    `verify` is None where none has been kept since the machine started. `publish` to
-    `outbound_deny` are what is installed. `firewall` has the counters of the namespace by their
-    names; it is empty where they could not be asked for.
+    `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
+    none has been kept since the machine started. `publish` to `outbound_deny` are what is
+    installed. `firewall` has the counters of the namespace by their names; it is empty where they
+    could not be asked for.
     """
 
     name: str
@@ -133,6 +134,7 @@ class TunnelStatus:
     next: str = ""
     configured: bool = False
     leaked: int | None = None
+    via: str = ""
     peers: tuple[PeerStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     problems: tuple[str, ...] = ()

@@ -283,8 +283,9 @@ ConditionPathExists=/run/wgconfine/tunnel/%i/endpoints
 BindsTo=wgconfine-netns@%i.service
 PartOf=wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
-Wants=network-online.target
-After=network-online.target nss-lookup.target
+# Not network-online.target: without a network a boot would end minutes later, for each of them. It
+# tries again and again anyway.
+After=nss-lookup.target
 StartLimitIntervalSec=0
 
 [Service]
@@ -295,6 +296,31 @@ UMask=0077
 ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+ReadWritePaths=/run/wgconfine/lock
+NoExecPaths=/run/wgconfine/lock
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+READY = """\
+[Unit]
+Description=First handshake of WireGuard tunnel %i
+# It waits again after each start of the tunnel, and not after a reload.
+BindsTo=wgconfine@%i.service
+After=wgconfine@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# The time limit is its own: ready-timeout.
+TimeoutStartSec=infinity
+# A tunnel that stops ends the waiting, which has not failed then.
+SuccessExitStatus=SIGTERM
+UMask=0077
+ExecStart={runtime} ready %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+IPAddressDeny=any
 ReadWritePaths=/run/wgconfine/lock
 NoExecPaths=/run/wgconfine/lock
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
@@ -640,13 +666,15 @@ def templates(
     bus: bool = False,
     publish: bool = False,
     reach: bool = False,
+    ready: bool = False,
 ) -> list[File]:
     """Give the template units.
 
     `python` is an interpreter that imports wgconfine, `proxy` is systemd-socket-proxyd.
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
-    So do `publish` and `reach`, where any tunnel has such ports.
+    So do `publish` and `reach`, where any tunnel has such ports. `ready` says that services of one
+    wait for a handshake.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
@@ -679,6 +707,8 @@ def templates(
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
+    if ready:
+        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + SANDBOX
     if reach:
         texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [

@@ -62,8 +62,9 @@ def wrapped(line: str, width: int | None) -> list[str]:
 def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
     since = "" if tunnel.since is None or tunnel.state == Word.UP else f" for {age(tunnel.since)}"
     backend = f", {tunnel.backend}" if tunnel.backend else ""
+    via = f", via {tunnel.via}" if tunnel.via else ""
     return [
-        f"{tunnel.name}: {tunnel.state}{since}{backend}",
+        f"{tunnel.name}: {tunnel.state}{since}{backend}{via}",
         *([f"  why: {tunnel.why}"] if tunnel.why else []),
         *([f"  next: {tunnel.next}"] if tunnel.next else []),
         *(peer_line(peer) for peer in tunnel.peers),

@@ -24,6 +24,7 @@ VERBS = {
     "resume": ("services", "resume"),
     "clear": ("services", "clear"),
     "endpoint": ("endpoint", "resolve_all"),
+    "ready": ("ready", "wait"),
     "switch-up": ("switch", "up"),
     "switch-down": ("switch", "down"),
     "paths-up": ("offered", "up"),

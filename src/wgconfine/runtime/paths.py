@@ -15,6 +15,12 @@ DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
+OUTER = "outer"
+"""The namespace that the link of a tunnel with `via` was asked for in: its socket stays there. Not
+there where that is the host's."""
+OUTER_RESOLVERS = "outer-resolv.conf"
+"""The resolvers of the tunnel that this one goes through, as the look-up of its endpoints sees
+them."""
 
 
 COLLECTOR = "/var/lib/prometheus/node-exporter"

@@ -163,6 +163,7 @@ def tunnel_status(
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
+    via = str(record.get("via") or "") if record else ""
     verify, switch = read_verify(name), read_switch(name)
     peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
     shown = tuple(
@@ -183,6 +184,7 @@ def tunnel_status(
         illness=read_illness(name),
         unanswered=unanswered(name, peers, asking=judge(endpoint) == "running"),
         unheard=unheard(peers),
+        outer=states.get(f"wgconfine@{via}.service") if via else None,
         outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
@@ -201,6 +203,7 @@ def tunnel_status(
         configured=judge(tunnel) == "running",
         leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
+        via=via,
         peers=peers,
         services=shown,
         problems=(*problems, *overdue(name, record, verify)),

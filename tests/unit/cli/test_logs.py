@@ -29,6 +29,7 @@ def test_units_of_a_tunnel() -> None:
         "wgconfine-wireguard@vpn.service",
         "wgconfine-look@vpn.service",
         "wgconfine-name@vpn.service",
+        "wgconfine-ready@vpn.service",
         "wgconfine-switch@vpn.service",
         "wgconfine-verify@vpn.service",
         "wgconfine-paths@vpn.service",

@@ -48,6 +48,7 @@ BUDGET = {
     "switch-up": CORE | CTYPES,
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
+    "ready": CORE | CTYPES | JSON | FLOCK,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
     "tick": CORE | CTYPES | JSON | FLOCK,
