@@ -12,8 +12,10 @@ from wgconfine.system.declared import applied
 from wgconfine.system.installed import (
     LIVE,
     SERVICES,
+    TEMPLATES,
     changed_units,
     closed_services,
+    has_other_templates,
     unit_facts,
 )
 from wgconfine.system.observe import observe
@@ -64,13 +66,14 @@ def has_leaked(tunnel: TunnelStatus) -> bool:
 
 def current_status() -> Status:
     """Look at the machine; wrong settings are said on stderr and the rest is given."""
-    installed = read_installed(LIVE, SERVICES)
+    installed = read_installed(LIVE, (*SERVICES, TEMPLATES))
     found = applied_now() or read_anew()
     return observe(
         RealSystemctl(),
         found.tunnels,
         closed_services(installed),
         changed=changed_units(installed, found.digests),
+        other_templates=has_other_templates(installed),
         settings_wrong=found.wrong,
     )
 

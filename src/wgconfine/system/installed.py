@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from wgconfine.model.tree import Tree
     from wgconfine.model.units import UnitFacts
 
-__all__ = ["LIVE", "PATTERNS", "SERVICES", "changed_units", "closed_services", "unit_facts"]
+__all__ = [
+    "LIVE",
+    "PATTERNS",
+    "SERVICES",
+    "TEMPLATES",
+    "changed_units",
+    "closed_services",
+    "has_other_templates",
+    "unit_facts",
+]
 
 SERVICES = (
     "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
@@ -23,8 +32,11 @@ SERVICES = (
 )
 """The files that tell which services are confined, or closed."""
 
+TEMPLATES = "/etc/systemd/system/wgconfine*"
+"""Our units, those of single tunnels among them."""
+
 PATTERNS = (
-    "/etc/systemd/system/wgconfine*",
+    TEMPLATES,
     "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
     "/etc/systemd/system/run-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/run-wgconfine-netns-*.mount.d/wgconfine.conf",
@@ -66,3 +78,16 @@ def changed_units(installed: Tree, digests: Mapping[UnitName, str]) -> set[UnitN
         for unit, file in written.items()
         if isinstance(file, File) and unit_digest(file.text) != digests[unit]
     }
+
+
+def has_other_templates(installed: Tree) -> bool:
+    """Tell whether our templates are not what this version writes: an upgrade is not applied yet.
+
+    False where there are none.
+    """
+    from wgconfine.render.templates import interpreter_of, templates  # noqa: PLC0415 — its texts
+
+    python = interpreter_of(installed)
+    if python is None:
+        return False
+    return any(installed.get(each.path) != each for each in templates(python=python))
