@@ -31,7 +31,7 @@ table inet silence {
 """
 """Both ways: what is under way there would be an answer."""
 INSIDE = {"vpn": "10.66.0.2", "deep": "10.77.0.2"}
-DEEP = f'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
+DEEP = 'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
 
 everywhere = pytest.mark.parametrize("world", EVERYWHERE, indirect=True, scope="module")
 on_one = pytest.mark.parametrize("world", first("trixie"), indirect=True, scope="module")
@@ -302,7 +302,7 @@ def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> N
     machine.sh(
         f"install -D /dev/null {dropin};"
         f"printf '[Service]\\nNetworkNamespacePath=\\nExecStartPre=\\n' >{dropin};"
-        f"systemctl daemon-reload; systemctl stop {units}; systemctl start {units.split()[0]};"
+        f"systemctl daemon-reload; systemctl stop {units}; systemctl start {units.split(maxsplit=1)[0]};"
         f"until wg show {link}; do sleep 0.1; done; ip link set {link} netns deep name wg0;"
         "systemctl reload wgconfine@deep"
     )

@@ -16,7 +16,7 @@ from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.unfinished import Unfinished
-from wgconfine.render.record import record_path
+from wgconfine.render.places import record_path
 from wgconfine.system.installed import PATTERNS, closed_services
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PLACE, fragments_of, inside, load_all, write_settings
