@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
+from wgconfine.config.via import check_via
 from wgconfine.model.errors import InTheWay, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings, TunnelName, UnitName
@@ -98,7 +99,7 @@ def survey(
     tunnels, facts = resolved.tunnels, resolved.facts
     enabled = [settings for settings in tunnels if settings.enable]
     ports = port_problems(enabled, installed, systemctl)
-    known = [*resolved.problems, *ports]
+    known = [*resolved.problems, *check_via(declared), *ports]  # by the edits, too
     refuse_problems(enabled, facts, known, said(enabled, facts, installed, live=live))
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),

@@ -128,6 +128,14 @@ MESSAGES = {
         mend="Nothing.",
         page="monitoring.md",
     ),
+    journal.NOT_READY: Entry(
+        subject=f"No peer of tunnel {TUNNEL} has answered in time",
+        what='The settings say ready = "handshake", and ready-timeout has passed without one. The '
+        "services that waited start all the same, inside: they reach nothing until a peer answers.",
+        why="The network or the server is away, or a key is wrong.",
+        mend=f"See {STATUS}. When a peer answers later nothing needs to be done.",
+        page="settings.md",
+    ),
     journal.NOT_CONFIGURED: Entry(
         subject=f"Tunnel {TUNNEL} could not be configured",
         what="The tunnel's namespace, link, keys or firewall could not be made as its settings and "

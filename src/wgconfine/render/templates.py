@@ -161,6 +161,34 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
+NEXT = """\
+[Unit]
+Description=Another endpoint for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service
+# Which sets it.
+Wants=wgconfine-reload@%i.service
+Before=wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+UMask=0077
+ExecStart={runtime} pass-on %i
+# It writes whose turn it is, and no more. One that root of a confined service lacks, which can't
+# look into this process then: ptrace(2).
+CapabilityBoundingSet=CAP_SYS_BOOT
+PrivateNetwork=yes
+RestrictAddressFamilies=none
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+InaccessiblePaths=-/run/dbus /dev/shm -/run/systemd/private -/run/systemd/io.systemd.Manager
+NoExecPaths=/run /tmp /var/tmp
+"""
+
 RELINK = """\
 [Unit]
 Description=Another link for WireGuard tunnel %i
@@ -288,8 +316,9 @@ ConditionPathExists=/run/wgconfine/tunnel/%i/endpoints
 BindsTo=wgconfine-netns@%i.service
 PartOf=wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
-Wants=network-online.target
-After=network-online.target nss-lookup.target
+# Not network-online.target: without a network a boot would end minutes later, for each of them. It
+# tries again and again anyway.
+After=nss-lookup.target
 StartLimitIntervalSec=0
 
 [Service]
@@ -300,6 +329,31 @@ UMask=0077
 ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+NoExecPaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+READY = """\
+[Unit]
+Description=First handshake of WireGuard tunnel %i
+# It waits again after each start of the tunnel, and not after a reload.
+BindsTo=wgconfine@%i.service
+After=wgconfine@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# The time limit is its own: ready-timeout.
+TimeoutStartSec=infinity
+# A tunnel that stops ends the waiting, which has not failed then.
+SuccessExitStatus=SIGTERM
+UMask=0077
+ExecStart={runtime} ready %i
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+IPAddressDeny=any
 ReadWritePaths=/run/wgconfine/lock
 NoExecPaths=/run/wgconfine/lock
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
@@ -398,6 +452,9 @@ Environment=WGCONFINE_VERSION={version}
 ExecStart={runtime} tick
 RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
+# When handshakes were, for a clock that is behind after a boot.
+StateDirectory=wgconfine
+StateDirectoryMode=0700
 # SYS_ADMIN: to look into the namespaces of tunnels.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
@@ -647,13 +704,15 @@ def templates(
     bus: bool = False,
     publish: bool = False,
     reach: bool = False,
+    ready: bool = False,
 ) -> list[File]:
     """Give the template units.
 
     `python` is an interpreter that imports wgconfine, `proxy` is systemd-socket-proxyd.
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
-    So do `publish` and `reach`, where any tunnel has such ports.
+    So do `publish` and `reach`, where any tunnel has such ports. `ready` says that services of one
+    wait for a handshake.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
@@ -669,6 +728,7 @@ def templates(
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
         "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-next@.service": NEXT + MOUNTS + TUNNELS_OWN,
         "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
         "wgconfine-look@.socket": LOOK_SOCKET,
         "wgconfine-look@.service": LOOK + SEES + MOUNTS + TUNNELS_OWN,
@@ -691,6 +751,8 @@ def templates(
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
+    if ready:
+        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + TUNNELS_OWN
     if reach:
         texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [

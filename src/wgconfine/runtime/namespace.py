@@ -111,6 +111,30 @@ class Visit:
             os.close(descriptor)
 
 
+class Home:
+    """Work where this process is, with `with`: what stands in a Visit's place."""
+
+    def __enter__(self) -> None:
+        """Stay."""
+
+    def __exit__(self, *_: object) -> None:
+        """Stay."""
+
+
+def outer_of(via: str | None) -> Visit | Home:
+    """Give where the link of a tunnel is asked for, and its UDP socket stays. Raises Failure.
+
+    That is the host's namespace, in which the caller is, or the one of the tunnel it goes through.
+    """
+    return Home() if via is None else Visit(via)
+
+
+def outer_identity(via: str | None) -> str:
+    """Give what tells that namespace from any other; empty for the host's."""
+    seen = None if via is None else identity(paths.record_of_namespace(via))
+    return "" if seen is None else f"{seen[0]}:{seen[1]}"
+
+
 def enter(descriptor: int, what: str) -> None:
     if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
         raise Failure(f"{what}: setns: {os.strerror(ctypes.get_errno())}")

@@ -13,8 +13,18 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+TURNS = "turns"
+"""The settings' endpoints, the one whose turn it is first."""
+ANSWERS = "answers"
+"""The addresses of endpoints' names, likewise."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
+OUTER = "outer"
+"""The namespace that the link of a tunnel with `via` was asked for in: its socket stays there. Not
+there where that is the host's."""
+OUTER_RESOLVERS = "outer-resolv.conf"
+"""The resolvers of the tunnel that this one goes through, as the look-up of its endpoints sees
+them."""
 
 
 COLLECTOR = "/var/lib/prometheus/node-exporter"
@@ -23,6 +33,10 @@ COLLECTOR = "/var/lib/prometheus/node-exporter"
 
 OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
+
+
+HANDSHAKES = "/var/lib/wgconfine/handshakes"
+"""When each tunnel had its last handshake, for a clock that is behind after a boot."""
 
 
 def named_namespace(name: str) -> str:

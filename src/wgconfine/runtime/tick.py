@@ -107,16 +107,37 @@ def last_asked(name: str) -> int | None:
 
 
 def look_at_units(records: Iterable[Record]) -> None:
-    """Ask systemd once of all services, and of all sockets with their namespaces."""
+    """Ask systemd once of all services, all sockets with their namespaces, and who waits."""
     homes = {unit: record.name for record in records for unit in record.services}
     sockets = {unit: record.name for record in records for unit in record.sockets}
-    states = read_states([*homes, *sockets, *map(namespace_unit, dict.fromkeys(sockets.values()))])
+    waits = {ready_unit(record.name): record.name for record in records if record.waits}
+    spaces = map(namespace_unit, dict.fromkeys(sockets.values()))
+    states = read_states([*homes, *sockets, *spaces, *waits])
     start_failed(sockets, states)
+    forget_late_answers(waits, states)
     announce_refused(homes, states)
 
 
 def namespace_unit(name: str) -> str:
     return f"wgconfine-netns@{name}.service"
+
+
+def ready_unit(name: str) -> str:
+    return f"wgconfine-ready@{name}.service"
+
+
+def forget_late_answers(waits: dict[str, str], states: dict[str, dict[str, str]]) -> None:
+    """Start what has failed since no peer had answered in time, once one has: it is done at once.
+
+    Else it were called failed for as long as the tunnel runs, and carries.
+    """
+    late = [
+        unit
+        for unit, name in waits.items()
+        if states.get(unit, {}).get("ActiveState") == "failed" and health.has_answered(name)
+    ]
+    if late:
+        ask_to_start(*late)
 
 
 def read_states(units: list[str]) -> dict[str, dict[str, str]]:

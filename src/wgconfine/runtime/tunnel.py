@@ -6,12 +6,17 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import firewall, link, paths, resolver
+from wgconfine.runtime import carried, firewall, link, paths, resolver, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit, is_namespace
+from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
+from wgconfine.runtime.state import read_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wgconfine.runtime.namespace import Home
 
 PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
@@ -19,27 +24,38 @@ PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 m
 def up(name: str) -> None:
     """Start the tunnel. Raises Failure before anything is changed where its settings are wrong."""
     record = load(name)
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         resolver.clear_private_runs(record.services)
         configure(record, conf)
+    carried.follow(name)
 
 
 def reload(name: str) -> None:
     """Bring changed settings into the live link: no service restarts and no new source port."""
     record = load(name)
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         configure(record, conf)
+    carried.follow(name)
 
 
 def configure(record: Record, conf: wgquick.Conf) -> None:
     """Converge: firewall and link, then keys and peers, then addresses and routes."""
-    visit = Visit(record.name)
+    visit, outer = Visit(record.name), outer_of(record.via)
     with visit:
         live = inspect(record)
+        if live is not None and not is_at_home(record):
+            warn(f"the socket of {paths.LINK} is in another namespace than it should be")
+            remove_link()
+            live = None
+        if live is None and record.link in link.names_in_this_namespace():
+            run("ip", "link", "del", record.link)  # we were killed before it had its name
     if live is None and record.userspace:
-        refuse_foreign_link(record.link)
+        with outer:
+            refuse_foreign_link(record)
     resolver.write_files(record.name, conf.dns, conf.search)
     resolver.prepare_private_runs(record.services)
     resolver.prepare_private_buses(record.allow_bus)
@@ -48,7 +64,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     policy = policy_of(record, conf)
     with visit:
         rules = load_firewall(policy, reload=live is not None)
-    mtu = ensure_link(record, conf, visit, there=live is not None)
+    mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
@@ -57,6 +73,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
     resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
     resolver.write_in_place(f"{state}/{paths.IN_FORCE}", record.digest)
+    os.utime(f"{state}/{paths.IN_FORCE}")  # a look-up that is under way begins anew
 
 
 def policy_of(record: Record, conf: wgquick.Conf) -> firewall.Policy:
@@ -92,37 +109,68 @@ def inspect(record: Record) -> link.Live | None:
     return live
 
 
-def refuse_foreign_link(name: str) -> None:
+def is_at_home(record: Record) -> bool:
+    """Tell whether the live link was asked for where it should be: its socket never moves."""
+    return read_state(outer_place(record)) == outer_identity(record.via)
+
+
+def outer_place(record: Record) -> str:
+    return f"{paths.tunnel_state(record.name)}/{paths.OUTER}"
+
+
+def refuse_foreign_link(record: Record) -> None:
     """Raise Failure where the link that wireguard-go should have made is of another kind."""
-    if name in link.names_in_this_namespace() and not link.is_tun(name):
+    name = record.link
+    if name not in link.names_in_this_namespace():
+        return
+    # /sys shows the host's links, wherever this process is.
+    tun = link.is_tun(name) if record.via is None else link.kind_of_link(name) == "tun"
+    if not tun:
         raise Failure(
             f"{name}: a link of another kind is in the way. Delete or rename it: ip link del {name}"
         )
 
 
-def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
+def ensure_link(
+    record: Record, conf: wgquick.Conf, visit: Visit, outer: Visit | Home, *, there: bool
+) -> int:
     """Make the link where it is missing, and give its MTU in bytes.
 
-    Asked for from the host's namespace, where its UDP socket then stays. The way to the endpoints
+    Asked for from `outer`, where its UDP socket then stays. The way to the endpoints
     is asked in the same run of ip(8); without a network that fails, and what counts is that the
     link is there afterwards.
     """
-    if record.userspace and not there:
-        wait_for_userspace_link(record)
-    lines = [] if there else [make_link(record, visit.path)]
-    for line in lines:
-        step(f"ip {line}")
-    lines += link.routes_to_ask_for(conf)
-    output = complaint = ""
-    if lines:
-        asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
-        _, output, complaint = asked.wait()
+    via = record.via is not None
+    if not there:
+        write_outer(record)  # before there is a link: of one without it nobody knows
+    with outer:
+        if record.userspace and not there:
+            wait_for_userspace_link(record)
+        lines = [] if there else [make_link(record, visit.path)]
+        for line in lines:
+            step(f"ip {line}")
+        lines += link.routes_to_ask_for(conf, known_addresses(record), via=via)
+        output = complaint = ""
+        if lines:
+            asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
+            _, output, complaint = asked.wait()
     if not there:
         with visit:
+            give_name(record)
             if paths.LINK not in link.names_in_this_namespace():
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
-    path_mtu = link.mtu_of_routes(output)
-    return conf.mtu or (path_mtu - link.HEADERS if path_mtu else link.DEFAULT_MTU)
+    return link.mtu_of(conf, link.mtu_of_routes(output), via=via)
+
+
+def write_outer(record: Record) -> None:
+    """Leave word of the namespace that the link is about to be asked for in, if not the host's."""
+    if record.via is not None:
+        resolver.write_in_place(outer_place(record), outer_identity(record.via))
+        # For wgconfine-endpoint@, which sees it as its resolv.conf and fills it.
+        seen = f"{paths.tunnel_state(record.name)}/{paths.OUTER_RESOLVERS}"
+        resolver.write_in_place(seen, resolver.resolv_conf([], []))
+    elif os.path.exists(outer_place(record)):
+        os.unlink(outer_place(record))
 
 
 def wait_for_userspace_link(record: Record) -> None:
@@ -139,7 +187,18 @@ def wait_for_userspace_link(record: Record) -> None:
 def make_link(record: Record, namespace: str) -> str:
     if record.userspace:
         return f"link set dev {record.link} netns {namespace} name {paths.LINK}"
-    return f"link add {paths.LINK} netns {namespace} type wireguard"
+    # Where it is asked for there must be no link of that name either: the other tunnel has a wg0.
+    name = paths.LINK if record.via is None else record.link
+    return f"link add {name} netns {namespace} type wireguard"
+
+
+def give_name(record: Record) -> None:
+    """Rename the kernel's link that was asked for in another tunnel."""
+    if record.userspace or record.via is None:
+        return
+    if record.link in link.names_in_this_namespace():
+        step(f"ip link set dev {record.link} name {paths.LINK}")
+        run("ip", "link", "set", "dev", record.link, "name", paths.LINK)
 
 
 def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -> None:
@@ -147,7 +206,16 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -
     if port is None and keep_port:
         port = int(run("wg", "show", record.wg_name, "listen-port"))
     step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
-    run("wg", "syncconf", record.wg_name, link.STDIN, text=link.wg_config(conf, port))
+    text = link.wg_config(conf, port, known_addresses(record))
+    run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
+
+
+def known_addresses(record: Record) -> dict[str, str]:
+    """Give what the last look-up of each endpoint's name has found, as far as it is kept.
+
+    A new link, and one that returns to a name, need not wait for a resolver then.
+    """
+    return {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
@@ -202,6 +270,21 @@ def rebind(name: str) -> None:
     with Lock(name), Visit(name):
         step(f"wg set {record.wg_name} listen-port 0")
         run("wg", "set", record.wg_name, "listen-port", "0")
+
+
+def pass_on(name: str) -> None:
+    """End the turn of an endpoint that does not answer; a reload sets the next one.
+
+    It is about the peers that were silent at the last tick, or about all where none was: then
+    somebody wants it so.
+    """
+    from wgconfine.runtime import health  # noqa: PLC0415 — of this module only this needs it
+
+    record = load(name)
+    with Lock(name):
+        silent = set(health.parse(read_state(paths.health(name))).silent)
+        everybody = {key for key, *_ in turns.read_endpoints(name)}
+        turns.pass_on(record, silent or everybody)
 
 
 def unlink(name: str) -> None:

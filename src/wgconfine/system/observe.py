@@ -44,6 +44,7 @@ from wgconfine.runtime.paths import (
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
+from wgconfine.system.outside import carriers, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -167,8 +168,10 @@ def tunnel_status(
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
+    via = str(record.get("via") or "") if record else ""
     verify, switch = read_verify(name), read_switch(name)
     peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    carried = carriers(peers, record)
     shown = tuple(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
         for unit in services
@@ -187,9 +190,11 @@ def tunnel_status(
         illness=read_illness(name),
         unanswered=unanswered(name, peers, asking=judge(endpoint) == "running"),
         unheard=unheard(peers),
+        outer=states.get(f"wgconfine@{via}.service") if via else None,
         outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
+        found=escape(", ".join(verify.leaks)) if verify else "",
         found_leak=verify.age if verify and verify.verdict == Verdict.LEAK else None,
     )
     standing = judge_tunnel(facts)
@@ -205,15 +210,18 @@ def tunnel_status(
         configured=judge(tunnel) == "running",
         leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
+        via=via,
         peers=peers,
         services=shown,
-        problems=(*problems, *overdue(name, record, verify)),
+        problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
+        endpoints=read_turns(name),
+        carriers=carried,
     )
 
 
@@ -298,7 +306,9 @@ def read_verify(name: TunnelName) -> VerifyStatus | None:
     try:
         values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
         age = max(0, int(time.time()) - int(values["time"]))
-        return VerifyStatus(verdict=str(values["verdict"]), age=age)
+        leaks = (each for each in values.get("checks", []) if each["verdict"] == Verdict.LEAK)
+        named = (" of ".join(filter(None, (each["name"], each["unit"]))) for each in leaks)
+        return VerifyStatus(verdict=str(values["verdict"]), age=age, leaks=tuple(named))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

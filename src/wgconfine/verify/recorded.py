@@ -18,7 +18,7 @@ from wgconfine.model.settings import (
     UnitName,
     VerifySettings,
 )
-from wgconfine.runtime.record import Record, read_declared
+from wgconfine.runtime.record import Record, read_bare
 
 __all__ = ["settings_of_record"]
 
@@ -39,6 +39,7 @@ def settings_of_record(record: Record) -> Settings:
         mtu=record.mtu,
         listen_port=record.listen_port,
         fwmark=record.fwmark,
+        via=None if record.via is None else TunnelName(record.via),
         verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
         publish=tuple(map(publish_of, record.publish)),
         reach=tuple(map(reach_of, record.reach)),
@@ -81,7 +82,7 @@ def conf_file(path: str) -> ConfFile:
 
 
 def inline(record: Record) -> Inline:
-    conf = read_declared(record)
+    conf = read_bare(record)
     key = record.private_key_file
     return Inline(
         address=tuple(map(ip_interface, conf.addresses)),
