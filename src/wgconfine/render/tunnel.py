@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from wgconfine.model.settings import Backend, Inline, Refinement, Settings, TunnelName
 from wgconfine.model.tree import MARK, File, Link
 from wgconfine.model.units import BusUser
-from wgconfine.render.quote import value
+from wgconfine.render.quote import escape_path_unit, value
 from wgconfine.render.record import host_link
 from wgconfine.render.service import slice_name
 from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH
@@ -59,7 +59,7 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
     """Give the drop-ins of the tunnel's own units: what depends on backend and kind of key."""
     name, via = settings.name, settings.via
     unit, service = "", ""
-    files = [switch_dropin(settings)]
+    files = [switch_dropin(settings), *name_dropins(settings)]
     if via is not None:
         unit = needs_namespace(via) + f"After=wgconfine@{via}.service\n"
         service = START_OUTER.format(via=via)
@@ -110,6 +110,19 @@ def switch_dropin(settings: Settings) -> File:
     text = f"[Unit]\nBindsTo={group}\nAfter={group}\n"
     text += "".join(f"Before={value(unit)}\n" for unit in settings.services)
     return dropin(f"wgconfine-switch@{settings.name}.service", text)
+
+
+def name_dropins(settings: Settings) -> list[File]:
+    """Give what has the namespace named again when somebody unmounts a name of it.
+
+    systemd makes a unit of every mount, and reads drop-ins of such a unit as of any other.
+    """
+    text = f"[Unit]\nOnSuccess=wgconfine-name@{value(settings.name)}.service\n"
+    name = escape_path_unit(settings.name)
+    return [
+        dropin(f"run-netns-{name}.mount", text),
+        dropin(f"run-wgconfine-netns-{name}.mount", text),
+    ]
 
 
 def watches(settings: Settings, *, python: PurePosixPath) -> list[File]:

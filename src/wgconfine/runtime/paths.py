@@ -13,6 +13,10 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+TURNS = "turns"
+"""The settings' endpoints, the one whose turn it is first."""
+ANSWERS = "answers"
+"""The addresses of endpoints' names, likewise."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 OUTER = "outer"
@@ -31,6 +35,10 @@ OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
 
 
+HANDSHAKES = "/var/lib/wgconfine/handshakes"
+"""When each tunnel had its last handshake, for a clock that is behind after a boot."""
+
+
 def named_namespace(name: str) -> str:
     """The name that systemd and iproute2 join the namespace by (ip-netns(8))."""
     return f"/run/netns/{name}"
@@ -41,9 +49,19 @@ def record_of_namespace(name: str) -> str:
     return f"{STATE}/netns/{name}"
 
 
+def namespace_cookie(name: str) -> str:
+    """The number of the namespace that was named; there as long as it is to have its names."""
+    return f"{STATE}/namespace/{name}"
+
+
 def tunnel_state(name: str) -> str:
     """Resolver files and the list of endpoints to look up."""
     return f"{STATE}/tunnel/{name}"
+
+
+def trouble(name: str) -> str:
+    """Why the tunnel could not be configured, and since when; nothing where it is."""
+    return f"{tunnel_state(name)}/trouble"
 
 
 def private_run(unit: str) -> str:
