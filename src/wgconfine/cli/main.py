@@ -81,6 +81,10 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+MANY: dict[str, Any] = {"action": "append", "default": []}
+"""An option that may be given more than once."""
+
+
 def build_parser() -> Parser:
     """Give the parser of the whole command line; completions and the man page are checked by it."""
     parser = Parser(
@@ -92,6 +96,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"wgconfine {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an internal error arose")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_beginnings(commands.add_parser)
     add_commands(commands.add_parser)
     add_ways_out(commands.add_parser)
     add_views(commands.add_parser)
@@ -106,6 +111,16 @@ def shared(*names: str) -> list[Parser]:
         parent.add_argument(name, **SHARED[name])
         parents.append(parent)
     return parents
+
+
+def add_beginnings(add: Add) -> None:
+    init = add("init", parents=shared("--yes"), help="make a tunnel from a provider's .conf")
+    init.add_argument("conf", nargs="?", metavar="CONF", help="the file for wg-quick")
+    init.add_argument("--name", metavar="NAME", help="of the tunnel")
+    init.add_argument("--service", metavar="UNIT", **MANY, help="what shall run inside")
+    init.add_argument("--publish", metavar="PORT", **MANY, help="what this machine can connect to")
+    init.add_argument("--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf; none")
+    init.add_argument("--in-place", action="store_true", help="do not copy CONF to /etc/wgconfine")
 
 
 def add_commands(add: Add) -> None:
@@ -216,7 +231,7 @@ def prepare_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 — a descriptor, to the end
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -55,7 +55,7 @@ def run_release(
         look = partial(survey, root, python=python, released=words, earlier=earlier)
         keep_unfinished(root, look(edits=[without(each, listed) for each in tunnels]).unfinished)
         remove_from_settings(root, tunnels, listed)
-        return carry_out(look(), root, yes=True)
+        return carry_out(look(again=True), root, yes=True)
 
 
 def refuse_unknown(root: Path, units: Collection[UnitName]) -> list[UnitName]:

@@ -54,7 +54,7 @@ def run_remove(
         remove_from_settings(root, tunnels, listed)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
-        done = carry_out(look(), root, yes=True)
+        done = carry_out(look(again=True), root, yes=True)
         for unit in sorted(services):
             print(f"released {unit}")
         if settings is not None and purge:
