@@ -36,7 +36,7 @@ def ask_name(suggested: str, read: Callable[[str], TunnelName]) -> TunnelName:
     except WrongValueError:
         offer = None
     while True:
-        answer = ask(f"What shall the tunnel be called? [{offer}]" if offer else "Its name:")
+        answer = ask("What shall the tunnel be called?" + (f" [{offer}]" if offer else ""))
         if not answer and offer:
             return offer
         try:

@@ -66,12 +66,15 @@ def read_foreign(path: Path) -> bytes:
     One byte more than 1 MiB at most, so that the parser can refuse what is too long.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 — a descriptor
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             what = "Is a directory" if stat.S_ISDIR(mode) else "Is not a regular file"
             raise OSError(0, what, os.fspath(path))
-        return file.read(LIMIT + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LIMIT + 1)
+    finally:
+        os.close(descriptor)
 
 
 def known_services(root: Path) -> frozenset[UnitName]:
