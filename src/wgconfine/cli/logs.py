@@ -16,7 +16,7 @@ from wgconfine.system.sources import read_all
 __all__ = ["journal_units", "run_logs"]
 
 KINDS = (
-    *("netns", "reload", "rebind", "relink", "endpoint", "wireguard"),
+    *("netns", "reload", "rebind", "relink", "endpoint", "wireguard", "look", "name", "ready"),
     *("switch", "verify", "paths", "repath"),
 )
 PER_ENTRY = ("publish", "reach", "paths")

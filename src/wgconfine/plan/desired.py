@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from wgconfine.config.escape import quote
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Backend, Refinement, Settings, UnitName
+from wgconfine.model.settings import Backend, Ready, Refinement, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
 from wgconfine.plan.hardening import check_hardening, rights_of
@@ -16,6 +16,7 @@ from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitholes import bus_user
 from wgconfine.plan.unitmounts import pid_file_in_run
 from wgconfine.plan.unitrights import allows_no_family
+from wgconfine.render.catalog import catalog_file
 from wgconfine.render.probe import probe_files
 from wgconfine.render.publish import port_files
 from wgconfine.render.record import record_file
@@ -111,9 +112,14 @@ def desired_tree(
         publish = any(settings.publish for settings in enabled)
         reach = any(settings.reach for settings in enabled)
         files += templates(
-            python=machine.python, proxy=machine.proxy, bus=bus, publish=publish, reach=reach
+            python=machine.python,
+            proxy=machine.proxy,
+            bus=bus,
+            publish=publish,
+            reach=reach,
+            ready=any(settings.ready is Ready.HANDSHAKE for settings in enabled),
         )
-        files.append(tick_link())
+        files += [tick_link(), catalog_file()]
     if any(machine.backend(settings) is Backend.USERSPACE for settings in enabled):
         files += unmanaged_link_files()
     for settings in enabled:

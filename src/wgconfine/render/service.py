@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import Hardening, Settings, TunnelName, UnitName
+from wgconfine.model.settings import Hardening, Ready, Settings, TunnelName, UnitName
 from wgconfine.model.tree import MARK, File
 from wgconfine.render.hardening import BASELINE, Rights, hardening_keys, hardening_lines
 from wgconfine.render.quote import escape_path_unit, value
@@ -100,6 +100,11 @@ Wants=wgconfine-bus@%N.service
 After=wgconfine-bus@%N.service
 AssertPathExists=/run/wgconfine/bus/%N
 """
+# Not a requirement: after its time limit they start all the same.
+READY_NEEDS = """\
+Wants=wgconfine-ready@{name}.service
+After=wgconfine-ready@{name}.service
+"""
 PATH_NEEDS = """\
 Wants=wgconfine-paths@{name}.service
 After=wgconfine-paths@{name}.service
@@ -193,7 +198,9 @@ def dropin_file(
     version, 0 where it is not known.
     """
     said = settings.refinement(unit)
-    needs = PATH_NEEDS.format(name=value(settings.name)) if said.allow_paths else ""
+    name = value(settings.name)
+    needs = READY_NEEDS.format(name=name) if settings.ready is Ready.HANDSHAKE else ""
+    needs += PATH_NEEDS.format(name=name) if said.allow_paths else ""
     text = TEXT.format(
         mark=MARK,
         settings=settings.path,
@@ -201,8 +208,8 @@ def dropin_file(
         needs=needs + (BUS_NEEDS if said.allow_bus else ""),
         bus=BUS.format(names=" ".join(map(value, said.allow_bus))) if said.allow_bus else NO_BUS,
         users="" if rights.becomes_root else USERS,
-        name=value(settings.name),
-        commands=guarded(GUARD.format(name=value(settings.name)), own, systemd),
+        name=name,
+        commands=guarded(GUARD.format(name=name), own, systemd),
         loader=" ".join(LOADER_VARIABLES),
         kept=kept(own) + (DELEGATE_NOTHING if knows(systemd, "DelegateNamespaces") else ""),
         families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,

@@ -20,6 +20,9 @@ REFUSED = "3c7ad984130447e1b697b2f84a837186"
 MENDED = "bbf325d4e761424f999b469d79010d2e"
 DEGRADED = "98f6e9244d4d4bf397ee96f181a41074"
 RECOVERED = "551cc6f12f3342e4967c3d9dc4949f97"
+NOT_CONFIGURED = "8fac09344d704ecebeef85e93c370f84"
+CONFIGURED = "b9f0ec6b7e1d4f4199b3df3cb45d8396"
+NOT_READY = "22624c44d5e44b17b43c224c1563e8dc"
 
 
 def send(priority: int, message: str, message_id: str, **fields: str) -> None:

@@ -69,6 +69,11 @@ class Record:
         self.outbound_deny: list[str] = values.get("outbound-deny", [])
 
     @property
+    def waits(self) -> bool:
+        """Whether services wait for a handshake when they start."""
+        return self.ready == "handshake"
+
+    @property
     def sockets(self) -> list[str]:
         """The `.socket` units of published and reached ports."""
         return [each["socket"] for each in (*self.publish, *self.reach)]

@@ -14,6 +14,7 @@ from wgconfine.config.check import (
     remarks_on_inbound,
 )
 from wgconfine.config.places import place_of
+from wgconfine.config.via import check_way
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import ConfFile, Settings
@@ -53,18 +54,22 @@ def check_sources(
     coming = written or {}
     findings = Findings()
     keys: list[PrivateKey] = []
+    tunnels = list(tunnels)
+    known = {each.name: each for each in tunnels}
     for settings in tunnels:
+        outer = known.get(settings.via) if settings.via else None
         for key, path in secret_files(settings):
             if str(path).startswith(HIDDEN_PLACES):
                 findings.problems.append(hidden(settings, key, path))
             elif path not in coming and not may_look(path):
                 findings.unseen.append(path)
             elif path in coming or os.path.lexists(path):
-                found = check_file(settings, key, path, findings, coming.get(path))
+                found = check_file(settings, key, path, findings, outer, coming=coming.get(path))
                 keys += [found] if found is not None and settings.enable else []
         findings.problems.extend(check_proxy(settings))
         if not isinstance(settings.wireguard, ConfFile):
             findings.warnings.extend(remarks_on_inbound(settings, settings.wireguard.peers))
+            findings.problems.extend(check_way(settings, outer, settings.wireguard.peers))
     findings.problems.extend(check_keys(keys))
     return findings
 
@@ -137,11 +142,13 @@ def check_file(
     key: Key,
     path: PurePosixPath,
     findings: Findings,
+    outer: Settings | None = None,
+    *,
     coming: bytes | None = None,
 ) -> PrivateKey | None:
     """Check what is at `key` of the settings; gives the private key if that is one.
 
-    `coming` is what a .conf is going to have in it.
+    `outer` is the tunnel that this one goes through, `coming` what a .conf is going to have in it.
     """
     try:
         if not isinstance(settings.wireguard, ConfFile):
@@ -156,6 +163,7 @@ def check_file(
         findings.problems.append(problem_of(failure))
     else:
         findings.problems.extend(check_conf(conf, settings, path))
+        findings.problems.extend(check_way(settings, outer, conf.peers))
         findings.warnings.extend(remarks_on_inbound(settings, conf.peers))
         findings.warnings.extend(
             Problem(where=f"{place_of(path)}:{each.line}", what=each.what, hint=each.hint)

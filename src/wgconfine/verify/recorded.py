@@ -39,6 +39,7 @@ def settings_of_record(record: Record) -> Settings:
         mtu=record.mtu,
         listen_port=record.listen_port,
         fwmark=record.fwmark,
+        via=None if record.via is None else TunnelName(record.via),
         verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
         publish=tuple(map(publish_of, record.publish)),
         reach=tuple(map(reach_of, record.reach)),
