@@ -34,6 +34,19 @@ def init(arguments: argparse.Namespace) -> ExitCode:
     )
 
 
+def confine(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.confine import run_confine
+
+    return run_confine(
+        arguments.root,
+        arguments.name,
+        arguments.units,
+        publish=arguments.publish,
+        yes=arguments.yes,
+        python=arguments.python,
+    )
+
+
 def check(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.check import run_check
 
@@ -112,5 +125,18 @@ def logs(arguments: argparse.Namespace) -> ExitCode:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
     each.__name__: each
-    for each in (init, check, plan, apply, remove, release, render, status, verify, metrics, logs)
+    for each in (
+        init,
+        confine,
+        check,
+        plan,
+        apply,
+        remove,
+        release,
+        render,
+        status,
+        verify,
+        metrics,
+        logs,
+    )
 }

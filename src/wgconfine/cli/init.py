@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 
 from wgconfine.cli.apply import carry_out
@@ -17,7 +18,7 @@ from wgconfine.plan.steps import Step
 from wgconfine.system.installed import LIVE
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import below, create_file
-from wgconfine.system.unfinished import keep_unfinished
+from wgconfine.system.unfinished import keep_unfinished, read_unfinished
 
 __all__ = ["run_init"]
 
@@ -38,13 +39,14 @@ def run_init(wanted: Wanted) -> ExitCode:
         raise
     settings = draft.settings
     with apply_lock(LIVE, complain), what_is_there(draft):
-        found = survey(LIVE, edits=[settings], written=draft.written())
+        look = partial(survey, LIVE, earlier=read_unfinished(LIVE))
+        found = look(edits=[settings], written=draft.written())
         show(draft, found.steps)
         if may_ask:
             confirm("Do it?")
         write(draft)
         keep_unfinished(LIVE, found.unfinished)
-        carry_out(survey(LIVE, again=True), LIVE, yes=True)
+        carry_out(look(again=True), LIVE, yes=True)
     code = verify_after_apply([settings.name])
     print(*next_steps(settings), sep="\n")
     return code

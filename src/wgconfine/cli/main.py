@@ -124,6 +124,12 @@ def add_beginnings(add: Add) -> None:
     init.add_argument("--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf; none")
     init.add_argument("--in-place", action="store_true", help="do not copy CONF to /etc/wgconfine")
 
+    options = shared("--root", "--python", "--yes")
+    confine = add("confine", parents=options, help="put services into a tunnel")
+    confine.add_argument("name", metavar="NAME")
+    confine.add_argument("units", nargs="*", metavar="UNIT")
+    confine.add_argument("--publish", metavar="PORT", **MANY, help="a port of theirs; also alone")
+
 
 def add_commands(add: Add) -> None:
     check = add("check", parents=shared("--root"), help="say all that is wrong in settings")

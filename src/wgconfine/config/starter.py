@@ -9,7 +9,10 @@ import tomlkit
 
 from wgconfine.model.settings import TunnelName, UnitName
 
-__all__ = ["Answers", "starter_settings"]
+__all__ = ["PUBLISH_OFFER", "Answers", "starter_settings"]
+
+PUBLISH_OFFER = '# publish = ["8080"]'
+"""The line that stands where there is no `publish` yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ services = {_array(answers.services)}
 
 
 def _publish(answers: Answers) -> str:
-    line = f"publish = {_array(answers.publish)}" if answers.publish else '# publish = ["8080"]'
+    line = f"publish = {_array(answers.publish)}" if answers.publish else PUBLISH_OFFER
     return f"""\
 # Ports of theirs that this machine can connect to: "8080" is 127.0.0.1:8080 and [::1]:8080.
 # For the LAN: {{ listen = "192.168.1.10:8080", to = 8080, from = ["192.168.1.0/24"] }}
