@@ -41,9 +41,6 @@ class Move:
     publish: tuple[str, ...]
     leaving: tuple[tuple[Settings, UnitName, UnitName], ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.services or self.publish)
-
     def edits(self) -> list[Settings]:
         """Give the tunnels as they are going to be."""
         sources: dict[str, Settings] = {}
@@ -87,9 +84,6 @@ def run_confine(
         known = known_services(root)
         units = list(there(root, fitting(words, known), known))
         move = confined_by(target, tunnels, units, new_ports(target, publish), real(root, tunnels))
-        if not move:
-            print(f"Nothing to do: {target.name} has all of it already.")
-            return ExitCode.OK
         look = partial(survey, root, python=python, earlier=earlier)
         found = look(edits=move.edits())
         complain(*moves(move))
@@ -99,7 +93,7 @@ def run_confine(
             write(root, move)
         found = look(again=True)
         code = carry_out(found, root, yes=True)
-    names = {*concerned(found), target.name} if found.systemctl is not None else set()
+    names = concerned(found) if found.systemctl is not None else []
     return verify_after_apply(names) if names and code is ExitCode.OK else code
 
 

@@ -38,7 +38,7 @@ from wgconfine.system.offers import (
     running_services,
     tcp_ports,
 )
-from wgconfine.system.sources import PLACE, listed, load_all, problem_of
+from wgconfine.system.sources import PLACE, load_all, problem_of, read_text
 
 __all__ = ["Draft", "Wanted", "draft_of", "read_publish", "read_resolvers"]
 
@@ -79,6 +79,13 @@ class Draft:
     conf: PurePosixPath
     data: bytes | None
 
+    def is_there(self) -> bool:
+        """Tell whether these very settings are there: an earlier run was cut off, or was it."""
+        try:
+            return read_text(LIVE, self.settings.path) == self.text
+        except ProblemsFound:
+            return False
+
     def written(self) -> dict[PurePosixPath, bytes]:
         """The secret files that come with it."""
         return {} if self.data is None else {self.conf: self.data}
@@ -91,12 +98,12 @@ def draft_of(wanted: Wanted, *, may_ask: bool) -> Draft:
     can't be read, and ProblemsFound for one that is wrong.
     """
     tunnels = load_all(LIVE)  # where other settings are wrong nothing can be applied
-    taken = {path.stem for path in listed(LIVE, PLACE)}
+    taken = {each.name for each in tunnels}
     source = read_source(conf_of(wanted, may_ask=may_ask), in_place=wanted.in_place)
     complain(*read_from(place_of(source.path), source.conf, source.copy.left_out))
     name = name_of(wanted, source, taken, may_ask=may_ask)
     dns = resolvers_of(wanted, source, may_ask=may_ask)
-    services = services_of(wanted, tunnels, may_ask=may_ask)
+    services = services_of(wanted, [each for each in tunnels if each.name != name], may_ask=may_ask)
     answers = Answers(
         name=name,
         conf=source.path if wanted.in_place else PLACE / f"{name}.conf",
@@ -106,7 +113,13 @@ def draft_of(wanted: Wanted, *, may_ask: bool) -> Draft:
         offered=tuple(source.conf.dns),
         listen_port=source.copy.listen_port,
     )
-    return composed(source, answers)
+    draft = composed(source, answers)
+    if name in taken and not draft.is_there():
+        raise Refused(
+            f"There is a tunnel {name} already, with other settings. More services go into it by: "
+            f"wgconfine confine {name} UNIT"
+        )
+    return draft
 
 
 def conf_of(wanted: Wanted, *, may_ask: bool) -> Path:
@@ -138,9 +151,8 @@ def read_source(path: Path, *, in_place: bool) -> Source:
 def name_of(wanted: Wanted, source: Source, taken: Collection[str], *, may_ask: bool) -> TunnelName:
     def read(text: str) -> TunnelName:
         name = read_tunnel_name(text)
-        if name in taken:
-            hint = f"More services go into it by: wgconfine confine {name} UNIT"
-            raise WrongValueError(f"there is a tunnel {quote(name)} already", hint)
+        if name in taken and wanted.name is None:
+            raise WrongValueError(f"there is a tunnel {quote(name)} already")
         target = PLACE / f"{name}.conf"
         if not wanted.in_place and os.path.lexists(target) and not is_left_over(target, source):
             raise WrongValueError(f"there is a file {target} already", "Choose another name")

@@ -67,11 +67,13 @@ def what_is_there(draft: Draft) -> Iterator[None]:
 
 def show(draft: Draft, steps: Sequence[Step]) -> None:
     """Say what is going to be done."""
-    complain("What will be done:")
+    lines = []
     if draft.data is not None:
-        complain(f"  create {draft.conf}  (a copy that root alone can read)")
-    complain(f"  create {draft.settings.path}  (the settings, with comments)")
-    complain(*(f"  {line}" for line in outline(steps)))
+        lines.append(f"create {draft.conf}  (a copy that root alone can read)")
+    if not draft.is_there():
+        lines.append(f"create {draft.settings.path}  (the settings, with comments)")
+    lines += outline(steps)
+    complain("What will be done:", *(f"  {line}" for line in lines or ("nothing: it is done",)))
 
 
 def write(draft: Draft) -> None:
@@ -79,7 +81,8 @@ def write(draft: Draft) -> None:
     try:
         if draft.data is not None:
             create_file(LIVE, draft.conf, draft.data, 0o600)
-        create_file(LIVE, draft.settings.path, draft.text.encode(), 0o644)
+        if not draft.is_there():
+            create_file(LIVE, draft.settings.path, draft.text.encode(), 0o644)
     except BaseException:
         # Whatever stood in the way has another content.
         if draft.data is not None and holds(draft.conf, draft.data):

@@ -69,7 +69,7 @@ def test_twice_is_once(applied: Machine, run: Run, capsys: pytest.CaptureFixture
     assert run("confine", "vpn", "a", "b.service") == ExitCode.OK
 
     assert before == applied.files()
-    assert "Nothing to do: vpn has all of it already.\n" == capsys.readouterr().out
+    assert "Nothing to do: the machine is as the settings say.\n" == capsys.readouterr().out
 
 
 def test_a_service_moves_with_what_is_said_of_it(
@@ -161,7 +161,8 @@ def test_an_alias_moves_as_the_unit_that_it_is() -> None:
     move = confined_by(two, [one, two], [UnitName("b.service")], (), names)
 
     first, second = move.edits()
-    assert () == first.services == first.refinements
+    assert () == first.services
+    assert () == first.refinements
     assert ("b.service",) == second.services
     assert ["b.service"] == [each.unit for each in second.refinements]
     assert [
