@@ -76,7 +76,7 @@ def test_settings_know_the_key(key: str) -> None:
     assert f"`{key}`" in read("docs/settings.md")
 
 
-@pytest.mark.parametrize("key", [*ENTRIES, *wgquick._HOOKS.values()])
+@pytest.mark.parametrize("key", [*ENTRIES, *wgquick.HOOKS.values()])
 def test_settings_know_the_key_of_a_conf(key: str) -> None:
     """Each key of a `.conf`, read, ignored or refused, is in docs/settings.md."""
     assert f"`{key}`" in read("docs/settings.md")
