@@ -50,9 +50,7 @@ def boot(world: World) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("release", first("trixie"))
-def test_without_a_network(
-    boot_container: BootContainer, release: str, wheelhouse: Path
-) -> None:
+def test_without_a_network(boot_container: BootContainer, release: str, wheelhouse: Path) -> None:
     """Neither multi-user.target nor the last job waits; link and service are there."""
     world = boot_container(release, wheelhouse=wheelhouse)
     machine = world.machine

@@ -32,6 +32,7 @@ from wgconfine.render.tunnel import (
     boot_link,
     bus_dropin,
     instance_dropins,
+    source_watches,
     tick_link,
     unmanaged_link_files,
     watches,
@@ -116,6 +117,7 @@ def desired_tree(
             bus=bus,
             publish=publish,
             reach=reach,
+            watching=any(settings.reload_on_change for settings in enabled),
             ready=any(settings.ready is Ready.HANDSHAKE for settings in enabled),
         )
         files.append(tick_link())
@@ -148,6 +150,7 @@ def tunnel_files(
         record_file(settings, backend),
         *instance_dropins(settings, backend, python=machine.python),
         *watches(settings, python=machine.python),
+        *source_watches(settings),
         *port_files(settings, python=machine.python),
         *(
             bus_dropin(settings, each, bus_user(facts[each.unit]))

@@ -17,6 +17,10 @@ PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 
 
+SOURCES = "sources"
+"""Which files the running tunnel was configured from: where `reload-on-change` watches them."""
+
+
 COLLECTOR = "/var/lib/prometheus/node-exporter"
 """Where node_exporter of Debian's, and of many others', looks for files of metrics."""
 

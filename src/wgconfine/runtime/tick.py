@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import health, journal, paths
+from wgconfine.runtime import health, journal, paths, sources
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
@@ -31,7 +31,11 @@ def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
     # Health is last: it keeps something at each tick, and a service can fill /run.
-    for part in (look_at_units, mend_switches, start_due, start_metrics, look_at_health):
+    parts = (
+        *(look_at_units, mend_switches, start_due, start_metrics),
+        *(sources.reload_changed, look_at_health),
+    )
+    for part in parts:
         try:
             part(records)
         except (Failure, OSError) as failure:  # the others have their turn all the same

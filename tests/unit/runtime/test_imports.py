@@ -47,6 +47,7 @@ BUDGET = {
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
     "ready": CORE | CTYPES | JSON | FLOCK,
+    "changed": CORE | JSON,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
     "tick": CORE | CTYPES | JSON,
