@@ -144,27 +144,39 @@ def ports(packet: Packet) -> set[int | None]:
     return {packet.source_port, packet.target_port}
 
 
-WAYS = {
+def move(world: World, text: str) -> None:
+    world.machine.write(f"{CONF}.new", text, 0o600)
+    world.machine.run("mv", f"{CONF}.new", CONF)
+
+
+def link(world: World, text: str) -> None:
+    world.machine.write("/etc/wireguard/other.conf", text, 0o600)
+    world.machine.run("ln", "-sfnT", "other.conf", CONF)
+
+
+def link_elsewhere(world: World, text: str) -> None:
+    world.machine.write("/etc/wireguard/third.conf", text, 0o600)
+    world.machine.run("ln", "-sT", "third.conf", f"{CONF}.new")
+    world.machine.run("mv", "-T", f"{CONF}.new", CONF)
+
+
+def rewrite_target(world: World, text: str) -> None:
+    rewrite(world, text, "/etc/wireguard/third.conf")
+
+
+def remove_and_write(world: World, text: str) -> None:
+    world.machine.run("rm", CONF)
+    time.sleep(0.5)
+    world.machine.write(CONF, text, 0o600)
+
+
+WAYS: dict[str, Callable[[World, str], None]] = {
     "in place": rewrite,
-    "by rename": lambda world, text: (
-        world.machine.write(f"{CONF}.new", text, 0o600),
-        world.machine.run("mv", f"{CONF}.new", CONF),
-    ),
-    "by a link": lambda world, text: (
-        world.machine.write("/etc/wireguard/other.conf", text, 0o600),
-        world.machine.run("ln", "-sfnT", "other.conf", CONF),
-    ),
-    "by another link": lambda world, text: (
-        world.machine.write("/etc/wireguard/third.conf", text, 0o600),
-        world.machine.run("ln", "-sT", "third.conf", f"{CONF}.new"),
-        world.machine.run("mv", "-T", f"{CONF}.new", CONF),
-    ),
-    "where a link leads": lambda world, text: rewrite(world, text, "/etc/wireguard/third.conf"),
-    "removed and written": lambda world, text: (
-        world.machine.run("rm", CONF),
-        time.sleep(0.5),
-        world.machine.write(CONF, text, 0o600),
-    ),
+    "by rename": move,
+    "by a link": link,
+    "by another link": link_elsewhere,
+    "where a link leads": rewrite_target,
+    "removed and written": remove_and_write,
 }
 
 

@@ -50,12 +50,13 @@ def watched_files(settings: Settings) -> tuple[PurePosixPath, ...]:
 def watched_ways(settings: Settings) -> tuple[PurePosixPath, ...]:
     """Give each of those files, and the directories in which a link on its way may be replaced.
 
-    Of those at the top only /run: sops-nix and agenix have a link there to what is in force.
+    Of those at the top only /run: sops-nix and agenix have a link there to what is in force. On the
+    way to credentials nobody has any.
     """
     files = watched_files(settings)
-    parents = (parent for path in files for parent in path.parents)
+    parents = (parent for path in settings.secret_files for parent in path.parents)
     links = (each for each in parents if len(each.parts) > TOP or str(each) == "/run")
-    return tuple(dict.fromkeys((*files, *links)))
+    return tuple(dict.fromkeys((*files, *links))) if files else ()
 
 
 def watch_units(settings: Settings) -> tuple[str, ...]:
