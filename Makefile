@@ -11,7 +11,7 @@ PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-too
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden bench demo leak-table lab clean
+.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden pages bench demo leak-table lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ lint: venv ## ruff and mypy
 
 golden: venv ## write the expected files of the golden tests anew; read the difference
 	$(PYTEST) tests/golden --update-golden
+
+pages: venv ## write man pages, completions and the schema of the settings anew
+	.venv/bin/python -m pages
 
 bench: venv packages vm-packages ## measurements, as ratios taken side by side
 	.venv/bin/python -m bench

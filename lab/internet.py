@@ -24,6 +24,8 @@ MACHINE = ("198.51.100.2", "2001:db8:51::2")
 WEB = ("203.0.113.80", "2001:db8:113::80")
 TUNNEL = ("10.66.0.1", "fd66::1")
 WIREGUARD_PORT = 51820
+INNER = ("10.77.0.1", "fd77::1")
+INNER_PORT = 51821
 KINDS = ("net", "mount")
 DNS_PORT, WEB_PORT = "53", "80"
 
@@ -52,7 +54,7 @@ QUERY = re.compile(r"query\[(?P<type>[^]]+)\] (?P<name>\S+) from (?P<client>\S+)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A look-up that reached a resolver of the world: `tunnel` (the VPN's) or `isp`."""
+    """A look-up that reached a resolver of the world: `tunnel` (the VPN's), `inner` or `isp`."""
 
     name: str
     type: str
@@ -76,6 +78,8 @@ class Internet:
         self.folder = scratch_folder()
         self._servers: list[subprocess.Popen[bytes]] = []
         self._clients: dict[int, str] = {}
+        self._inner_clients: dict[int, str] = {}
+        self._inner_key: str | None = None
         self._namespaces = Namespaces(
             ("pid", *KINDS), ["bash", "-c", SETUP], output=self._log("world")
         )
@@ -127,20 +131,23 @@ class Internet:
 
     def _start_servers(self) -> None:
         self._wait_for(lambda: self._succeeds("test", "-e", "/run/lab/ready"), "world")
-        self._serve("wireguard", "wireguard-go", "-f", "wg0")
-        self._wait_for(lambda: self._succeeds("wg", "show", "wg0"), "wireguard")
-        self._server_key = self.run("wg", "genkey").strip()
-        self.run(
-            *("wg", "set", "wg0", "listen-port", str(WIREGUARD_PORT), "private-key", "/dev/stdin"),
-            text=self._server_key,
-        )
-        self.run("ip", "address", "add", f"{TUNNEL[0]}/24", "dev", "wg0")
-        self.run("ip", "address", "add", f"{TUNNEL[1]}/64", "dev", "wg0", "nodad")
-        self.run("ip", "link", "set", "wg0", "up")
+        self._server_key = self._serve_wireguard("wireguard", "wg0", WIREGUARD_PORT, TUNNEL)
         self._serve_dns("tunnel", TUNNEL)
         self._serve_dns("isp", WORLD)
         self._serve("web", sys.executable, "-I", os.fspath(GUEST / "web.py"))
         self._wait_for(lambda: self._listening({WEB_PORT, DNS_PORT}), "web")
+
+    def _serve_wireguard(self, log: str, link: str, port: int, addresses: tuple[str, str]) -> str:
+        """Start a server with these addresses of its own, and give its private key."""
+        self._serve(log, "wireguard-go", "-f", link)
+        self._wait_for(lambda: self._succeeds("wg", "show", link), log)
+        key = self.run("wg", "genkey").strip()
+        set_up = ("wg", "set", link, "listen-port", str(port), "private-key", "/dev/stdin")
+        self.run(*set_up, text=key)
+        self.run("ip", "address", "add", f"{addresses[0]}/24", "dev", link)
+        self.run("ip", "address", "add", f"{addresses[1]}/64", "dev", link, "nodad")
+        self.run("ip", "link", "set", link, "up")
+        return key
 
     def _serve_dns(self, resolver: str, addresses: Sequence[str]) -> None:
         self._serve(
@@ -202,19 +209,44 @@ class Internet:
         client: int = 2,
     ) -> str:
         """What a provider hands out for wg-quick. Each `client`, 2 to 253, is a peer of its own."""
+        addresses = client_addresses(client)
         if client not in self._clients:
-            self._clients[client] = self.run("wg", "genkey").strip()
-            public = self.run("wg", "pubkey", text=self._clients[client]).strip()
-            addresses = ",".join(client_addresses(client))
-            self.run("wg", "set", "wg0", "peer", public, "allowed-ips", addresses)
+            self._clients[client] = self._make_client("wg0", addresses)
+        return self._conf(self._clients[client], addresses, dns, self._server_key, endpoint)
+
+    def inner_conf(self, endpoint: str = f"{WEB[0]}:{INNER_PORT}", *, client: int = 2) -> str:
+        """The same of a second provider, whose server is at the web server's addresses.
+
+        So it is reached in the open and through the first one's tunnel. It has a resolver, too.
+        """
+        if self._inner_key is None:
+            self._inner_key = self._serve_wireguard("inner", "wg1", INNER_PORT, INNER)
+            self._serve_dns("inner", INNER)
+        addresses = inner_addresses(client)
+        if client not in self._inner_clients:
+            self._inner_clients[client] = self._make_client("wg1", addresses)
+        return self._conf(
+            self._inner_clients[client], addresses, INNER[0], self._inner_key, endpoint
+        )
+
+    def _make_client(self, link: str, addresses: tuple[str, str]) -> str:
+        """Have a server know a new peer, and give that one's private key."""
+        key = self.run("wg", "genkey").strip()
+        public = self.run("wg", "pubkey", text=key).strip()
+        self.run("wg", "set", link, "peer", public, "allowed-ips", ",".join(addresses))
+        return key
+
+    def _conf(
+        self, key: str, addresses: tuple[str, str], dns: str | None, server: str, endpoint: str
+    ) -> str:
         lines = (
             "[Interface]",
-            f"PrivateKey = {self._clients[client]}",
-            f"Address = {', '.join(client_addresses(client))}",
+            f"PrivateKey = {key}",
+            f"Address = {', '.join(addresses)}",
             *((f"DNS = {dns}",) if dns else ()),
             "",
             "[Peer]",
-            f"PublicKey = {self.run('wg', 'pubkey', text=self._server_key).strip()}",
+            f"PublicKey = {self.run('wg', 'pubkey', text=server).strip()}",
             "AllowedIPs = 0.0.0.0/0, ::/0",
             f"Endpoint = {endpoint}",
         )
@@ -236,13 +268,20 @@ class Internet:
 
     def dns_queries(self) -> tuple[Query, ...]:
         """Every look-up so far, first the tunnel's resolver's, then the provider's."""
+        logs = ((each, self.folder / f"queries-{each}") for each in ("tunnel", "isp", "inner"))
         return tuple(
             Query(**found.groupdict(), resolver=resolver)
-            for resolver in ("tunnel", "isp")
-            for found in QUERY.finditer((self.folder / f"queries-{resolver}").read_text())
+            for resolver, log in logs
+            if log.exists()
+            for found in QUERY.finditer(log.read_text())
         )
 
 
 def client_addresses(client: int) -> tuple[str, str]:
     """The tunnel addresses of a client."""
     return f"10.66.0.{client}/32", f"fd66::{client:x}/128"
+
+
+def inner_addresses(client: int) -> tuple[str, str]:
+    """Those of a client of the second server."""
+    return f"10.77.0.{client}/32", f"fd77::{client:x}/128"

@@ -130,11 +130,8 @@ def merged(
 
 def build_wheelhouse(repository: Path) -> Path:
     """The wheels of the project and of what it depends on at run time."""
-    sources = [
-        path for path in (repository / "pyproject.toml", repository / "src") if path.exists()
-    ]
-    readme = [path for path in (repository / "README.md",) if path.exists()]
-    key = digest(tree_digest(*sources, *readme))
+    names = ("pyproject.toml", "src", "README.md", "share", "docs")
+    key = digest(tree_digest(*(path for name in names if (path := repository / name).exists())))
 
     def build(folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", os.fspath(folder)]

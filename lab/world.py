@@ -17,6 +17,7 @@ from lab.vm import VirtualMachine
 # Where beacons go: a group (no ARP, no answer), and a tunnel address that is no peer's.
 NOBODY = "224.0.0.51"
 NO_PEER = "10.66.0.254"
+NO_INNER_PEER = "10.77.0.254"
 
 _open: "weakref.WeakSet[World]" = weakref.WeakSet()
 
@@ -60,11 +61,17 @@ class World:
 
     def capture_tunnel(self) -> Capture:
         """Everything inside the tunnels, seen at the server, which sends the beacons."""
+        return self._capture_at("wg0", NO_PEER)
 
+    def capture_inner(self) -> Capture:
+        """The same of the second server, which has begun with its first client."""
+        return self._capture_at("wg1", NO_INNER_PEER)
+
+    def _capture_at(self, link: str, nobody: str) -> Capture:
         def send(text: str) -> None:
-            self.internet.run(*_datagram(text, NO_PEER))
+            self.internet.run(*_datagram(text, nobody))
 
-        return Capture(self.internet, "wg0", send)
+        return Capture(self.internet, link, send)
 
 
 def _datagram(text: str, address: str) -> tuple[str, ...]:

@@ -22,7 +22,10 @@ STATUS = Status(
     tunnels=(
         TunnelStatus(
             name="my-lab",
-            state="down",
+            state="waiting",
+            why="/etc/wireguard/my-lab.conf: No such file or directory.",
+            since=47,
+            next="it is tried again every 5 s. To look: wgconfine logs my-lab",
             backend="userspace",
             services=(
                 ServiceStatus(
@@ -32,10 +35,42 @@ STATUS = Status(
             problems=("the settings have changed since: wgconfine apply",),
             verify=VerifyStatus(verdict="ok", age=720),
         ),
-        TunnelStatus(name="off", state="disabled", backend=""),
+        TunnelStatus(name="off", state="down", why="enable = false in its settings", backend=""),
+        TunnelStatus(
+            name="out",
+            state="LEAK",
+            why="3 packets of its services were dropped in the host's namespace since "
+            "2026-01-31T12:00:00Z",
+            next="wgconfine verify out",
+            configured=True,
+            leaked=3,
+            backend="kernel",
+            problems=("degraded: link wg0: missing. 2 steps taken: wgconfine logs out",),
+        ),
+        TunnelStatus(
+            name="slow",
+            state="degraded",
+            why="no answer from peer xTIBA5rb… for 180 s or longer",
+            since=400,
+            next="2 steps taken: wgconfine logs slow",
+            configured=True,
+            leaked=0,
+            backend="kernel",
+        ),
+        TunnelStatus(
+            name="taken",
+            state="refused",
+            why="/run/netns/taken: a file that wgconfine did not make. Remove or rename it.",
+            since=7300,
+            next="once that is mended: systemctl start wgconfine@taken.service",
+            backend="kernel",
+        ),
         TunnelStatus(
             name="vpn",
             state="up",
+            since=90000,
+            configured=True,
+            leaked=0,
             backend="kernel",
             peers=(
                 PeerStatus(

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from wgconfine.cli.main import build_parser
+from wgconfine.cli.main import EPILOG, build_parser
 from wgconfine.config import schema, wgquick
 from wgconfine.config.entries import ENTRIES
 from wgconfine.config.ports import PublishTable
@@ -18,11 +18,22 @@ from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ExitCode
 from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Peer, Rights, UnitName, VerifySettings
+from wgconfine.model.settings import (
+    Alternative,
+    HealthSettings,
+    Peer,
+    Rights,
+    UnitName,
+    VerifySettings,
+)
+from wgconfine.model.status import Status
+from wgconfine.model.tunnel import Word
 from wgconfine.model.units import UnitText
 from wgconfine.plan.unitcheck import NAMES, check_unit
 from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.catalog import MESSAGES
 from wgconfine.render.service import dropin_settings
+from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.verify.channels import CHANNELS
 from wgconfine.verify.processjudge import NAMES as PROCESS_NAMES
 
@@ -34,7 +45,10 @@ def names(kind: type) -> list[str]:
 
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-KINDS = (Peer, Rights, VerifySettings, PublishTable, Inbound, OutboundTable)
+KINDS = (
+    *(Alternative, HealthSettings, Inbound, OutboundTable, Peer, PublishTable),
+    *(Rights, VerifySettings),
+)
 TABLES = [schema._key_of(name) for kind in KINDS for name in names(kind)]
 KEYS = (*schema.KEYS, *schema._LATER, *TABLES)
 
@@ -84,10 +98,34 @@ def test_commands_know_the_global_options() -> None:
     assert set() == {word for word in words if f"`{word}`" not in text}
 
 
-@pytest.mark.parametrize("code", ExitCode)
-def test_commands_know_the_exit_code(code: ExitCode) -> None:
-    """Each exit code is in the table."""
-    assert f"\n| {code} | " in read("docs/commands.md").partition("## Exit codes")[2]
+def test_exit_codes() -> None:
+    """docs/exit-codes.md has each that there is, in their order, and the help has them too."""
+    codes = [str(int(each)) for each in sorted(ExitCode)]
+    assert codes == re.findall(r"^\| (\d+) \| ", read("docs/exit-codes.md"), re.MULTILINE)
+    assert codes == re.findall(r"\b(\d+) ", EPILOG)
+
+
+@pytest.mark.parametrize("message_id", MESSAGES)
+def test_monitoring_knows_the_message(message_id: str) -> None:
+    """Each message of the catalog, and so each that there is, is in docs/monitoring.md."""
+    assert f"| `{message_id}` |" in read("docs/monitoring.md")
+
+
+def test_alarms_are_about_metrics_that_there_are() -> None:
+    """Every metric that a rule of docs/monitoring.md names."""
+    (rules,) = [text for kind, text in FENCE.findall(read("docs/monitoring.md")) if kind == "yaml"]
+    text = as_metrics(Seen(status=Status(tunnels=()), restarts={}), openmetrics=False)
+    known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    asked = set(re.findall(r"\b(wgconfine_\w+)(?=[{\[) ])", rules))
+
+    assert asked
+    assert set() == asked - known
+
+
+@pytest.mark.parametrize("word", Word)
+def test_commands_know_the_word_for_a_tunnel(word: Word) -> None:
+    """Each has a line in docs/commands.md that says when."""
+    assert f"\n| `{word}` | " in section("status")
 
 
 def names_of_checks() -> set[str]:

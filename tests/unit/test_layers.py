@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "runtime": SHARED,
     "config": {"model"},
-    "render": {"model"},
+    "render": {"model", "runtime.journal"},
     "plan": {"model", "render", "config.escape", "config.holes"},
     "system": {"model", "config", "render", "plan", "runtime"},
     "verify": {"model", "config", "render", "plan", "runtime", "system"},

@@ -90,7 +90,9 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"wgconfine {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show where an internal error arose")
+    parser.add_argument(
+        "--debug", action="store_true", help="show every program that is run, and internal errors"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     add_commands(commands.add_parser)
     add_ways_out(commands.add_parser)
@@ -190,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_streams()
         arguments = build_parser().parse_args(argv)
         refuse_interpreter(arguments)
-        code = COMMANDS[arguments.command](arguments)
+        code = perform(arguments)
         sys.stdout.flush()
     except WgconfineError as error:
         complain(str(error))
@@ -203,6 +205,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
         return report_internal(error, show=arguments is not None and arguments.debug)
     return code
+
+
+def perform(arguments: argparse.Namespace) -> int:
+    """Do what is asked for; with --debug each program that is run for it is said."""
+    if not arguments.debug:
+        return COMMANDS[arguments.command](arguments)
+    from wgconfine.cli.debug import programs_shown  # noqa: PLC0415 — only where it is asked for
+
+    with programs_shown():
+        return COMMANDS[arguments.command](arguments)
 
 
 def prepare_streams() -> None:

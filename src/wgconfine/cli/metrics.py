@@ -8,7 +8,6 @@ from wgconfine.model.errors import ExitCode
 from wgconfine.model.status import Status
 from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.system.systemctl import RealSystemctl
-from wgconfine.verify.switch import observe_switch
 
 __all__ = ["run_metrics"]
 
@@ -16,18 +15,12 @@ __all__ = ["run_metrics"]
 def run_metrics(textfile: Path | None) -> ExitCode:
     """Print OpenMetrics; or write what node_exporter's textfile collector reads, whole or not."""
     status = current_status()
-    seen = Seen(status=status, leaked=leaked(status), restarts=restarts(status))
+    seen = Seen(status=status, restarts=restarts(status))
     if textfile is None:
         print(as_metrics(seen, openmetrics=True), end="")
     else:
         replace_file(textfile, as_metrics(seen, openmetrics=False))
     return ExitCode.OK
-
-
-def leaked(status: Status) -> dict[str, int]:
-    """Give what each second switch has counted; without root nothing can be seen."""
-    tables = {each.name: observe_switch(each.name).table for each in status.tunnels}
-    return {name: sum(table.counted.values()) for name, table in tables.items() if table}
 
 
 def restarts(status: Status) -> dict[str, int]:

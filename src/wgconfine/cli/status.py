@@ -6,8 +6,9 @@ from dataclasses import replace
 from wgconfine.cli.dialogue import columns, complain
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import Settings, UnitName
-from wgconfine.model.status import Status
+from wgconfine.model.status import Status, TunnelStatus
 from wgconfine.model.units import UnitFacts
+from wgconfine.model.verify import Verdict
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.report import status as words
 from wgconfine.system.installed import LIVE, PATTERNS, changed_units, closed_services, unit_facts
@@ -20,7 +21,10 @@ __all__ = ["current_status", "known_facts", "run_status"]
 
 
 def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
-    """Print the state of the named tunnels, or of all; 3 where a service runs outside its tunnel.
+    """Print the state of the named tunnels, or of all.
+
+    7 where a leak was counted, or found by the last verify; 3 where a service runs outside of its
+    tunnel.
 
     Wrong settings are said on stderr and do not keep the rest from being shown.
     """
@@ -28,9 +32,20 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
     if names:
         status = narrowed(status, names)
     print(words.as_json(status) if as_json else words.as_text(status, width=columns()))
+    return code_of(status)
+
+
+def code_of(status: Status) -> ExitCode:
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
     states += [service.state for service in status.closed]
+    if any(has_leaked(tunnel) for tunnel in status.tunnels):
+        return ExitCode.LEAK
     return ExitCode.NOT_CONFINED if "NOT CONFINED" in states else ExitCode.OK
+
+
+def has_leaked(tunnel: TunnelStatus) -> bool:
+    found = tunnel.verify is not None and tunnel.verify.verdict == Verdict.LEAK
+    return found or bool(tunnel.leaked)
 
 
 def current_status() -> Status:

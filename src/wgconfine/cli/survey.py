@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
+from wgconfine.config.via import check_via
 from wgconfine.model.errors import InTheWay, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings, TunnelName, UnitName
@@ -29,10 +30,12 @@ from wgconfine.plan.steps import (
 )
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
+from wgconfine.render.catalog import CATALOG
 from wgconfine.render.ports import port_sockets
 from wgconfine.render.service import dropin_path
 from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
+from wgconfine.system.catalog import is_unread
 from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services, unit_facts
@@ -96,7 +99,7 @@ def survey(
     tunnels, facts = resolved.tunnels, resolved.facts
     enabled = [settings for settings in tunnels if settings.enable]
     ports = port_problems(enabled, installed, systemctl)
-    known = [*resolved.problems, *ports]
+    known = [*resolved.problems, *check_via(declared), *ports]  # by the edits, too
     refuse_problems(enabled, facts, known, said(enabled, facts, installed, live=live))
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
@@ -249,6 +252,7 @@ def look(
             if f"wgconfine@{name}.service" in active and digest_in_force(name) != digest
         ),
         idle_tick=bool(tick - active),
+        unread_catalog=CATALOG in installed and is_unread(),
         stale_units=any(state.need_daemon_reload for state in states.values()),
     )
 

@@ -104,6 +104,7 @@ def parse_settings(
     problems.extend(_check_inbound(files))
     problems.extend(_check_endpoints(files))
     problems.extend(_check_networks(files))
+    problems.extend(_check_via(files))
     if problems:
         raise ProblemsFound(problems)
     return _build(TunnelName(name), files, [text or "" for _, text in texts])
@@ -317,6 +318,21 @@ def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
         networks = [network for peer in document.peer for network in peer.allowed_ips]
         if what := unreachable(document.dns, addresses, networks):
             yield Problem(where=place_of(_given(files)["dns"], "dns"), what=what, hint=REACH_HINT)
+
+
+def _check_via(files: Iterable[_File]) -> Iterator[Problem]:
+    """Check that nothing is set of encrypted packets on the host, where those never are."""
+    for file in files:
+        document = file.document
+        if document.via is None:
+            continue
+        why = f"its encrypted packets are inside tunnel '{document.via}' and not on the host"
+        if document.fwmark is not None:
+            yield Problem(where=place_of(file.path, "fwmark"), what=f"it cannot be: {why}")
+        if document.pin_endpoint:
+            hint = f"Set it for '{document.via}'"
+            place = place_of(file.path, "pin-endpoint")
+            yield Problem(where=place, what=f"it cannot be: {why}", hint=hint)
 
 
 def _merge(files: Sequence[_File]) -> Document:

@@ -25,6 +25,9 @@ class UnitState:
     then says "no" without having looked. `condition_code` and `condition_status` tell how the last
     `ExecCondition=` that ran ended: ("killed", 10) for our guard, ("", 0) where none ran.
     `main_pid` is 0 where there is none; `invocation` is the hexadecimal invocation ID.
+    `main_status` is what the last main process ended with. `since` is when it came to be active,
+    activating or inactive as it is, in microseconds of CLOCK_MONOTONIC; 0 if it was never anything
+    else.
     """
 
     name: str
@@ -39,6 +42,8 @@ class UnitState:
     invocation: str = ""
     condition_code: str = ""
     condition_status: int = 0
+    main_status: int = 0
+    since: int = 0
 
     @property
     def guard_fired(self) -> bool:

@@ -103,14 +103,25 @@ class Counter:
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
-    `verify` is None where none has been kept since the machine started. `publish` to
-    `outbound_deny` are what is installed. `firewall` has the counters of the namespace by their
-    names; it is empty where they could not be asked for.
+    `state` is a word of model/tunnel.py, with `why`, for how many seconds (`since`, None if not
+    known) and what is `next` or to be done, each empty where there is nothing to say. `configured`
+    says that it has its link, keys and addresses, whether or not it carries. `leaked` are the
+    packets that the second switch has counted, None where that could not be seen.
+    `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
+    none has been kept since the machine started. `publish` to `outbound_deny` are what is
+    installed. `firewall` has the counters of the namespace by their names; it is empty where they
+    could not be asked for.
     """
 
     name: str
     state: str
     backend: str
+    why: str = ""
+    since: int | None = None
+    next: str = ""
+    configured: bool = False
+    leaked: int | None = None
+    via: str = ""
     peers: tuple[PeerStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     problems: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitholes import bus_user
 from wgconfine.plan.unitmounts import pid_file_in_run
 from wgconfine.plan.unitrights import allows_no_family
+from wgconfine.render.catalog import catalog_file
 from wgconfine.render.probe import probe_files
 from wgconfine.render.publish import port_files
 from wgconfine.render.record import record_file
@@ -120,7 +121,7 @@ def desired_tree(
             watching=any(settings.reload_on_change for settings in enabled),
             ready=any(settings.ready is Ready.HANDSHAKE for settings in enabled),
         )
-        files.append(tick_link())
+        files += [tick_link(), catalog_file()]
     if any(machine.backend(settings) is Backend.USERSPACE for settings in enabled):
         files += unmanaged_link_files()
     for settings in enabled:

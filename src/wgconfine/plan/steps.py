@@ -15,6 +15,7 @@ from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.portsteps import gone_ports, is_port, ports_to_restart, ports_to_start
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unitfile import without_comments
+from wgconfine.render.catalog import CATALOG
 from wgconfine.render.service import closing_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
@@ -33,7 +34,11 @@ __all__ = [
 
 
 class Action(StrEnum):
-    """What systemd is asked to do; the value is systemctl's own verb, but for ENSURE_STOPPED."""
+    """What systemd is asked to do.
+
+    The value is systemctl's own verb, but for ENSURE_STOPPED, and UPDATE_CATALOG, which is
+    journalctl's.
+    """
 
     DAEMON_RELOAD = "daemon-reload"
     STOP = "stop"
@@ -42,6 +47,7 @@ class Action(StrEnum):
     RESTART = "restart"
     RELOAD = "reload"
     RESET_FAILED = "reset-failed"
+    UPDATE_CATALOG = "update-catalog"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +85,8 @@ class Running:
     namespace than their tunnel's; `not_in_force` the running tunnels that were configured by
     another NAME.json than the one that lies there. `stale_units` says that
     systemd has not read some unit of ours since it changed on disk; `idle_tick` that the timer is
-    installed and does not run. `unfinished` is what a run that was cut off has left to do, less
+    installed and does not run; `unread_catalog` that journalctl has not read our messages since
+    they changed on disk. `unfinished` is what a run that was cut off has left to do, less
     what may not be done any more.
     """
 
@@ -89,6 +96,7 @@ class Running:
     not_in_force: frozenset[TunnelName] = frozenset()
     stale_units: bool = False
     idle_tick: bool = False
+    unread_catalog: bool = False
     unfinished: Unfinished = field(default_factory=Unfinished)
 
 
@@ -150,7 +158,15 @@ def live_steps(
         )
         for unit in starting
     ]
-    return steps + start_tick(others, machine)
+    return [*steps, *start_tick(others, machine), *update_catalog(others, machine)]
+
+
+def update_catalog(changes: Iterable[Change], machine: Running) -> list[Step]:
+    """Have journalctl(1) read the messages, last of all: nothing depends on it."""
+    changed = any(change.path == CATALOG for change in changes)
+    why = "what journalctl -x says"
+    wanted = changed or machine.unread_catalog
+    return [UnitStep(action=Action.UPDATE_CATALOG, why=why)] if wanted else []
 
 
 def of_tick(changes: Iterable[Change]) -> Change | None:

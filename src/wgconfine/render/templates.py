@@ -61,6 +61,9 @@ ProtectHostname=yes
 LimitCORE=0
 """
 
+# Of every line that the unit writes, so that WGCONFINE_TUNNEL=NAME finds it in the journal.
+TUNNELS_OWN = f"{SANDBOX}LogExtraFields=WGCONFINE_TUNNEL=%i\n"
+
 MOUNTS = """\
 PrivateMounts=yes
 PrivateDevices=yes
@@ -101,6 +104,9 @@ After=wgconfine-netns@%i.service
 Wants=wgconfine-endpoint@%i.service
 # Not a requirement: a kernel without such rules has its tunnel all the same.
 Upholds=wgconfine-switch@%i.service
+# What hears of faults. Before this, so that it hears of all that is done here.
+Upholds=wgconfine-look@%i.socket wgconfine-look.socket
+After=wgconfine-look@%i.socket wgconfine-look.socket
 StartLimitIntervalSec=0
 
 [Service]
@@ -171,6 +177,103 @@ ExecStart={runtime} unlink %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 IPAddressDeny=any
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
+"""
+
+# Each message of the kernel's starts a look, which reads them away. An event of rules that are
+# changed without pause fills the buffer, which is an error of the socket until the first look.
+LISTEN = """\
+StartLimitIntervalSec=0
+
+[Socket]
+TriggerLimitIntervalSec=0
+ReceiveBuffer=1M
+# RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR and _IPV6_ROUTE; NFNLGRP_NFTABLES.
+"""
+
+LOOK_SOCKET = f"""\
+[Unit]
+Description=Word of changes inside WireGuard tunnel %i
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+BindsTo=wgconfine-netns@%i.service
+After=wgconfine-netns@%i.service
+{LISTEN}\
+ListenNetlink=route 1361
+ListenNetlink=netfilter 64
+NetworkNamespacePath=/run/netns/%i
+"""
+
+LOOK_SOCKET_OUTSIDE = f"""\
+[Unit]
+Description=Word of changes of the host's firewall, for second switches of WireGuard tunnels
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+StopWhenUnneeded=yes
+{LISTEN}\
+ListenNetlink=netfilter 64
+"""
+
+# A start of the tunnel that is under way is waited for, and none is asked for. It may end at once
+# and be started again at once where its program is gone: then the limit of starts ends it, and the
+# socket is made anew, with nothing in it.
+LOOK = """\
+[Unit]
+Description=Look whether WireGuard tunnel %i is whole
+PartOf=wgconfine-netns@%i.service wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
+StartLimitIntervalSec=30s
+StartLimitBurst=10
+
+[Service]
+Type=exec
+ExecStart={runtime} look %i
+# SYS_ADMIN: to look into the tunnel's namespace.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
+RestrictNamespaces=net
+"""
+
+LOOK_OUTSIDE = """\
+[Unit]
+Description=Look whether second switches of WireGuard tunnels are whole
+StartLimitIntervalSec=30s
+StartLimitBurst=10
+
+[Service]
+Type=exec
+ExecStart={runtime} look-outside
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictNamespaces=yes
+"""
+
+SEES = """\
+UMask=0077
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+IPAddressDeny=any
+ReadOnlyPaths=/run
+InaccessiblePaths=-/run/dbus /dev/shm
+NoExecPaths=/run/wgconfine /tmp /var/tmp
+"""
+
+NAME = """\
+[Unit]
+Description=Name of the network namespace of WireGuard tunnel %i
+ConditionPathExists=/run/wgconfine/namespace/%i
+After=wgconfine-netns@%i.service
+
+[Service]
+Type=oneshot
+# Mounts made here must be seen by the whole machine: no setting that implies a mount namespace.
+PrivateMounts=no
+UMask=0022
+ExecStart={runtime} name %i
+CapabilityBoundingSet=CAP_SYS_ADMIN
+RestrictAddressFamilies=AF_NETLINK
+RestrictNamespaces=net
+# What mount(8) needs of @mount.
+SystemCallFilter=mount umount2 open_tree move_mount mount_setattr
+IPAddressDeny=any
 """
 
 ENDPOINT = """\
@@ -615,22 +718,27 @@ def templates(
     words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
-        "wgconfine-netns@.service": NETNS + SANDBOX,
-        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + SANDBOX + install,
-        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + SANDBOX,
-        "wgconfine-switch@.service": SWITCH + MOUNTS + SANDBOX,
+        "wgconfine-netns@.service": NETNS + TUNNELS_OWN,
+        "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN + install,
+        "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-look@.socket": LOOK_SOCKET,
+        "wgconfine-look@.service": LOOK + SEES + MOUNTS + TUNNELS_OWN,
+        "wgconfine-look.socket": LOOK_SOCKET_OUTSIDE,
+        "wgconfine-look.service": LOOK_OUTSIDE + SEES + MOUNTS + SANDBOX,
+        "wgconfine-name@.service": NAME + TUNNELS_OWN,
+        "wgconfine-endpoint@.service": ENDPOINT + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-switch@.service": SWITCH + MOUNTS + TUNNELS_OWN,
         "wgconfine-want@.target": WANT,
-        "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + SANDBOX,
-        "wgconfine-verify@.service": VERIFY + SANDBOX + ASK_FILTERS,
+        "wgconfine-wireguard@.service": WIREGUARD + MOUNTS + TUNNELS_OWN,
+        "wgconfine-verify@.service": VERIFY + TUNNELS_OWN + ASK_FILTERS,
         "wgconfine-metrics.service": METRICS + MOUNTS + SANDBOX,
         "wgconfine-tick.service": TICK_SERVICE + MOUNTS + SANDBOX,
         TICK: TICK_TIMER,
-        "wgconfine-paths@.service": PATHS + SANDBOX,
+        "wgconfine-paths@.service": PATHS + TUNNELS_OWN,
         "wgconfine-paths@.path": WATCH.format(tunnel="%i", path="/run"),
-        "wgconfine-repath@.service": REPATH + MOUNTS + SANDBOX,
+        "wgconfine-repath@.service": REPATH + MOUNTS + TUNNELS_OWN,
     }
     if bus:
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX

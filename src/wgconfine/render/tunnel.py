@@ -2,10 +2,10 @@
 
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import Backend, Refinement, Settings
+from wgconfine.model.settings import Backend, Refinement, Settings, TunnelName
 from wgconfine.model.tree import MARK, File, Link
 from wgconfine.model.units import BusUser
-from wgconfine.render.quote import value
+from wgconfine.render.quote import escape_path_unit, value
 from wgconfine.render.record import host_link, watch_units, watched_ways
 from wgconfine.render.service import slice_name
 from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH, WATCH_SOURCE
@@ -24,25 +24,59 @@ NETWORKD = PurePosixPath("/etc/systemd/network/10-wgconfine.network")
 NETWORK_MANAGER = PurePosixPath("/etc/NetworkManager/conf.d/wgconfine.conf")
 
 
+START_OUTER = """\
+# Not a requirement: while that tunnel is down this one stays, and carries nothing. Not Wants=, by
+# which each start of a service would start what its owner has stopped.
+ExecStartPre=-systemctl start --no-block --job-mode=fail wgconfine@{via}.service
+"""
+
+WIREGUARD_INSIDE = """\
+# Its socket is in that tunnel's namespace, and so is its link until it is moved.
+NetworkNamespacePath=/run/netns/{via}
+BindReadOnlyPaths=/run/wgconfine/netns/{via}
+# The guard: systemd goes on in the host's namespace where it may not join.
+ExecStartPre=/bin/sh -p -c "[ /proc/self/ns/net -ef /run/wgconfine/netns/{via} ] || \
+{{ echo 'wgconfine: this is not the namespace of tunnel {via}: refused' >&2; exit 1; }}"
+"""
+
+ENDPOINT_INSIDE = """\
+[Service]
+NetworkNamespacePath=/run/netns/{via}
+# A /run without the host's resolver and name service daemons.
+ReadOnlyPaths=
+TemporaryFileSystem=/run:ro
+BindReadOnlyPaths=/run/netns /run/wgconfine/netns /run/wgconfine/tunnel -/run/wireguard
+BindPaths=/run/wgconfine/lock /run/wgconfine/tunnel/{name}
+BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/outer-resolv.conf:/etc/resolv.conf
+BindReadOnlyPaths=/run/wgconfine/tunnel/{name}/nsswitch.conf:/etc/nsswitch.conf
+"""
+
+
 def dropin(unit: str, text: str) -> File:
     return File(path=UNITS / f"{unit}.d" / "wgconfine.conf", text=HEADER + text)
 
 
 def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixPath) -> list[File]:
     """Give the drop-ins of the tunnel's own units: what depends on backend and kind of key."""
-    name = settings.name
+    name, via = settings.name, settings.via
     unit, service = "", ""
-    files = [switch_dropin(settings)]
+    files = [switch_dropin(settings), *name_dropins(settings)]
+    if via is not None:
+        unit = needs_namespace(via) + f"After=wgconfine@{via}.service\n"
+        service = START_OUTER.format(via=via)
+        files.append(endpoint_dropin(name, via))
     if backend is Backend.USERSPACE:
-        unit = "Wants=wgconfine-wireguard@%i.service\nAfter=wgconfine-wireguard@%i.service\n"
-        link = f"[Service]\nEnvironment=LINK={value(host_link(name))}\n"
-        files.append(dropin(f"wgconfine-wireguard@{name}.service", link))
+        unit += "Wants=wgconfine-wireguard@%i.service\nAfter=wgconfine-wireguard@%i.service\n"
+        text = f"[Unit]\n{needs_namespace(via)}" if via is not None else ""
+        text += f"[Service]\nEnvironment=LINK={value(host_link(name))}\n"
+        text += WIREGUARD_INSIDE.format(via=via) if via is not None else ""
+        files.append(dropin(f"wgconfine-wireguard@{name}.service", text))
     load = credential_lines(settings)
     if load:
         # PID 1 loads credentials for each start of a unit, and would do so for its ExecStopPost
         # too: with the source gone the tunnel could not be stopped. So one short unit alone has it.
         runtime = f"{value(str(python))}{RUNTIME}"
-        service = (
+        service += (
             "ExecStart=\n"
             f"ExecStart={runtime} clear %i\n"
             "ExecStart=systemctl start wgconfine-reload@%i.service\n"
@@ -77,6 +111,18 @@ def source_watches(settings: Settings) -> list[File]:
     ]
 
 
+def needs_namespace(via: TunnelName) -> str:
+    """Give what binds a unit to the namespace of another tunnel: a socket in it dies with it."""
+    netns = f"wgconfine-netns@{via}.service"
+    return f"BindsTo={netns}\nAfter={netns}\n"
+
+
+def endpoint_dropin(name: TunnelName, via: TunnelName) -> File:
+    """Have endpoints be looked up inside another tunnel, by its resolvers alone."""
+    text = f"[Unit]\n{needs_namespace(via)}" + ENDPOINT_INSIDE.format(name=name, via=via)
+    return dropin(f"wgconfine-endpoint@{name}.service", text)
+
+
 def switch_dropin(settings: Settings) -> File:
     """Give what binds the second switch to its slice, whose control group its rule names.
 
@@ -87,6 +133,19 @@ def switch_dropin(settings: Settings) -> File:
     text = f"[Unit]\nBindsTo={group}\nAfter={group}\n"
     text += "".join(f"Before={value(unit)}\n" for unit in settings.services)
     return dropin(f"wgconfine-switch@{settings.name}.service", text)
+
+
+def name_dropins(settings: Settings) -> list[File]:
+    """Give what has the namespace named again when somebody unmounts a name of it.
+
+    systemd makes a unit of every mount, and reads drop-ins of such a unit as of any other.
+    """
+    text = f"[Unit]\nOnSuccess=wgconfine-name@{value(settings.name)}.service\n"
+    name = escape_path_unit(settings.name)
+    return [
+        dropin(f"run-netns-{name}.mount", text),
+        dropin(f"run-wgconfine-netns-{name}.mount", text),
+    ]
 
 
 def watches(settings: Settings, *, python: PurePosixPath) -> list[File]:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from wgconfine.config.escape import escape
 from wgconfine.model.status import Status, TunnelStatus
+from wgconfine.model.tunnel import Word
 from wgconfine.model.verify import Verdict
 
 __all__ = ["Seen", "as_metrics"]
@@ -27,12 +28,11 @@ _TUNNEL, _PEER, _SERVICE = ["tunnel"], ["tunnel", "public_key"], ["tunnel", "ser
 class Seen:
     """The state, and what `status` does not show.
 
-    `leaked` are packets that second switches have counted, by tunnel; `restarts` how often systemd
-    has started a service anew by itself, by unit. What could not be seen is not in them.
+    `restarts` is how often systemd has started a service anew by itself, by unit. What could not be
+    seen is not in it.
     """
 
     status: Status
-    leaked: Mapping[str, int]
     restarts: Mapping[str, int]
 
 
@@ -53,8 +53,9 @@ class _Families(Collector):
             "up",
             "Whether the tunnel is configured.",
             _TUNNEL,
-            (((each.name,), each.state in {"up", "degraded"}) for each in tunnels),
+            (((each.name,), each.configured) for each in tunnels),
         )
+        yield states(tunnels)
         yield gauge(
             "degraded",
             "Whether it is up and does not carry, or something of it is missing.",
@@ -67,7 +68,7 @@ class _Families(Collector):
             "leaked_packets",
             "What the second switch has caught: must stay 0.",
             _TUNNEL,
-            (((name,), count) for name, count in self.seen.leaked.items()),
+            (((each.name,), each.leaked) for each in tunnels if each.leaked is not None),
         )
         yield counter(
             "firewall_packets",
@@ -136,6 +137,13 @@ def peers(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
         _PEER,
         (((name, peer.public_key), peer.sent) for name, peer in known),
     )
+
+
+def states(tunnels: Iterable[TunnelStatus]) -> Metric:
+    found = StateSetMetricFamily("wgconfine_state", "The word of `status`.", labels=_TUNNEL)
+    for each in tunnels:
+        found.add_metric([each.name], {word.value: word == each.state for word in Word})
+    return found
 
 
 def verified(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:

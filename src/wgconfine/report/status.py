@@ -14,6 +14,7 @@ from wgconfine.model.status import (
     TunnelStatus,
     VerifyStatus,
 )
+from wgconfine.model.tunnel import Word
 from wgconfine.report.fold import INDENT, folded
 
 __all__ = ["as_json", "as_text"]
@@ -35,7 +36,7 @@ in this order they are told, where there is something to tell.
 
 
 def as_json(status: Status) -> str:
-    """Give one JSON object: docs/architecture.md names its keys."""
+    """Give one JSON object: docs/json.md names its keys."""
     return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=2)
 
 
@@ -50,18 +51,22 @@ def as_text(status: Status, *, width: int | None = None) -> str:
 
 
 def wrapped(line: str, width: int | None) -> list[str]:
-    """Fold a line, but for a problem: it ends with a command, to be copied."""
+    """Fold a line, but for what is to be done: it ends with a command, to be copied."""
     text = line.lstrip(" ")
     indent = line[: len(line) - len(text)]
-    if text.startswith("! "):
+    if text.startswith(("! ", "next: ")):
         width = None
     return folded(text, width, indent, indent + INDENT * 2)
 
 
 def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
-    head = f"{tunnel.name}: {tunnel.state}" + (f", {tunnel.backend}" if tunnel.backend else "")
+    since = "" if tunnel.since is None or tunnel.state == Word.UP else f" for {age(tunnel.since)}"
+    backend = f", {tunnel.backend}" if tunnel.backend else ""
+    via = f", via {tunnel.via}" if tunnel.via else ""
     return [
-        head,
+        f"{tunnel.name}: {tunnel.state}{since}{backend}{via}",
+        *([f"  why: {tunnel.why}"] if tunnel.why else []),
+        *([f"  next: {tunnel.next}"] if tunnel.next else []),
         *(peer_line(peer) for peer in tunnel.peers),
         *(line for each in tunnel.services for line in service_lines(each)),
         *port_lines(tunnel),

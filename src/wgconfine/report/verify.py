@@ -32,7 +32,7 @@ CLOSED = "closed"
 
 
 def as_json(tunnels: Sequence[Verification], closed: Verification | None, *, seconds: float) -> str:
-    """Give one JSON object: docs/verify.md names its keys. `seconds` is how long it all took."""
+    """Give one JSON object: docs/json.md names its keys. `seconds` is how long it all took."""
     everything = [*tunnels, *([closed] if closed else [])]
     values = {
         "schema": SCHEMA,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure, say
 
 TYPE_CHECKING = False
@@ -29,10 +31,17 @@ VERBS = {
     "paths-up": ("offered", "up"),
     "paths-down": ("offered", "down"),
     "admits": ("ipfilter", "prove"),
+    "look": ("look", "inside"),
+    "name": ("netns", "name_again"),
 }
 """What a word of the command line means: a module beside this one, and its function of a name."""
-TICK = "tick"
-"""The one verb that is of the host, and takes no name."""
+CONFIGURES = ("netns-up", "up", "reload")
+"""The verbs without which there is no tunnel: why they fail is kept until all of them worked."""
+OF_THE_HOST = {
+    "tick": ("tick", "tick"),
+    "look-outside": ("look", "outside"),
+}
+"""Likewise, of words that take no name."""
 
 
 def find(module: str, function: str) -> Callable[..., None]:
@@ -48,17 +57,22 @@ def main(argv: list[str]) -> int:
     match argv[1:]:
         case [word, name] if word in VERBS:
             action, arguments = find(*VERBS[word]), [name]
-        case [word] if word == TICK:
-            action, arguments = find("tick", "tick"), []
+        case [word] if word in OF_THE_HOST:
+            action, arguments = find(*OF_THE_HOST[word]), []
         case _:
-            say(f"usage: python -I -m wgconfine.runtime {TICK} | {'|'.join(VERBS)} NAME")
+            words = f"{' | '.join(OF_THE_HOST)} | {'|'.join(VERBS)} NAME"
+            say(f"usage: python -I -m wgconfine.runtime {words}")
             return 2
     try:
         action(*arguments)
     except (Failure, OSError) as error:
         for line in str(error).splitlines():
             say(line)
+        if argv[1] in CONFIGURES:
+            find("trouble", "keep")(*arguments, "; ".join(str(error).splitlines()))
         return 1
+    if argv[1] in CONFIGURES[1:] and os.path.exists(paths.trouble(*arguments)):
+        find("trouble", "forget")(*arguments)
     return 0
 
 

@@ -1,4 +1,7 @@
-"""wgconfine-endpoint@NAME.service: look endpoints' names up, in the host, until they answer."""
+"""wgconfine-endpoint@NAME.service: look endpoints' names up until they answer.
+
+In the host's namespace, or in that of the tunnel that this one goes through.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import socket
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import link, paths
+from wgconfine.runtime import carried, link, paths
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.namespace import Visit, identity
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import load
+from wgconfine.runtime.resolver import write_in_place
+from wgconfine.runtime.state import read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +32,28 @@ again has passed as it took the network to come."""
 def resolve_all(name: str) -> None:
     """Set every named endpoint of a tunnel; tries again after 1, 1.5 … 60 seconds, for ever."""
     pause = 1.0
+    via = load(name).via
+    if via is not None:
+        wait_for_resolvers(name, via)
     # A list: one name without an answer must not keep the others waiting.
     while not all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
         time.sleep(pause)
+        if via is not None:
+            wait_for_resolvers(name, via)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def wait_for_resolvers(name: str, via: str) -> None:
+    """Ask the resolvers of the tunnel that this one goes through, once it is up, and nobody else.
+
+    Raises Failure outside of its namespace: systemd runs a unit in the host's, with success, where
+    it may not join. What it writes is this unit's own resolv.conf.
+    """
+    if identity(paths.HOST_NAMESPACE) != identity(paths.record_of_namespace(via)):
+        raise Failure(f"this is not the namespace of tunnel {via}: no name is looked up")
+    while not (found := read_state(f"{paths.tunnel_state(via)}/resolv.conf")):
+        time.sleep(1)
+    write_in_place(f"{paths.tunnel_state(name)}/{paths.OUTER_RESOLVERS}", found)
 
 
 def read_endpoints(name: str) -> list[Named]:
@@ -80,12 +103,15 @@ def set_endpoint(name: str, peer: Named, address: str) -> None:
         if peer not in read_endpoints(name):
             return
         record = load(name)
-        mtu = path_mtu(address) if declared == "auto" else None
+        # Through another tunnel it is that one's link that counts.
+        mtu = path_mtu(address) if declared == "auto" and record.via is None else None
         with Visit(record.name):
             step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
             run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
+    if mtu is not None:
+        carried.follow(name)
 
 
 def path_mtu(address: str) -> int | None:

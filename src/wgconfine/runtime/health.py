@@ -11,7 +11,7 @@ import time
 from wgconfine.config import wgquick
 from wgconfine.runtime import journal, link, paths
 from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.namespace import Visit
+from wgconfine.runtime.namespace import Visit, outer_identity
 from wgconfine.runtime.process import run
 from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import read_state, write_state
@@ -69,7 +69,7 @@ class Health:
 def look_at(records: Iterable[Record], now: int) -> None:
     """Look at each tunnel that is up, and do what is due. Raises Failure at the end."""
     failures = []
-    for record in records:
+    for record in outer_first(records):
         place = paths.health(record.name)
         kept = parse(read_state(place))
         if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
@@ -85,8 +85,10 @@ def look_at(records: Iterable[Record], now: int) -> None:
             failures.append(str(failure))
             continue
         health = judge(kept, missing, peers, now=now, patience=record.handshake_max_age)
+        cause = trouble_of(record.via) if record.via and health.why.startswith(SILENT) else ""
+        health.why = cause or health.why
         announce(record.name, kept, health, now)
-        due = next_step(kept, health, now)
+        due = "" if cause else next_step(kept, health, now)
         if due:
             health.acted, health.steps = now, health.steps + 1
             act(record.name, due, health.why)
@@ -94,6 +96,27 @@ def look_at(records: Iterable[Record], now: int) -> None:
         write_state(place, format_health(health), mode=0o600)
     if failures:
         raise Failure("\n".join(failures))
+
+
+def outer_first(records: Iterable[Record]) -> list[Record]:
+    """Give each tunnel after the one that it goes through."""
+    vias = {record.name: record.via for record in records}
+
+    def depth(record: Record) -> int:
+        way = [record.name]
+        while (outer := vias.get(way[-1])) and outer not in way:
+            way.append(outer)
+        return len(way)
+
+    return sorted(records, key=depth)
+
+
+def trouble_of(via: str) -> str:
+    """Say why nothing comes back through a tunnel; empty where that is not its fault."""
+    if not read_state(f"{paths.tunnel_state(via)}/{paths.IN_FORCE}"):
+        return f"tunnel {via}, which it goes through, is not up"
+    why = parse(read_state(paths.health(via))).why
+    return f"tunnel {via}, which it goes through: {why}" if why else ""
 
 
 def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
@@ -107,22 +130,13 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
     except wgquick.ConfError as error:
         raise Failure(str(error)) from None
     with Visit(record.name):
+        lacks = link.missing(conf)
         if paths.LINK not in link.names_in_this_namespace():
-            return [f"link {paths.LINK}"], {}
-        live = link.inspect()
-        ipv6 = link.has_ipv6()
-        lacks = [
-            *(
-                f"address {each}"
-                for each in link.wanted_addresses(conf, ipv6=ipv6)
-                if each not in live.addresses
-            ),
-            *(
-                f"route {each}"
-                for each in link.wanted_routes(conf, ipv6=ipv6)
-                if each not in live.routes
-            ),
-        ]
+            return lacks, {}
+        if read_state(f"{paths.tunnel_state(record.name)}/{paths.OUTER}") != outer_identity(
+            record.via
+        ):
+            lacks.append("its socket in the right namespace")
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))
     peers = {

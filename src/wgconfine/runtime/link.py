@@ -11,6 +11,8 @@ from wgconfine.runtime.process import run
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
 DEFAULT_MTU = 1500 - HEADERS
+LEAST_MTU_IPV6 = 1280
+"""With less than this the kernel takes IPv6 away from a link (RFC 8200, 5)."""
 
 
 def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
@@ -111,11 +113,23 @@ def inspect() -> Live:
     return Live(found.get("linkinfo", {}).get("info_kind", ""), addresses, routes)
 
 
-def kind_of_link() -> str:
+def missing(conf: wgquick.Conf) -> list[str]:
+    """Say what of a configuration this namespace lacks: link, addresses, routes. Raises Failure."""
+    if paths.LINK not in names_in_this_namespace():
+        return [f"link {paths.LINK}"]
+    live, ipv6 = inspect(), has_ipv6()
+    addresses, routes = wanted_addresses(conf, ipv6=ipv6), wanted_routes(conf, ipv6=ipv6)
+    return [
+        *(f"address {each}" for each in addresses if each not in live.addresses),
+        *(f"route {each}" for each in routes if each not in live.routes),
+    ]
+
+
+def kind_of_link(name: str = paths.LINK) -> str:
     """Give the kind of whatever link bears the name; empty for a physical one. Raises Failure."""
     import json  # noqa: PLC0415 — a stop needs it, an ordinary start does not
 
-    found = json.loads(run("ip", "-j", "-d", "link", "show", "dev", paths.LINK))[0]
+    found = json.loads(run("ip", "-j", "-d", "link", "show", "dev", name))[0]
     return str(found.get("linkinfo", {}).get("info_kind", ""))
 
 
@@ -164,9 +178,29 @@ def mtu_of_link(name: str) -> int:
         return 1500
 
 
-def routes_to_ask_for(conf: wgquick.Conf) -> list[str]:
-    """Give the `ip -batch` lines that tell the way to each endpoint, for wg-quick's MTU rule."""
+def mtu_of(conf: wgquick.Conf, path_mtu: int | None, *, via: bool) -> int:
+    """Give the link's MTU in bytes: the declared one, else what the way to its endpoints leaves.
+
+    With `via` that way is another tunnel; while that is not up it counts as one with the default.
+    Below what IPv6 takes the outer packets are sent in fragments instead.
+    """
+    if conf.mtu:
+        return conf.mtu
+    if not via:
+        return path_mtu - HEADERS if path_mtu else DEFAULT_MTU
+    left = (path_mtu or DEFAULT_MTU) - HEADERS
+    ipv6 = any(":" in each for each in conf.addresses)
+    return max(left, LEAST_MTU_IPV6) if ipv6 else left
+
+
+def routes_to_ask_for(conf: wgquick.Conf, *, via: bool) -> list[str]:
+    """Give the `ip -batch` lines that tell the way to each endpoint, for wg-quick's MTU rule.
+
+    Out of another tunnel (`via`) there is no way but its link.
+    """
     if conf.mtu is not None:
         return []
+    if via:
+        return [f"link show dev {paths.LINK}"]
     hosts = [peer.endpoint[0] for peer in conf.peers if peer.endpoint]
     return [f"route get {host}" for host in hosts if wgquick.parse_ip(host)]

@@ -9,6 +9,25 @@ from wgconfine.runtime import paths
 from wgconfine.runtime.failure import say
 
 
+class Shared:
+    """Look at a tunnel while nobody changes it. What nobody has ever locked is not waited for."""
+
+    def __init__(self, name: str) -> None:
+        self.descriptor = -1
+        try:
+            self.descriptor = os.open(paths.lock(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+
+    def __enter__(self) -> None:
+        if self.descriptor >= 0:
+            fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+
+    def __exit__(self, *_: object) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
 class Lock:
     """Hold the tunnel's lock: its namespace, link and endpoints are changed by one at a time.
 

@@ -9,6 +9,8 @@ from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure
 
 CLONE_NEWNET = 0x40000000
+AF_NETLINK, SOCK_RAW = 16, 3
+SOL_SOCKET, SO_NETNS_COOKIE = 1, 71
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,6 +28,32 @@ def is_namespace(path: str) -> bool:
     seen = identity(path)
     own = identity(paths.HOST_NAMESPACE)
     return seen is not None and own is not None and seen[0] == own[0]
+
+
+def cookie() -> str:
+    """Give the number of this process's namespace, which no other has had since the boot.
+
+    An inode is another's once the namespace has gone. Empty where the kernel has none: before 5.14.
+    """
+    descriptor = LIBC.socket(AF_NETLINK, SOCK_RAW, 0)
+    number, size = ctypes.c_uint64(), ctypes.c_uint32(8)
+    references = ctypes.byref(number), ctypes.byref(size)
+    try:
+        failed = LIBC.getsockopt(descriptor, SOL_SOCKET, SO_NETNS_COOKIE, *references)
+    finally:
+        os.close(descriptor)
+    return "" if failed else str(number.value)
+
+
+def lost_names(name: str) -> bool:
+    """Tell whether a name that wgconfine-netns@NAME.service gave has been unmounted since.
+
+    Another namespace there is somebody else's matter: Visit refuses it.
+    """
+    if not os.path.exists(paths.namespace_cookie(name)):
+        return False
+    names = (paths.record_of_namespace(name), paths.named_namespace(name))
+    return not all(map(is_namespace, names))
 
 
 def propagation(path: str) -> str | None:
@@ -81,6 +109,30 @@ class Visit:
         # Not in __exit__: one visit is entered several times. The look-up of endpoints lives long.
         for descriptor in self.descriptors:
             os.close(descriptor)
+
+
+class Home:
+    """Work where this process is, with `with`: what stands in a Visit's place."""
+
+    def __enter__(self) -> None:
+        """Stay."""
+
+    def __exit__(self, *_: object) -> None:
+        """Stay."""
+
+
+def outer_of(via: str | None) -> Visit | Home:
+    """Give where the link of a tunnel is asked for, and its UDP socket stays. Raises Failure.
+
+    That is the host's namespace, in which the caller is, or the one of the tunnel it goes through.
+    """
+    return Home() if via is None else Visit(via)
+
+
+def outer_identity(via: str | None) -> str:
+    """Give what tells that namespace from any other; empty for the host's."""
+    seen = None if via is None else identity(paths.record_of_namespace(via))
+    return "" if seen is None else f"{seen[0]}:{seen[1]}"
 
 
 def enter(descriptor: int, what: str) -> None:

@@ -8,8 +8,16 @@ import stat
 from wgconfine.runtime import firewall, paths, sysctl
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import identity, is_namespace, propagation
+from wgconfine.runtime.namespace import (
+    cookie,
+    enter,
+    identity,
+    is_namespace,
+    lost_names,
+    propagation,
+)
 from wgconfine.runtime.process import run
+from wgconfine.runtime.state import read_state, write_state
 
 OWN = "/proc/self/ns/net"
 FIRST_PROCESS = "/proc/1/ns/net"
@@ -34,7 +42,8 @@ def up(name: str) -> None:
             share_names()
             # Our record first: a name without one is somebody else's, whenever we are killed.
             for path in (paths.record_of_namespace(name), paths.named_namespace(name)):
-                bind(path)
+                bind(OWN, path)
+        write_state(paths.namespace_cookie(name), f"{cookie()}\n")
 
 
 def prove_own_namespace() -> None:
@@ -80,12 +89,8 @@ def obstacle(name: str) -> tuple[str, str] | None:
     """Give the path and the kind of what somebody else has put where a namespace is to be named."""
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
     for path in (record, named):
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        if not is_namespace(path) and (not stat.S_ISREG(status.st_mode) or status.st_size):
-            return path, f"{kind_of(status.st_mode)} is in the way, which wgconfine did not make"
+        if (found := what_is_in_the_way(path)) and not is_namespace(path):
+            return path, found
     if os.path.ismount(named) and (
         not os.path.ismount(record) or identity(named) != identity(record)
     ):
@@ -93,17 +98,67 @@ def obstacle(name: str) -> tuple[str, str] | None:
     return None
 
 
+def what_is_in_the_way(path: str) -> str:
+    """Say what is there but for an empty file, which a namespace can be mounted on."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
+        return ""
+    return f"{kind_of(status.st_mode)} is in the way, which wgconfine did not make"
+
+
 def kind_of(mode: int) -> str:
     kinds = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link", stat.S_IFREG: "a file"}
     return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
-def bind(path: str) -> None:
+def bind(source: str, path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     os.close(os.open(path, flags, 0o444))
-    step(f"mount --bind {OWN} {path}")
-    run("mount", "--bind", OWN, path)
+    step(f"mount --bind {source} {path}")
+    run("mount", "--bind", source, path)
+
+
+def name_again(name: str) -> None:
+    """Give the namespace back the name, or our record, that somebody has unmounted. Raises Failure.
+
+    Our record is believed. The name alone, which others may give, only if the kernel says that it
+    is the namespace that was named at its start.
+    """
+    named, record = paths.named_namespace(name), paths.record_of_namespace(name)
+    with Lock(name), Lock("=netns"):
+        if not lost_names(name):
+            return
+        if is_namespace(record):
+            source, target = record, named
+        elif is_namespace(named) and cookie_of(named) == read_state(paths.namespace_cookie(name)):
+            source, target = named, record
+        else:
+            raise Failure(
+                f"{record}: no name is left by which the namespace could be known. "
+                f"Restart wgconfine-netns@{name}.service."
+            )
+        if found := what_is_in_the_way(target):
+            raise Failure(f"{target}: {found}. Remove or rename it.")
+        share_names()
+        bind(source, target)
+
+
+def cookie_of(path: str) -> str:
+    """Give what is kept of the namespace that `path` leads to; what nobody has if there is none."""
+    outside = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+    inside = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(inside, f"enter {path}")
+        found = cookie()
+        enter(outside, "go back to the host's namespace")
+    finally:
+        os.close(inside)
+        os.close(outside)
+    return f"{found}\n" if found else ""
 
 
 def down(name: str) -> None:
@@ -111,6 +166,8 @@ def down(name: str) -> None:
     named, record = paths.named_namespace(name), paths.record_of_namespace(name)
     with Lock(name):
         report_processes_left(record)
+        if os.path.exists(paths.namespace_cookie(name)):  # before the names: nobody gives them anew
+            os.unlink(paths.namespace_cookie(name))
         if os.path.ismount(named) and identity(named) != identity(record):
             warn(f"{named}: another namespace has taken the name; it is left alone")
         else:

@@ -15,6 +15,12 @@ DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
+OUTER = "outer"
+"""The namespace that the link of a tunnel with `via` was asked for in: its socket stays there. Not
+there where that is the host's."""
+OUTER_RESOLVERS = "outer-resolv.conf"
+"""The resolvers of the tunnel that this one goes through, as the look-up of its endpoints sees
+them."""
 
 
 SOURCES = "sources"
@@ -39,9 +45,19 @@ def record_of_namespace(name: str) -> str:
     return f"{STATE}/netns/{name}"
 
 
+def namespace_cookie(name: str) -> str:
+    """The number of the namespace that was named; there as long as it is to have its names."""
+    return f"{STATE}/namespace/{name}"
+
+
 def tunnel_state(name: str) -> str:
     """Resolver files and the list of endpoints to look up."""
     return f"{STATE}/tunnel/{name}"
+
+
+def trouble(name: str) -> str:
+    """Why the tunnel could not be configured, and since when; nothing where it is."""
+    return f"{tunnel_state(name)}/trouble"
 
 
 def private_run(unit: str) -> str:

@@ -221,7 +221,7 @@ def open_directory(name: str, parent: int) -> int:
 
 
 def remove_files(name: str) -> None:
-    ours = (paths.DECLARED, paths.PORTS, paths.IN_FORCE)
+    ours = (paths.DECLARED, paths.PORTS, paths.IN_FORCE, paths.OUTER, paths.OUTER_RESOLVERS)
     for file in ("resolv.conf", "nsswitch.conf", "endpoints", *ours):
         try:
             os.unlink(f"{paths.tunnel_state(name)}/{file}")

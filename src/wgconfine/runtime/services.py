@@ -43,6 +43,15 @@ def ask_to_start(*units: str) -> None:
         warn(f"systemctl start: {complaint.strip()}")
 
 
+def ask_to_reload(unit: str) -> None:
+    """Reload a unit without waiting, where it runs; a refusal is said."""
+    order = ("try-reload-or-restart", "--no-block")
+    step(f"systemctl {' '.join(order)} {unit}")
+    status, _, complaint = Running("systemctl", *order, "--", unit).wait()
+    if status != 0:
+        warn(f"systemctl {order[0]}: {complaint.strip()}")
+
+
 def clear(name: str) -> None:
     """Take away what the last run of the services left in their private /run.
 

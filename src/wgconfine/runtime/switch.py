@@ -145,6 +145,21 @@ def look(name: str) -> Table | None:
     return table
 
 
+def switched_on() -> list[str]:
+    """Give the tunnels whose second switch was loaded and not taken away by us."""
+    try:
+        names = sorted(os.listdir(os.path.dirname(paths.switch_state(""))))
+    except FileNotFoundError:
+        return []
+    return [name for name in names if state(name) == LOADED]
+
+
+def is_whole(name: str) -> bool:
+    """Tell whether our table is there, and each of its chains has its rule. Raises Failure."""
+    table = look(name)
+    return table is not None and all(len(table.chains.get(hook, ())) > 1 for hook in DIRECTIONS)
+
+
 def load(name: str, counted: Mapping[str, int], since: str) -> None:
     step(f"nft -f - (drop what {paths.slice_group(name)} sends in the host's namespace)")
     text = rules(name, counted, since)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import health, journal, paths, sources
+from wgconfine.runtime import health, journal, paths, sources, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
+from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
 from wgconfine.runtime.record import Record, load
 from wgconfine.runtime.services import ask_to_start
@@ -31,11 +32,8 @@ def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
     # Health is last: it keeps something at each tick, and a service can fill /run.
-    parts = (
-        *(look_at_units, mend_switches, start_due, start_metrics),
-        *(sources.reload_changed, look_at_health),
-    )
-    for part in parts:
+    mends = (mend_names, mend_switches, sources.reload_changed)
+    for part in (look_at_units, *mends, start_due, start_metrics, look_at_health):
         try:
             part(records)
         except (Failure, OSError) as failure:  # the others have their turn all the same
@@ -217,26 +215,19 @@ def why_refused(state: dict[str, str]) -> str:
     return ""
 
 
-def mend_switches(records: Iterable[Record]) -> None:
+def mend_switches(_records: Iterable[Record]) -> None:
     """Have the second switch loaded again where somebody took it away: `nft flush ruleset`."""
-    on = [
-        each.name
-        for each in records
-        if read_state(f"{paths.switch_state(each.name)}/state").strip() == "on"
-    ]
+    on = switch.switched_on()
     if not on:
         return
     there = run("nft", "list", "tables", "inet").split("\n")
     for name in on:
-        if f"table inet wgconfine-{name}" not in there:
-            unit = f"wgconfine-switch@{name}.service"
-            journal.send(
-                journal.WARNING,
-                f"tunnel {name}: its second switch was gone; it is loaded again",
-                journal.MENDED,
-                wgconfine_tunnel=name,
-                object_systemd_unit=unit,
-            )
-            # Not one that is stopped: its rule may have stayed for what its services left behind.
-            step(f"systemctl try-reload-or-restart --no-block {unit}")
-            run("systemctl", "try-reload-or-restart", "--no-block", "--", unit)
+        if f"table inet {switch.table_name(name)}" not in there:
+            whole.mend_switch(name, whole.SWITCH)
+
+
+def mend_names(records: Iterable[Record]) -> None:
+    """Likewise the names of namespaces."""
+    for record in records:
+        if lost_names(record.name):
+            whole.mend_inside(record.name, whole.NAME)

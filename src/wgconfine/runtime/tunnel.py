@@ -6,12 +6,17 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import firewall, link, paths, resolver, sources
+from wgconfine.runtime import carried, firewall, link, paths, resolver, sources
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit, is_namespace
+from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
+from wgconfine.runtime.state import read_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wgconfine.runtime.namespace import Home
 
 PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 ms
 
@@ -25,6 +30,7 @@ def up(name: str) -> None:
         resolver.clear_private_runs(record.services)
         configure(record, conf)
         sources.keep(name, seen)
+    carried.follow(name)
 
 
 def reload(name: str) -> None:
@@ -35,15 +41,21 @@ def reload(name: str) -> None:
     with Lock(name):
         configure(record, conf)
         sources.keep(name, seen)
+    carried.follow(name)
 
 
 def configure(record: Record, conf: wgquick.Conf) -> None:
     """Converge: firewall and link, then keys and peers, then addresses and routes."""
-    visit = Visit(record.name)
+    visit, outer = Visit(record.name), outer_of(record.via)
     with visit:
         live = inspect(record)
+        if live is not None and not is_at_home(record):
+            warn(f"the socket of {paths.LINK} is in another namespace than it should be")
+            remove_link()
+            live = None
     if live is None and record.userspace:
-        refuse_foreign_link(record.link)
+        with outer:
+            refuse_foreign_link(record)
     resolver.write_files(record.name, conf.dns, conf.search)
     resolver.prepare_private_runs(record.services)
     resolver.prepare_private_buses(record.allow_bus)
@@ -52,7 +64,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     policy = policy_of(record, conf)
     with visit:
         rules = load_firewall(policy, reload=live is not None)
-    mtu = ensure_link(record, conf, visit, there=live is not None)
+    mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
@@ -96,37 +108,67 @@ def inspect(record: Record) -> link.Live | None:
     return live
 
 
-def refuse_foreign_link(name: str) -> None:
+def is_at_home(record: Record) -> bool:
+    """Tell whether the live link was asked for where it should be: its socket never moves."""
+    return read_state(outer_place(record)) == outer_identity(record.via)
+
+
+def outer_place(record: Record) -> str:
+    return f"{paths.tunnel_state(record.name)}/{paths.OUTER}"
+
+
+def refuse_foreign_link(record: Record) -> None:
     """Raise Failure where the link that wireguard-go should have made is of another kind."""
-    if name in link.names_in_this_namespace() and not link.is_tun(name):
+    name = record.link
+    if name not in link.names_in_this_namespace():
+        return
+    # /sys shows the host's links, wherever this process is.
+    tun = link.is_tun(name) if record.via is None else link.kind_of_link(name) == "tun"
+    if not tun:
         raise Failure(
             f"{name}: a link of another kind is in the way. Delete or rename it: ip link del {name}"
         )
 
 
-def ensure_link(record: Record, conf: wgquick.Conf, visit: Visit, *, there: bool) -> int:
+def ensure_link(
+    record: Record, conf: wgquick.Conf, visit: Visit, outer: Visit | Home, *, there: bool
+) -> int:
     """Make the link where it is missing, and give its MTU in bytes.
 
-    Asked for from the host's namespace, where its UDP socket then stays. The way to the endpoints
+    Asked for from `outer`, where its UDP socket then stays. The way to the endpoints
     is asked in the same run of ip(8); without a network that fails, and what counts is that the
     link is there afterwards.
     """
-    if record.userspace and not there:
-        wait_for_userspace_link(record)
-    lines = [] if there else [make_link(record, visit.path)]
-    for line in lines:
-        step(f"ip {line}")
-    lines += link.routes_to_ask_for(conf)
-    output = complaint = ""
-    if lines:
-        asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
-        _, output, complaint = asked.wait()
+    via = record.via is not None
+    if not there:
+        write_outer(record)  # before there is a link: of one without it nobody knows
+    with outer:
+        if record.userspace and not there:
+            wait_for_userspace_link(record)
+        lines = [] if there else [make_link(record, visit.path)]
+        for line in lines:
+            step(f"ip {line}")
+        lines += link.routes_to_ask_for(conf, via=via)
+        output = complaint = ""
+        if lines:
+            asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
+            _, output, complaint = asked.wait()
     if not there:
         with visit:
             if paths.LINK not in link.names_in_this_namespace():
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
-    path_mtu = link.mtu_of_routes(output)
-    return conf.mtu or (path_mtu - link.HEADERS if path_mtu else link.DEFAULT_MTU)
+    return link.mtu_of(conf, link.mtu_of_routes(output), via=via)
+
+
+def write_outer(record: Record) -> None:
+    """Leave word of the namespace that the link is about to be asked for in, if not the host's."""
+    if record.via is not None:
+        resolver.write_in_place(outer_place(record), outer_identity(record.via))
+        # For wgconfine-endpoint@, which sees it as its resolv.conf and fills it.
+        seen = f"{paths.tunnel_state(record.name)}/{paths.OUTER_RESOLVERS}"
+        resolver.write_in_place(seen, resolver.resolv_conf([], []))
+    elif os.path.exists(outer_place(record)):
+        os.unlink(outer_place(record))
 
 
 def wait_for_userspace_link(record: Record) -> None:

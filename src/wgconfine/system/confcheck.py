@@ -14,6 +14,7 @@ from wgconfine.config.check import (
     remarks_on_inbound,
 )
 from wgconfine.config.places import place_of
+from wgconfine.config.via import check_way
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import ConfCredential, ConfFile, Inline, Settings
@@ -50,19 +51,23 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
     """Look at every secret file that exists; one that comes later is read and judged then."""
     findings = Findings()
     keys: list[PrivateKey] = []
+    tunnels = list(tunnels)
+    known = {each.name: each for each in tunnels}
     for settings in tunnels:
+        outer = known.get(settings.via) if settings.via else None
         for key, path in secret_files(settings):
             if str(path).startswith(HIDDEN_PLACES):
                 findings.problems.append(hidden(settings, key, path))
             elif not may_look(path):
                 findings.unseen.append(path)
             elif os.path.lexists(path):
-                found = check_file(settings, key, path, findings)
+                found = check_file(settings, key, path, findings, outer)
                 keys += [found] if found is not None and settings.enable else []
         findings.problems.extend(check_forms(settings))
         findings.problems.extend(check_proxy(settings))
         if isinstance(settings.wireguard, Inline):
             findings.warnings.extend(remarks_on_inbound(settings, settings.wireguard.peers))
+            findings.problems.extend(check_way(settings, outer, settings.wireguard.peers))
     findings.problems.extend(check_keys(keys))
     return findings
 
@@ -173,9 +178,16 @@ def may_look(path: PurePosixPath) -> bool:
 
 
 def check_file(
-    settings: Settings, key: Key, path: PurePosixPath, findings: Findings
+    settings: Settings,
+    key: Key,
+    path: PurePosixPath,
+    findings: Findings,
+    outer: Settings | None = None,
 ) -> PrivateKey | None:
-    """Check what is at `key` of the settings; gives the private key if that is one."""
+    """Check what is at `key` of the settings; gives the private key if that is one.
+
+    `outer` is the tunnel that this one goes through.
+    """
     try:
         if isinstance(settings.wireguard, Inline):
             text = read_key(str(path))
@@ -188,6 +200,7 @@ def check_file(
         findings.problems.append(problem_of(failure))
     else:
         findings.problems.extend(check_conf(conf, settings, path))
+        findings.problems.extend(check_way(settings, outer, conf.peers))
         findings.warnings.extend(remarks_on_inbound(settings, conf.peers))
         findings.warnings.extend(
             Problem(where=f"{place_of(path)}:{each.line}", what=each.what, hint=each.hint)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
+from wgconfine.render.catalog import CATALOG
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
@@ -39,6 +40,9 @@ def execute(
             try:
                 ask(step, systemctl)
             except OperationFailed as failure:
+                if step.action is Action.UPDATE_CATALOG:  # nothing but words depends on it
+                    say(f"[!] message catalog not available: {failure}")
+                    continue
                 if step.action in {Action.STOP, Action.ENSURE_STOPPED, Action.DAEMON_RELOAD}:
                     raise
                 failures.append((step, failure))
@@ -69,7 +73,8 @@ def write(
             why = "its closing file can't be written: without the drop-in it would run in the open"
             hint = f"It stays confined. If it may run in the open: wgconfine release {unit}"
             raise OperationFailed(unit, why, hint) from place
-        say(f"[!] closing file not available: {place}")
+        what = "message catalog" if change.path == CATALOG else "closing file"
+        say(f"[!] {what} not available: {place}")
 
 
 def ensure_stopped(units: Sequence[str], systemctl: Systemctl) -> None:
@@ -114,3 +119,5 @@ def ask(step: UnitStep, systemctl: Systemctl) -> None:
             systemctl.reload(step.units)
         case Action.RESET_FAILED:
             systemctl.reset_failed(step.units)
+        case Action.UPDATE_CATALOG:
+            systemctl.update_catalog()

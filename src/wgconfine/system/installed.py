@@ -6,6 +6,7 @@ from pathlib import Path
 from wgconfine.model.settings import UnitName
 from wgconfine.model.tree import File, Tree
 from wgconfine.model.units import UnitFacts
+from wgconfine.render.catalog import CATALOG
 from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.units import read_facts
@@ -16,11 +17,14 @@ __all__ = ["LIVE", "PATTERNS", "changed_units", "closed_services", "unit_facts"]
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
     "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
+    "/etc/systemd/system/run-netns-*.mount.d/wgconfine.conf",
+    "/etc/systemd/system/run-wgconfine-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/wgconfine-probe@*.service.d/zz-wgconfine-probe.conf",
     "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
     "/etc/systemd/system/timers.target.wants/wgconfine-tick.timer",
     "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
     f"{CLOSING_UNITS}/*.service.d/zz-wgconfine-closed.conf",
+    str(CATALOG),
     "/etc/systemd/network/10-wgconfine.network",
     "/etc/NetworkManager/conf.d/wgconfine.conf",
     "/etc/wgconfine/*.json",

@@ -8,7 +8,7 @@ from wgconfine.runtime.paths import STATE
 
 __all__ = ["sweep_state"]
 
-OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ()))
+OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ("trouble",)))
 OF_VERIFY = (".json", ".stamp")
 OF_PROBE = (".in", ".out", ".lock")
 
@@ -35,6 +35,9 @@ def kept_of_tunnels(state: Path, tunnels: Collection[str]) -> Iterator[Path]:
             if name not in tunnels and not (state / place / name).is_symlink():
                 yield from (state / place / name / each for each in files)
                 yield state / place / name
+    yield from (
+        state / "namespace" / name for name in names_in(state / "namespace") if name not in tunnels
+    )
     yield from others_in(state / "verify", OF_VERIFY, tunnels)
 
 

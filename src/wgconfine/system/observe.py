@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from wgconfine.config.escape import escape
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import (
@@ -19,10 +20,19 @@ from wgconfine.model.status import (
     TunnelStatus,
     VerifyStatus,
 )
+from wgconfine.model.tunnel import (
+    Illness,
+    Standing,
+    Trouble,
+    TunnelFacts,
+    Word,
+    judge_tunnel,
+)
 from wgconfine.model.verify import Verdict
 from wgconfine.render.record import record_path
 from wgconfine.render.service import dropin_path
-from wgconfine.runtime import health, paths
+from wgconfine.runtime import health, paths, trouble
+from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import (
     LINK,
@@ -33,6 +43,7 @@ from wgconfine.runtime.paths import (
 )
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
+from wgconfine.runtime.switch import Table, look
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -132,13 +143,9 @@ def holes_of(record: Mapping[str, object] | None, unit: UnitName) -> Holes:
     return Holes(paths=listed("allow-paths"), bus=listed("allow-bus"))
 
 
-def own_units(name: TunnelName) -> tuple[str, str, str, str]:
-    return (
-        f"wgconfine-netns@{name}.service",
-        f"wgconfine@{name}.service",
-        f"wgconfine-reload@{name}.service",
-        f"wgconfine-wireguard@{name}.service",
-    )
+def own_units(name: TunnelName) -> tuple[str, ...]:
+    kinds = ("-netns", "", "-reload", "-wireguard", "-endpoint", "-ready")
+    return tuple(f"wgconfine{kind}@{name}.service" for kind in kinds)
 
 
 def want_target(unit: UnitName) -> str:
@@ -154,29 +161,51 @@ def tunnel_status(
     *,
     unlike: Iterable[str],
 ) -> TunnelStatus:
-    netns, tunnel, reload, wireguard = (states[unit] for unit in own_units(name))
+    netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
     userspace = record is not None and record.get("backend") == "userspace"
-    verify = read_verify(name)
-    word, ill = tunnel_word(settings, tunnel), read_illness(name)
-    problems = [each for each in unlike if each]
-    problems += [
-        f"{state.name} failed: journalctl -u {state.name}"
-        for state in (netns, tunnel, *((wireguard,) if userspace else ()))
-        if judge(state) in {"failed", "refused"}
-    ]
-    if judge(reload) == "failed":  # "refused" is what it is where there was nothing to reload
-        problems.append(f"{reload.name} failed: journalctl -u {reload.name}")
-    if word == "up" and ill:
-        problems.append(ill)
+    via = str(record.get("via") or "") if record else ""
+    verify, switch = read_verify(name), read_switch(name)
+    peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    shown = tuple(
+        replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
+        for unit in services
+    )
+    facts = TunnelFacts(
+        name=name,
+        tunnel=tunnel,
+        namespace=netns,
+        reload=reload,
+        endpoint=endpoint,
+        ready=ready,
+        now=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000,
+        enabled=settings is None or settings.enable,
+        installed=record is not None,
+        trouble=read_trouble(name),
+        illness=read_illness(name),
+        unanswered=unanswered(name, peers, asking=judge(endpoint) == "running"),
+        unheard=unheard(peers),
+        outer=states.get(f"wgconfine@{via}.service") if via else None,
+        outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
+        leaked=sum(switch.counted.values()) if switch else 0,
+        counted_since=escape(switch.since) if switch else "",
+        found_leak=verify.age if verify and verify.verdict == Verdict.LEAK else None,
+    )
+    standing = judge_tunnel(facts)
+    problems = [*filter(None, unlike), *hidden(facts, standing)]
+    problems += failures(name, reload, facts.trouble)
+    problems += failures(name, wireguard) if userspace else ()
     return TunnelStatus(
         name=name,
-        state="degraded" if word == "up" and ill else word,
+        state=standing.word.value,
+        why=standing.why,
+        since=standing.since,
+        next=standing.next,
+        configured=judge(tunnel) == "running",
+        leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
-        peers=read_peers(name, str(record.get("link")) if record and userspace else LINK),
-        services=tuple(
-            replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
-            for unit in services
-        ),
+        via=via,
+        peers=peers,
+        services=shown,
         problems=(*problems, *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
@@ -187,17 +216,73 @@ def tunnel_status(
     )
 
 
-def read_illness(name: TunnelName) -> str:
-    """Say what the last tick found wrong with the tunnel, since when, and what it has done."""
+def hidden(facts: TunnelFacts, standing: Standing) -> Iterator[str]:
+    """Say what else there is of a tunnel that leaks."""
+    below = judge_tunnel(facts, leaks=False)
+    if standing.word is Word.LEAK and below.why:
+        yield f"{below.word}: {below.why}. {below.next}"
+
+
+def failures(name: TunnelName, unit: UnitState, trouble: Trouble | None = None) -> Iterator[str]:
+    """Say that a unit beside the tunnel's own fails; without it the tunnel may well be up.
+
+    A reload that is "refused" had nothing to reload.
+    """
+    if judge(unit) == "failed":
+        look = f"wgconfine logs {name}" if trouble else f"journalctl -u {unit.name}"
+        yield f"{unit.name} failed: {f'{trouble.why}: ' if trouble else ''}{look}"
+
+
+def read_trouble(name: TunnelName) -> Trouble | None:
+    """Give why it could not be configured; root alone can read that."""
+    try:
+        kept = trouble.read(name)
+    except OSError:
+        return None
+    if kept is None:
+        return None
+    return Trouble(why=escape(kept.why), since=max(0, trouble.clock() - kept.since))
+
+
+def read_illness(name: TunnelName) -> Illness | None:
+    """Give what the last tick found wrong with the tunnel, since when, and what it has done."""
     try:
         kept = health.parse(read_state(paths.health(name)))
     except OSError:
-        return ""
+        return None
     if not kept.why:
-        return ""
-    age = max(0, int(time.clock_gettime(time.CLOCK_BOOTTIME)) - kept.sick)
-    done = f"{kept.steps} steps taken" if kept.steps else "nothing done yet"
-    return f"{kept.why}, for {age} s; {done}: wgconfine logs {name}"
+        return None
+    since = max(0, trouble.clock() - kept.sick)
+    return Illness(why=escape(kept.why), since=since, steps=kept.steps)
+
+
+def unanswered(name: TunnelName, peers: Sequence[PeerStatus], *, asking: bool) -> tuple[str, ...]:
+    """Give the names of endpoints for which no address is known; all that are asked if unseen."""
+    try:
+        lines = read_state(f"{tunnel_state(name)}/endpoints").splitlines()
+    except OSError:
+        return ()
+    named = [words[:2] for line in lines if len(words := line.split()) > 1]
+    without = {peer.public_key for peer in peers if peer.endpoint is None}
+    found = (host for key, host in named if key in without or (not peers and asking))
+    return tuple(dict.fromkeys(map(escape, found)))
+
+
+def unheard(peers: Sequence[PeerStatus]) -> tuple[str, ...]:
+    """Give the peers to whom something was sent, where nobody has ever answered."""
+    if any(peer.handshake_age is not None for peer in peers):
+        return ()
+    return tuple(f"{peer.public_key[:8]}… at {peer.endpoint}" for peer in peers if peer.sent)
+
+
+def read_switch(name: TunnelName) -> Table | None:
+    """Give the second switch with what it has counted; None without root, or where it is not."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return look(name)
+    except (Failure, OSError):
+        return None
 
 
 def read_firewall(name: TunnelName) -> dict[str, Counter]:
@@ -223,7 +308,7 @@ def overdue(
     """Say what is wrong by the last `verify`, and where it has not been done for too long."""
     if verify is None:
         return
-    if verify.verdict not in {Verdict.OK, Verdict.BROKEN}:
+    if verify.verdict not in {Verdict.OK, Verdict.BROKEN, Verdict.LEAK}:  # which is its state
         yield f"the last verify says: {verify.verdict}: wgconfine verify {name}"
     every = record.get("verify-every") if record else None
     if isinstance(every, int) and verify.age > 2 * every + LATE:
@@ -254,15 +339,6 @@ def difference(
     if record.get("settings-digest") != settings.digest:
         return "the settings have changed since: wgconfine apply"
     return ""
-
-
-def tunnel_word(settings: Settings | None, tunnel: UnitState) -> str:
-    word = judge(tunnel)
-    if word == "running":
-        return "up"
-    if settings is not None and not settings.enable:
-        return "disabled"
-    return {"stopped": "down", "not-found": "not applied"}.get(word, word)
 
 
 def is_set_up(pid: int) -> bool:

@@ -1,12 +1,13 @@
 """The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from wgconfine.config.check import check_all
 from wgconfine.config.places import place_of
 from wgconfine.config.settings import parse_settings
+from wgconfine.config.via import check_via
 from wgconfine.model.errors import NeedsRoot, OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings
@@ -40,7 +41,9 @@ def read_all(root: Path) -> tuple[list[Settings], list[Problem]]:
     return read_files(root, listed(root, PLACE))
 
 
-def read_files(root: Path, paths: Iterable[PurePosixPath]) -> tuple[list[Settings], list[Problem]]:
+def read_files(
+    root: Path, paths: Collection[PurePosixPath]
+) -> tuple[list[Settings], list[Problem]]:
     """The same for these files. Raises NeedsRoot where this user may not read one."""
     tunnels: list[Settings] = []
     problems: list[Problem] = []
@@ -49,7 +52,38 @@ def read_files(root: Path, paths: Iterable[PurePosixPath]) -> tuple[list[Setting
             tunnels.append(load_file(root, path))
         except ProblemsFound as found:
             problems += found.problems
-    return tunnels, list(dict.fromkeys(problems + check_all(tunnels)))
+    beside, unread = through(root, tunnels, paths)
+    problems += [*check_all(tunnels), *check_via(tunnels, beside, unread)]
+    return tunnels, list(dict.fromkeys(problems))
+
+
+def through(
+    root: Path, tunnels: Sequence[Settings], paths: Iterable[PurePosixPath]
+) -> tuple[list[Settings], set[str]]:
+    """Give the tunnels that these go through and whose files lie beside theirs.
+
+    Also the names of those that are there and can't be read, of `paths` too: their problems are
+    told where they themselves are looked at.
+    """
+    beside: list[Settings] = []
+    unread = {path.stem for path in paths} - {each.name for each in tunnels}
+    wanted = [each for each in tunnels if each.via is not None]
+    seen = {each.name for each in tunnels} | unread
+    while wanted:
+        tunnel = wanted.pop()
+        name = str(tunnel.via)
+        path = tunnel.path.with_name(f"{name}.toml")
+        if name in seen or not os.path.lexists(below(root, path)):
+            continue
+        seen.add(name)
+        try:
+            outer = load_file(root, path)
+        except (ProblemsFound, NeedsRoot):
+            unread.add(name)
+        else:
+            beside.append(outer)
+            wanted += [outer] if outer.via is not None else []
+    return beside, unread
 
 
 def load_all(root: Path) -> tuple[Settings, ...]:

@@ -64,6 +64,9 @@ class Systemctl(Protocol):
     def reset_failed(self, units: Sequence[str]) -> None:
         """Forget that they failed; also patterns, to which it is no error to match none."""
 
+    def update_catalog(self) -> None:
+        """Have journalctl(1) read every message catalog anew."""
+
 
 class RealSystemctl:
     """The system manager of this machine, by the program `systemctl`."""
@@ -110,6 +113,9 @@ class RealSystemctl:
     def reset_failed(self, units: Sequence[str]) -> None:
         _job("reset-failed", units)
 
+    def update_catalog(self) -> None:
+        _done(("journalctl", "--update-catalog"), "journalctl --update-catalog", _ASK_SECONDS)
+
 
 def systemd_version() -> int:
     """The version of the system manager that runs, 0 where it does not tell in the usual way."""
@@ -141,11 +147,14 @@ def _job(verb: str, units: Sequence[str], *options: str) -> None:
 
 def _run(arguments: Sequence[str], units: Sequence[str], seconds: float) -> str:
     """The one place where systemctl is started; gives its standard output."""
-    step = _step(arguments, units)
-    command = ["systemctl", "--no-pager", "--no-ask-password", *arguments, "--", *units]
+    command = ["systemctl", "--no-pager", "--no-ask-password", *arguments]
+    return _done([*command, "--", *units] if units else command, _step(arguments, units), seconds)
+
+
+def _done(command: Sequence[str], step: str, seconds: float) -> str:
     try:
         done = subprocess.run(
-            command if units else command[:-1],
+            command,
             check=False,
             capture_output=True,
             stdin=subprocess.DEVNULL,
@@ -153,7 +162,7 @@ def _run(arguments: Sequence[str], units: Sequence[str], seconds: float) -> str:
             timeout=seconds,
         )
     except FileNotFoundError as error:
-        raise OperationFailed(step, "systemctl is not there", "Install systemd") from error
+        raise OperationFailed(step, f"{command[0]} is not there", "Install systemd") from error
     except OSError as error:
         raise OperationFailed(step, error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:

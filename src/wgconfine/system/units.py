@@ -38,7 +38,19 @@ _STATE = (
     "NeedDaemonReload",
     "InvocationID",
     "ExecCondition",
+    "ExecMainStatus",
+    "ActiveEnterTimestampMonotonic",
+    "InactiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
 )
+_SINCE = {
+    **dict.fromkeys(("active", "reloading", "refreshing"), "ActiveEnterTimestampMonotonic"),
+    **dict.fromkeys(("inactive", "failed"), "InactiveEnterTimestampMonotonic"),
+}
+"""Which time of a unit is the one since when it is what it is; of others, when it began to start.
+
+A reload changes none of them, as it does `StateChangeTimestamp`.
+"""
 _ENDED = re.compile(r" ; code=(\S+) ; status=(\d+)(?:/\S*)? \}")
 
 
@@ -113,6 +125,8 @@ def _state(name: str, shown: dict[str, str]) -> UnitState:
         invocation=shown["InvocationID"],
         condition_code=code,
         condition_status=int(status),
+        main_status=int(shown["ExecMainStatus"] or "0"),
+        since=int(shown[_SINCE.get(shown["ActiveState"], "InactiveExitTimestampMonotonic")] or "0"),
     )
 
 

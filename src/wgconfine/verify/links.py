@@ -1,6 +1,6 @@
 """What `ip -j` tells of a tunnel's namespace, judged: links, addresses, routes, rules. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,12 +39,18 @@ def is_up(link: Json) -> bool:
     return "UP" in link.get("flags", ())
 
 
-def judge_links(links: Sequence[Json], *, up: bool) -> Check:
-    """Tell whether there is anything but lo and the tunnel's link, which is there if it is up."""
+def judge_links(links: Sequence[Json], *, up: bool, on_the_way: Collection[str] = ()) -> Check:
+    """Tell whether there is anything but lo and the tunnel's link, which is there if it is up.
+
+    `on_the_way` are names of links that wireguard-go makes here for tunnels that go through this
+    one, and that are moved there a moment later.
+    """
     strangers = [
         describe(each)
         for each in links
-        if each["ifname"] not in {"lo", LINK} and not is_idle_fallback(each)
+        if each["ifname"] not in {"lo", LINK}
+        and not is_idle_fallback(each)
+        and not (each["ifname"] in on_the_way and is_idle(each, "tun"))
     ]
     names = {each["ifname"] for each in links}
     loopback = next((each for each in links if each["ifname"] == "lo"), {})
@@ -70,11 +76,11 @@ def describe(link: Json) -> str:
 
 def is_idle_fallback(link: Json) -> bool:
     """Tell whether it is the kernel's own, which can't be deleted: down and without address."""
-    return (
-        kind(link) == FALLBACK.get(link["ifname"], "?")
-        and not is_up(link)
-        and not link.get("addr_info")
-    )
+    return is_idle(link, FALLBACK.get(link["ifname"], "?"))
+
+
+def is_idle(link: Json, wanted: str) -> bool:
+    return kind(link) == wanted and not is_up(link) and not link.get("addr_info")
 
 
 def judge_link(links: Sequence[Json], *, userspace: bool, ours: bool | None) -> Check:

@@ -9,13 +9,13 @@ import grp
 import pwd
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.ports import Publish, Reach, UnixSocket
-from wgconfine.model.settings import UnitName
+from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.state import ALIVE
 from wgconfine.model.tree import File
 from wgconfine.model.units import Assignment, UnitText
@@ -27,10 +27,12 @@ from wgconfine.runtime import ipfilter
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.link import has_ipv6
 from wgconfine.runtime.namespace import identity
-from wgconfine.runtime.paths import named_namespace, record_of_namespace
+from wgconfine.runtime.paths import LINK, named_namespace, record_of_namespace
 from wgconfine.system.cgroup import Cgroup
+from wgconfine.system.inside import ask_all, opened
 from wgconfine.system.listeners import (
     HOST,
+    Stranger,
     host_listeners,
     inside_listeners,
     sockets_of,
@@ -349,8 +351,30 @@ def check_listeners(subject: Subject) -> list[Check]:
         ]
 
     found = strangers(record, listed=listed, known=processes_of(subject))
+    carried = ports_of_kernel(subject.carried) if found else frozenset()
+    found = tuple(each for each in found if not is_of_kernel(each, carried))
     units = sockets_inside(subject) if found else {}
     return [judge_strangers((each for each in found if units.get(each.local) != ""), units)]
+
+
+def is_of_kernel(found: Stranger, ports: Collection[str]) -> bool:
+    """Tell whether it is the socket of a tunnel that goes through this one, which nobody holds."""
+    port = found.local.rpartition(":")[2]
+    return found.protocol == "udp" and not found.holder.pid and port in ports
+
+
+def ports_of_kernel(carried: Iterable[TunnelName]) -> frozenset[str]:
+    """Give the UDP ports of the kernel's links whose sockets are here. Raises OperationFailed."""
+    return frozenset(port for name in carried if (port := port_of(name)))
+
+
+def port_of(name: TunnelName) -> str:
+    record = record_of_namespace(name)
+    if identity(record) is None:
+        return ""
+    with opened(record) as namespace:
+        (answer,) = ask_all([("wg", "show", LINK, "listen-port")], namespace=namespace)
+    return answer.output.strip() if answer.status == 0 else ""
 
 
 def processes_of(subject: Subject) -> set[int]:

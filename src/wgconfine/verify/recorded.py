@@ -45,6 +45,7 @@ def settings_of_record(record: Record) -> Settings:
         ready_timeout=record.ready_timeout,
         reload_on_change=bool(record.watch_units),
         encrypted_credentials=record.encrypted_credentials,
+        via=None if record.via is None else TunnelName(record.via),
         verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
         publish=tuple(map(publish_of, record.publish)),
         reach=tuple(map(reach_of, record.reach)),

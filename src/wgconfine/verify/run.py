@@ -197,6 +197,7 @@ def find_tunnels(systemctl: Systemctl) -> Found:
             systemctl=systemctl,
             origin=origin_of(settings, lost),
             confined=frozenset(confined),
+            carried=tuple(name for name, each in in_force.items() if each.via == settings.name),
         )
         for settings in resolved.tunnels
     ]

@@ -33,6 +33,7 @@ from wgconfine.verify.links import (
     judge_routes,
     judge_rules,
 )
+from wgconfine.verify.outer import check_outer, links_on_the_way
 from wgconfine.verify.peers import judge_device, parse_dump
 from wgconfine.verify.subject import Subject
 
@@ -176,7 +177,7 @@ def check_inside(subject: Subject, namespace: int, expected: Expected, *, up: bo
     found += check_firewall(told, mend_tunnel(subject.name, up=up))
     found += [judge_sysctls(parse_sysctls(told.sysctls.output), subject.name)]
     if up and expected.conf is not None:
-        found += check_device(told.wg, expected, mend_tunnel(subject.name, up=up))
+        found += check_device(subject, told.wg, expected)
     return found
 
 
@@ -197,7 +198,7 @@ def check_links(subject: Subject, told: Seen, expected: Expected, *, up: bool) -
     if told.ip.status != 0 or len(lines) != len(IP.splitlines()):
         return [unknown("links", "ip", told.ip)]
     links, routes = map(json.loads, lines)
-    found = [judge_links(links, up=up)]
+    found = [judge_links(links, up=up, on_the_way=links_on_the_way(subject.carried))]
     if not up:
         return found
     userspace = expected.record is not None and expected.record.userspace
@@ -289,14 +290,18 @@ def judge_sysctls(found: dict[str, str], name: str) -> Check:
     )
 
 
-def check_device(answer: Answer, expected: Expected, mend: str) -> list[Check]:
+def check_device(subject: Subject, answer: Answer, expected: Expected) -> list[Check]:
     if answer.status != 0 or expected.conf is None:
         return [unknown("peers", "wg", answer)]
     try:
         device = parse_dump(answer.output)
     except ValueError:
         return [check(name="peers", verdict=Verdict.UNKNOWN, evidence="wg: no dump of a link")]
-    return judge_device(device, expected.conf, mend)
+    userspace = expected.record is not None and expected.record.userspace
+    return [
+        *judge_device(device, expected.conf, mend_tunnel(subject.name, up=True)),
+        *check_outer(subject, userspace=userspace, port=device.listen_port),
+    ]
 
 
 def judge_configuration(name: str, expected: Expected) -> list[Check]:

@@ -49,7 +49,7 @@ class Subject:
     NAME.json tells. `applied` are always those, as far as there are any: by them things run.
     `backend` is the one that NAME.json names. `facts` and `states` have the tunnel's own units, its
     ports' and every service; `desired` and `installed` are all files of ours, of all tunnels, and
-    `confined` the services of all.
+    `confined` the services of all. `carried` are the tunnels that go through this one.
     """
 
     settings: Settings
@@ -62,6 +62,7 @@ class Subject:
     systemctl: Systemctl
     origin: Origin = Origin.SETTINGS
     confined: frozenset[UnitName] = frozenset()
+    carried: tuple[TunnelName, ...] = ()
 
     @property
     def name(self) -> TunnelName:

@@ -24,6 +24,7 @@ from wgconfine.render.service import (
     unit_digest,
 )
 from wgconfine.render.templates import UNITS
+from wgconfine.render.tunnel import name_dropins
 from wgconfine.system.observe import reason_of_refusal
 from wgconfine.verify.effective import PROPERTIES, judge_effective
 from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
@@ -189,8 +190,8 @@ def is_own(path: PurePosixPath, subject: Subject) -> bool:
         return path.name == slice_name(subject.name)
     if path.parent.name == "multi-user.target.wants":
         return path.name == f"wgconfine@{subject.name}.service"
-    if path.suffix == ".json":
-        return path == record_path(subject.name)
+    if path in {record_path(subject.name), *(file.path for file in name_dropins(subject.settings))}:
+        return True
     return path.name.startswith("wgconfine") and path.parent == UNITS
 
 

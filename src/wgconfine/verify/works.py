@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -14,7 +14,7 @@ from typing import Any
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import Backend, IPAddress, IPNetwork, TunnelName
-from wgconfine.model.state import judge
+from wgconfine.model.state import UnitState, judge
 from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.render.record import host_link
 from wgconfine.runtime.paths import LINK, tunnel_state
@@ -78,6 +78,8 @@ def check_works(subject: Subject) -> list[Check]:
     word = judge(subject.states[unit])
     if word != "running":
         return [found("tunnel", Verdict.BROKEN, f"{unit}: {word}", f"systemctl start {unit}")]
+    if (via := subject.applied.via) and (trouble := check_via(via, subject.states)):
+        return [trouble]
     link = host_link(subject.name) if subject.backend is Backend.USERSPACE else LINK
     try:
         resolvers = read_resolvers(subject.name)
@@ -89,6 +91,16 @@ def check_works(subject: Subject) -> list[Check]:
     return judge_works(
         subject.name, replies, before, after, waiting=read_waiting(subject.name), behind=is_behind()
     )
+
+
+def check_via(via: TunnelName, states: Mapping[str, UnitState]) -> Check | None:
+    """Say that the tunnel which this one goes through is not up: then nothing can come back."""
+    unit = f"wgconfine@{via}.service"
+    word = judge(states[unit]) if unit in states else "not-found"
+    if word == "running":
+        return None
+    evidence = f"it goes through tunnel {via}, which is not up: {word}"
+    return found("via", Verdict.BROKEN, evidence, f"systemctl start {unit}")
 
 
 def found(name: str, verdict: Verdict, evidence: str, mend: str = "") -> Check:

@@ -27,6 +27,8 @@ def test_units_of_a_tunnel() -> None:
         "wgconfine-relink@vpn.service",
         "wgconfine-endpoint@vpn.service",
         "wgconfine-wireguard@vpn.service",
+        "wgconfine-look@vpn.service",
+        "wgconfine-name@vpn.service",
         "wgconfine-ready@vpn.service",
         "wgconfine-changed@vpn.service",
         "wgconfine-switch@vpn.service",

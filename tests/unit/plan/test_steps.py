@@ -23,6 +23,7 @@ from wgconfine.plan.steps import (
 )
 from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
+from wgconfine.render.catalog import CATALOG
 from wgconfine.render.service import closing_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
@@ -450,3 +451,24 @@ def test_what_failed_is_forgotten_of_units_that_go() -> None:
 def test_of_units_that_stay_no_failure_is_forgotten() -> None:
     """It is their owner's to look at."""
     assert [] == units(steps(tree({"vpn": [A, B]}), tree({"vpn": [A]})), Action.RESET_FAILED)
+
+
+def test_the_message_catalog_is_read_last_of_all() -> None:
+    """With the first tunnel, when its text changes, when the last tunnel goes; not in between."""
+    known, text = tree({"vpn": [A]}), File(path=CATALOG, text="# other\n")
+    for before, after in ((({}, known)), (known | {CATALOG: text}, known), (known, {})):
+        found = steps(after, before)
+        assert found[-1] == UnitStep(action=Action.UPDATE_CATALOG, why="what journalctl -x says")
+        assert [] == units(found, Action.UPDATE_CATALOG)
+    assert [] == steps(known, known)
+    other = steps(tree({"vpn": [A], "other": [B]}), known)
+    assert Action.UPDATE_CATALOG not in [
+        step.action for step in other if isinstance(step, UnitStep)
+    ]
+
+
+def test_a_catalog_that_a_cut_off_run_left_is_read_by_the_next() -> None:
+    """Its file is as it should be; the database of journalctl is older."""
+    found = live_steps([], Running(unread_catalog=True), frozenset())
+
+    assert ["update-catalog  (what journalctl -x says)"] == [each.describe() for each in found]

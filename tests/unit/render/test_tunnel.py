@@ -28,6 +28,7 @@ from wgconfine.render.templates import templates
 from wgconfine.render.tunnel import (
     boot_link,
     instance_dropins,
+    name_dropins,
     source_watches,
     switch_dropin,
     watches,
@@ -75,11 +76,15 @@ def record(tunnel: Settings, backend: Backend = Backend.KERNEL) -> Record:
 
 
 def dropins(tunnel: Settings, backend: Backend) -> dict[str, str]:
-    """Those of every tunnel aside: see test_the_second_switch_goes_with_its_slice."""
+    """Those of every tunnel aside, which have tests of their own."""
     files = instance_dropins(tunnel, backend, python=PYTHON)
     found = {file.path.parent.name: file.text.split("\n", 1)[1] for file in files}
-    del found[f"wgconfine-switch@{tunnel.name}.service.d"]
-    return found
+    of_every_tunnel = (switch_dropin(tunnel), *name_dropins(tunnel))
+    return {
+        unit: text
+        for unit, text in found.items()
+        if unit not in {file.path.parent.name for file in of_every_tunnel}
+    }
 
 
 def test_the_runtime_reads_back_what_was_rendered() -> None:
@@ -234,6 +239,18 @@ def test_the_second_switch_goes_with_its_slice() -> None:
     group = "wgconfine-my\\x2dvpn.slice"
     assert "/etc/systemd/system/wgconfine-switch@my-vpn.service.d/wgconfine.conf" == str(file.path)
     assert f"[Unit]\nBindsTo={group}\nAfter={group}\nBefore=x.service\n" in file.text
+
+
+def test_a_name_that_is_unmounted_has_a_unit_that_names_again() -> None:
+    """The unit that systemd makes of the mount, with the name escaped as systemd does."""
+    files = {file.path.parent.name: file.text for file in name_dropins(settings(name="my-vpn"))}
+
+    assert {
+        "run-netns-my\\x2dvpn.mount.d",
+        "run-wgconfine-netns-my\\x2dvpn.mount.d",
+    } == files.keys()
+    for text in files.values():
+        assert "[Unit]\nOnSuccess=wgconfine-name@my-vpn.service\n" in text
 
 
 def test_starts_at_boot_as_systemctl_enable_would_have_it() -> None:

@@ -12,17 +12,20 @@ from wgconfine.model.status import (
     TunnelStatus,
     VerifyStatus,
 )
+from wgconfine.model.tunnel import Word
 from wgconfine.report.metrics import Seen, as_metrics
 
 KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 SEEN = Seen(
     status=Status(
         tunnels=(
-            TunnelStatus(name="off", state="disabled", backend=""),
+            TunnelStatus(name="off", state="down", backend=""),
             TunnelStatus(
                 name="vpn",
                 state="degraded",
                 backend="kernel",
+                configured=True,
+                leaked=3,
                 peers=(
                     PeerStatus(
                         public_key=KEY,
@@ -46,14 +49,15 @@ SEEN = Seen(
         ),
         closed=(ServiceStatus(unit="ghost.service", state="closed"),),
     ),
-    leaked={"vpn": 3},
     restarts={"a.service": 2},
 )
-SAMPLES = {
+SAMPLES: dict[tuple[str, ...], float] = {
     ("up", "off"): 0,
     ("up", "vpn"): 1,
     ("degraded", "off"): 0,
     ("degraded", "vpn"): 1,
+    **{("state", "off", word.value): word == "down" for word in Word},
+    **{("state", "vpn", word.value): word == "degraded" for word in Word},
     ("peer_handshake_age_seconds", "vpn", KEY): 47,
     ("peer_received_bytes_total", "vpn", KEY): 1536,
     ("peer_received_bytes_total", "vpn", "new"): 0,

@@ -158,7 +158,7 @@ def test_a_route_without_its_own_mtu_has_that_of_its_link() -> None:
 
 def test_the_way_to_names_is_not_asked_for() -> None:
     """They are not known yet: wgconfine-endpoint@ sets the MTU when they are."""
-    assert ["route get 192.0.2.1"] == link.routes_to_ask_for(conf())
+    assert ["route get 192.0.2.1"] == link.routes_to_ask_for(conf(), via=False)
 
 
 def test_a_declared_mtu_is_not_asked_for() -> None:
@@ -166,7 +166,7 @@ def test_a_declared_mtu_is_not_asked_for() -> None:
     declared = conf()
     declared.mtu = 1380
 
-    assert [] == link.routes_to_ask_for(declared)
+    assert [] == link.routes_to_ask_for(declared, via=False)
 
 
 def test_links_are_read_from_this_process_own_namespace() -> None:

@@ -12,6 +12,7 @@ from wgconfine.model.settings import UnitName
 from wgconfine.model.tree import MARK, File
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
+from wgconfine.render.catalog import CATALOG
 from wgconfine.render.service import closing_path, dropin_path
 from wgconfine.system.execute import execute
 from wgconfine.system.tree import TreeWriter
@@ -60,6 +61,9 @@ class RecordingSystemctl:
 
     def reset_failed(self, units: Sequence[str]) -> None:
         self.order("reset-failed", *units)
+
+    def update_catalog(self) -> None:
+        self.order("update-catalog")
 
 
 def writing(path: PurePosixPath) -> FileStep:
@@ -175,3 +179,23 @@ def test_without_its_closing_file_no_drop_in_is_removed(read_only_usr: Path) -> 
     with pytest.raises(OperationFailed, match="it would run in the open"):
         execute([writing(closing_path(A)), removing(dropin_path(A))], writer, None, lambda _: None)
     assert (read_only_usr / str(dropin_path(A)).lstrip("/")).exists()
+
+
+def test_what_only_words_depend_on_fails_nothing(tmp_path: Path) -> None:
+    """A machine without the database of catalogs has its tunnels all the same."""
+    said = list[str]()
+    steps = [UnitStep(action=Action.UPDATE_CATALOG), *EVERY]
+
+    assert (
+        execute(steps, TreeWriter(tmp_path), RecordingSystemctl("update-catalog"), said.append)
+        == []
+    )
+    assert "[!] message catalog not available: update-catalog: no" in said
+
+
+def test_a_catalog_that_cannot_be_written_is_said(read_only_usr: Path) -> None:
+    """As a closing file that cannot be."""
+    said = list[str]()
+
+    execute([writing(CATALOG)], TreeWriter(read_only_usr), None, said.append)
+    assert said[-1].startswith("[!] message catalog not available: ")

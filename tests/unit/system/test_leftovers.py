@@ -6,6 +6,7 @@ from wgconfine.system.leftovers import sweep_state
 
 KEPT = (
     "bus/a/system_bus_socket",
+    "namespace/vpn",
     "probe/a.in",
     "probe/a.lock",
     "run/gone/file",
@@ -16,6 +17,7 @@ KEPT = (
 )
 SWEPT = (
     "bus/gone/system_bus_socket",
+    "namespace/gone",
     "probe/gone.in",
     "probe/gone.out",
     "probe/x@gone.lock",

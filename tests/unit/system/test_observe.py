@@ -4,15 +4,15 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings, TunnelName, UnitName
-from wgconfine.model.state import UnitState
 from wgconfine.model.status import Holes, PeerStatus, ServiceStatus, Status, TunnelStatus
-from wgconfine.runtime import paths
+from wgconfine.runtime import paths, trouble
 from wgconfine.system import observe as module
 from wgconfine.system.observe import observe
 
@@ -43,6 +43,7 @@ class FakeSystemctl:
         raise NotImplementedError(units)
 
     kill_all = start_no_block = stop = restart = reload = reset_failed = start
+    update_catalog = daemon_reload
 
 
 @pytest.fixture(autouse=True)
@@ -252,28 +253,129 @@ def test_installed_without_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "more", "word"),
+    ("record", "more", "word", "why"),
     [
-        (UnitState(name="x", active="active", sub="exited"), "", "up"),
-        (UnitState(name="x"), "", "down"),
-        (UnitState(name="x"), "enable = false", "disabled"),
-        (UnitState(name="x", load="not-found"), "", "not applied"),
-        (UnitState(name="x", active="failed"), "", "failed"),
+        (None, "", "down", "it is not applied yet"),
+        (None, "enable = false", "down", "enable = false in its settings"),
+        ({"backend": "kernel"}, "", "down", "it is stopped"),
     ],
 )
-def test_words_for_a_tunnel(state: UnitState, more: str, word: str) -> None:
-    """For a person, from systemd's."""
-    assert word == module.tunnel_word(settings(more), state)
+def test_a_tunnel_that_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+    record: dict[str, object] | None,
+    more: str,
+    word: str,
+    why: str,
+) -> None:
+    """By the settings, and by what is installed."""
+    monkeypatch.setattr(module, "installed_names", lambda: [VPN] if record is not None else [])
+    monkeypatch.setattr(module, "read_record", lambda _: record)
+    (tunnel,) = observe(FakeSystemctl(), [settings(more)], []).tunnels
+
+    assert (word, why) == (tunnel.state, tunnel.why)
+    assert not tunnel.configured
 
 
-def test_units_of_a_tunnel_that_failed() -> None:
-    """Each is named with the command that shows its journal."""
+def up(**units: dict[str, str]) -> TunnelStatus:
+    own = {f"wgconfine{kind}@vpn__service": RUNNING for kind in ("", "-netns")}
+    (tunnel,) = observe(FakeSystemctl(**own | units), [settings()], []).tunnels
+    return tunnel
+
+
+def test_since_when_a_tunnel_is_up() -> None:
+    """By systemd's own clock."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    shown = {**RUNNING, "ActiveEnterTimestampMonotonic": str(now - 7_000_000)}
+    tunnel = up(**{"wgconfine@vpn__service": shown})
+
+    assert ("up", 7, True) == (tunnel.state, tunnel.since, tunnel.configured)
+
+
+def test_a_name_without_an_answer(state: Path) -> None:
+    """Without root all of them are said, as long as somebody asks."""
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("KEY a.example.net 51820 auto\nbroken\n")
+    asking = {"wgconfine-endpoint@vpn__service": RUNNING}
+
+    assert ("waiting", "no address yet for a.example.net") == (up(**asking).state, up(**asking).why)
+    assert up().state == "up"
+
+
+def test_a_peer_that_has_an_address_is_waited_for_no_longer(state: Path) -> None:
+    """An address of before is as good, though its name has no answer now."""
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("A a.example.net 1 auto\nB b. 1 auto\n")
+    peers = [peer("A", endpoint="192.0.2.1:1"), peer("B")]
+
+    assert ("b.",) == module.unanswered(VPN, peers, asking=True)
+
+
+def peer(key: str, *, endpoint: str | None = None, sent: int = 0) -> PeerStatus:
+    return PeerStatus(public_key=key, endpoint=endpoint, handshake_age=None, received=0, sent=sent)
+
+
+def test_peers_that_have_never_answered() -> None:
+    """Of those to whom something was sent; not where another has."""
+    silent = peer("KEYKEYKEY", endpoint="192.0.2.1:1", sent=148)
+
+    assert ("KEYKEYKE… at 192.0.2.1:1",) == module.unheard([silent, peer("B")])
+    assert () == module.unheard([silent, replace(silent, handshake_age=3)])
+
+
+def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
+    """As the runtime left it, and since when."""
+    now = trouble.clock()
+    text = f"{now - 9} {now}\n/etc/vpn.conf: No such file or directory.\x1b[2J\n"
+    (state / "wgconfine/tunnel/vpn/trouble").write_text(text)
+    failing = {**STOPPED, "ActiveState": "activating", "SubState": "auto-restart"}
+    tunnel = up(**{"wgconfine@vpn__service": failing})
+
+    assert "waiting" == tunnel.state
+    assert "/etc/vpn.conf: No such file or directory.\\x1b[2J" == tunnel.why
+    assert tunnel.since in {9, 10}
+    assert "it is tried again every 5 s. To look: wgconfine logs vpn" == tunnel.next
+
+
+def test_a_tunnel_that_the_tick_found_sick(state: Path) -> None:
+    """As health keeps it."""
+    (state / "wgconfine/health").mkdir()
+    now = trouble.clock()
+    (state / "wgconfine/health/vpn").write_text(f"sick {now - 60} {now} 2\nwhy link wg0: missing\n")
+    tunnel = up()
+
+    assert ("degraded", "link wg0: missing") == (tunnel.state, tunnel.why)
+    assert "2 steps taken: wgconfine logs vpn" == tunnel.next
+
+
+def test_a_namespace_that_failed() -> None:
+    """Nothing of the tunnel is tried again by itself then."""
     failed = {"LoadState": "loaded", "ActiveState": "failed", "SubState": "failed"}
-    systemctl = FakeSystemctl(**{"wgconfine-netns@vpn__service": failed})
+    tunnel = up(**{"wgconfine-netns@vpn__service": failed, "wgconfine@vpn__service": STOPPED})
 
-    assert "wgconfine-netns@vpn.service failed: journalctl -u wgconfine-netns@vpn.service" in (
-        observe(systemctl, [settings()], []).tunnels[0].problems
-    )
+    assert ("refused", "wgconfine-netns@vpn.service failed") == (tunnel.state, tunnel.why)
+
+
+def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
+    """It is up all the same, and each is named with the command that shows its journal."""
+    failed = {"LoadState": "loaded", "ActiveState": "failed", "SubState": "failed"}
+    reload = {"wgconfine-reload@vpn__service": failed}
+    unit = "wgconfine-reload@vpn.service"
+
+    assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
+    now = trouble.clock()
+    (state / "wgconfine/tunnel/vpn/trouble").write_text(f"{now} {now}\nno key\n")
+    assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
+
+
+def test_a_service_outside_is_a_leak_of_its_tunnel(state: Path) -> None:
+    """And what else there is of the tunnel is said below."""
+    complete(state)
+    (state / "wgconfine/netns/vpn").unlink()
+    (state / "wgconfine/netns/vpn").symlink_to("/proc/self/ns/mnt")
+    outside = {"a__service": {**RUNNING, "MainPID": str(os.getpid())}}
+    tunnel = up(**outside, **{"wgconfine@vpn__service": STOPPED})
+
+    assert ("LEAK", "in another namespace: a.service") == (tunnel.state, tunnel.why)
+    assert "systemctl stop a.service" == tunnel.next
+    assert any(each.startswith("down: it is not applied yet") for each in tunnel.problems)
 
 
 def test_closed_services() -> None:
@@ -340,7 +442,7 @@ def tunnel_of(every: int | None = 900) -> TunnelStatus:
     [
         ("ok", ()),
         ("does not work", ()),  # what it is about is shown anyway
-        ("LEAK", ("the last verify says: LEAK: wgconfine verify vpn",)),
+        ("LEAK", ("down: it is stopped. systemctl start wgconfine@vpn.service",)),
         ("unknown", ("the last verify says: unknown: wgconfine verify vpn",)),
     ],
 )
@@ -352,6 +454,7 @@ def test_the_last_verify_is_shown(state: Path, verdict: str, problems: tuple[str
     assert problems == found.problems
     assert found.verify is not None
     assert verdict == found.verify.verdict
+    assert (found.state == "LEAK") == (verdict == "LEAK")
     assert 60 <= found.verify.age < 90
 
 

@@ -42,6 +42,7 @@ class FakeSystemctl:
         raise NotImplementedError(units)
 
     kill_all = start_no_block = stop = restart = reload = reset_failed = start
+    update_catalog = daemon_reload
 
 
 def held(server: socket.socket, *, ours: frozenset[str] = frozenset()) -> list[Listener]:

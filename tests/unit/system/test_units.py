@@ -35,6 +35,7 @@ class FakeSystemctl:
         raise NotImplementedError(units)
 
     kill_all = start_no_block = stop = restart = reload = reset_failed = start
+    update_catalog = daemon_reload
 
 
 def put(root: Path, path: str, text: str) -> None:

@@ -48,6 +48,7 @@ class FakeSystemctl:
         raise NotImplementedError(units)
 
     kill_all = start_no_block = restart = reload = reset_failed = start
+    update_catalog = daemon_reload
 
 
 @pytest.fixture(autouse=True)
