@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
+from tests import guide
 from tests.container.test_reload import carries, seen
 from tests.matrix import EVERYWHERE
 from tests.scenario import PROBE, refused, wgconfine, write_service
@@ -38,9 +39,12 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         machine = world.machine
         for unit in ("probe.service", "other.service"):
             write_service(world, unit, PROBE)
-        machine.sh("install -d -m 700 /etc/credstore /etc/credstore.encrypted")
-        encrypt(world, world.internet.provider_conf())
+        machine.write("/etc/wireguard/vpn.conf", world.internet.provider_conf(), 0o600)
+        assert guide.follow(world, "docs/secrets.md") > 3
+        assert "nginx.service: confined" == refused(world, "nginx.service")
+        wgconfine(world, "release", "nginx.service", "--yes")
         machine.write("/etc/wgconfine/vpn.toml", WHOLE)
+        machine.sh("install -d -m 700 /etc/credstore")
         conf = keys_of(world, 3)
         machine.write("/etc/credstore/keys.key", conf["PrivateKey"] + "\n", 0o600)
         share(world)
