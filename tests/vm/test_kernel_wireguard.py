@@ -23,6 +23,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
+from wgconfine.model.errors import ExitCode
 
 pytestmark = pytest.mark.vm
 
@@ -40,15 +41,21 @@ on_one = pytest.mark.parametrize("world", first("bookworm"), indirect=True, scop
 
 @pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
-    """A virtual machine with five confined programs of Debian's, and services of its owner's."""
+    """A virtual machine with confined services of its owner's, and transmission."""
     with boot_vm(request.param, wheelhouse=wheelhouse) as world:
-        programs.set_up(world)
         write_service(world, "probe.service", PROBE)
         write_service(world, "once.service", ONESHOT)
-        services = (*programs.HOSTS, "probe.service", "once.service")
-        write_tunnel(world, services, extra="[inbound]\ntcp = [51413]\n")
-        wgconfine(world, "apply")
+        confine(world, programs.TRANSMISSION)
         yield world
+
+
+def confine(world: World, *more: str) -> None:
+    """An emulated processor takes seconds for each service: only as many as a test needs."""
+    services = ("probe.service", "once.service", *more)
+    write_tunnel(world, services, extra="[inbound]\ntcp = [51413]\n")
+    done = wgconfine(world, "apply", check=False)
+    # A probe may be too slow for the `verify` at its end.
+    assert done.returncode in {ExitCode.OK, ExitCode.UNCHECKED}, done
 
 
 @everywhere
@@ -152,6 +159,8 @@ def test_programs_of_the_archive_are_confined_and_nothing_leaks(world: World) ->
     """Each asks its own host by the tunnel alone, and the tunnel's resolver for its address."""
     machine = world.machine
     machine.systemctl("stop", "probe.service")  # it leaves an emulated processor no time
+    programs.set_up(world)
+    confine(world, *programs.HOSTS)
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         machine.systemctl("start", *programs.HOSTS)
         programs.have_each_ask(world)

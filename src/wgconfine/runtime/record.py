@@ -10,7 +10,7 @@ from _json import make_scanner
 
 from wgconfine.config import wgquick
 from wgconfine.config.literal import is_key
-from wgconfine.runtime import paths
+from wgconfine.runtime import paths, turns
 from wgconfine.runtime.failure import Failure, warn
 from wgconfine.runtime.trusted import read_trusted
 
@@ -118,7 +118,7 @@ def read_conf(record: Record) -> wgquick.Conf:
 
     Every file is judged before it is believed. Raises Failure with every problem of the .conf.
     """
-    conf = read_declared(record)
+    conf = read_bare(record)
     if record.config is None:
         for each in conf.warnings:
             warn(f"{conf_place(record)}:{each.line}: {each}")
@@ -126,6 +126,7 @@ def read_conf(record: Record) -> wgquick.Conf:
         conf.private_key = read_private_key(record)
         for peer in conf.peers:
             peer.preshared_key = read_preshared_key(record, peer.public_key)
+    turns.take(record, conf)
     return conf
 
 
@@ -147,6 +148,13 @@ def credential(record: Record, name: str | None) -> str:
 
 def read_declared(record: Record) -> wgquick.Conf:
     """The same without the keys that lie in files of their own, and without a word."""
+    conf = read_bare(record)
+    turns.take(record, conf)
+    return conf
+
+
+def read_bare(record: Record) -> wgquick.Conf:
+    """The same with the endpoint that the peer itself has."""
     if record.config is None:
         path = conf_place(record)
         conf = parse(read_trusted(path, secret=True), path, record=record)

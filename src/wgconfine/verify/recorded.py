@@ -20,7 +20,7 @@ from wgconfine.model.settings import (
     UnitName,
     VerifySettings,
 )
-from wgconfine.runtime.record import Record, read_declared
+from wgconfine.runtime.record import Record, read_bare
 
 __all__ = ["settings_of_record"]
 
@@ -96,7 +96,7 @@ def path_or_none(text: str | None) -> PurePosixPath | None:
 
 
 def inline(record: Record) -> Inline:
-    conf = read_declared(record)
+    conf = read_bare(record)
     return Inline(
         address=tuple(map(ip_interface, conf.addresses)),
         peers=tuple(

@@ -52,6 +52,7 @@ BUDGET = {
     "changed": CORE | JSON,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
+    "pass-on": CORE | CTYPES | JSON | FLOCK,
     "tick": CORE | CTYPES | JSON | FLOCK,
     "admits": CORE | CTYPES | ADDRESSES,
     "look": CORE | CTYPES | JSON | FLOCK | LISTEN,

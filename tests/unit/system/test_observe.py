@@ -458,6 +458,19 @@ def test_the_last_verify_is_shown(state: Path, verdict: str, problems: tuple[str
     assert 60 <= found.verify.age < 90
 
 
+def test_what_leaked_is_named(state: Path) -> None:
+    """By the check, and the service where it is about one."""
+    checks = [
+        {"name": "udp4", "unit": "a.service", "verdict": "LEAK"},
+        {"name": "switch-counter", "unit": "", "verdict": "LEAK"},
+        {"name": "dns", "unit": "", "verdict": "ok"},
+    ]
+    values = {"time": int(time.time()), "verdict": "LEAK", "checks": checks}
+    verified(state, json.dumps(values))
+
+    assert "the last verify has found one: udp4 of a.service, switch-counter" == tunnel_of().why
+
+
 @pytest.mark.parametrize(("every", "late"), [(900, True), (86400, False), (None, False)])
 def test_a_verify_that_is_overdue_is_a_problem(
     state: Path, every: int | None, *, late: bool
