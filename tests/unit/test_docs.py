@@ -76,7 +76,7 @@ def test_settings_know_the_key(key: str) -> None:
     assert f"`{key}`" in read("docs/settings.md")
 
 
-@pytest.mark.parametrize("key", [*ENTRIES, *wgquick._HOOKS.values()])
+@pytest.mark.parametrize("key", [*ENTRIES, *wgquick.HOOKS.values()])
 def test_settings_know_the_key_of_a_conf(key: str) -> None:
     """Each key of a `.conf`, read, ignored or refused, is in docs/settings.md."""
     assert f"`{key}`" in read("docs/settings.md")
@@ -200,6 +200,28 @@ def test_settings_of_the_reference() -> None:
     assert ("nginx.service", "prowlarr.service") == settings.services
     deep = parse_settings("deep", [(PurePosixPath("/etc/wgconfine/deep.toml"), inner)])
     assert [] == check_via([settings, deep])
+
+
+def files_in_docs() -> Iterator[tuple[str, str]]:
+    """Give each file of settings that a page shows whole, with its page."""
+    for page in sorted(TOP.glob("docs/*.md")):
+        for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language == "toml" and re.match(r"# /etc/wgconfine/[a-z-]+\.toml\n", text):
+                yield page.name, text
+
+
+@pytest.mark.parametrize(("page", "text"), list(files_in_docs()))
+def test_settings_of_the_guides(page: str, text: str) -> None:
+    """Each is right as it stands."""
+    path = PurePosixPath(text.partition("\n")[0].removeprefix("# "))
+    assert parse_settings(path.stem, [(path, text)]).services, page
+
+
+def test_the_index_has_every_page() -> None:
+    """docs/README.md leads to each, and in one place."""
+    pages = [each.name for each in TOP.glob("docs/*.md") if each.name != "README.md"]
+    links = re.findall(r"\]\(([a-z-]+\.md)\)", read("docs/README.md"))
+    assert sorted(pages) == sorted(links)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ OUTER_RESOLVERS = "outer-resolv.conf"
 them."""
 
 
+SOURCES = "sources"
+"""Which files the running tunnel was configured from: where `reload-on-change` watches them."""
+
+
 COLLECTOR = "/var/lib/prometheus/node-exporter"
 """Where node_exporter of Debian's, and of many others', looks for files of metrics."""
 
@@ -61,7 +65,7 @@ def tunnel_state(name: str) -> str:
 
 def trouble(name: str) -> str:
     """Why the tunnel could not be configured, and since when; nothing where it is."""
-    return f"{tunnel_state(name)}/trouble"
+    return f"{STATE}/trouble/{name}"
 
 
 def private_run(unit: str) -> str:
