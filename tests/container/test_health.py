@@ -64,9 +64,9 @@ def age(world: World) -> None:
         match line.split():
             case ["sick", since, acted, steps]:
                 lines.append(f"sick {since} {max(0, int(acted) - OLD)} {steps}")
-            case ["peer", key, handshake, received, sent, since, asked]:
+            case ["peer", key, handshake, received, sent, since, *rest]:
                 counted = f"{handshake} {received} {sent}"
-                lines.append(f"peer {key} {counted} {int(since) - OLD} {asked}")
+                lines.append(f"peer {key} {counted} {int(since) - OLD} {' '.join(rest)}")
             case _:
                 lines.append(line)
     world.machine.write(KEPT, "\n".join(lines) + "\n")

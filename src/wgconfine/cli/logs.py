@@ -16,8 +16,8 @@ from wgconfine.system.sources import read_all
 __all__ = ["journal_units", "run_logs"]
 
 KINDS = (
-    *("netns", "reload", "rebind", "relink", "endpoint", "wireguard", "look", "name", "ready"),
-    *("switch", "verify", "paths", "repath"),
+    *("netns", "reload", "rebind", "next", "relink", "endpoint", "wireguard", "look", "name"),
+    *("ready", "switch", "verify", "paths", "repath"),
 )
 PER_ENTRY = ("publish", "reach", "paths")
 

@@ -11,7 +11,14 @@ from wgconfine.model.units import UnitFacts
 from wgconfine.model.verify import Verdict
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.report import status as words
-from wgconfine.system.installed import LIVE, PATTERNS, changed_units, closed_services, unit_facts
+from wgconfine.system.installed import (
+    LIVE,
+    PATTERNS,
+    changed_units,
+    closed_services,
+    has_other_templates,
+    unit_facts,
+)
 from wgconfine.system.observe import observe
 from wgconfine.system.sources import read_all
 from wgconfine.system.systemctl import RealSystemctl
@@ -59,6 +66,7 @@ def current_status() -> Status:
         resolved.tunnels,
         closed_services(installed),
         changed=changed_units(installed, resolved.facts),
+        other_templates=has_other_templates(installed),
         settings_wrong=bool(problems),
     )
 

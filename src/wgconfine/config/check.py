@@ -89,6 +89,9 @@ def check_conf(conf: Conf, settings: Settings, path: PurePosixPath) -> list[Prob
         problems.append(Problem(where=dns_place, what=what, hint=REACH_HINT))
     if settings.mtu is not None and (what := too_small(settings.mtu, addresses)):
         problems.append(Problem(where=place_of(settings.path, "mtu"), what=what))
+    if settings.endpoints and len(conf.peers) > 1:
+        what = f"they are of one peer, and {place_of(path)} has {len(conf.peers)}"
+        problems.append(Problem(where=place_of(settings.path, "endpoints"), what=what))
     return problems
 
 

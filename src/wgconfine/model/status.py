@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
+    "CarrierStatus",
     "Counter",
     "Holes",
     "InboundStatus",
@@ -104,6 +105,19 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierStatus:
+    """A link of the host's own VPN by which packets to an endpoint leave; `mtu` is in bytes.
+
+    `kind` is as ip-link(8) has it.
+    """
+
+    endpoint: str
+    link: str
+    kind: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
@@ -114,7 +128,8 @@ class TunnelStatus:
     `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
     none has been kept since the machine started. `publish` to `outbound_deny` are what is
     installed. `firewall` has the counters of the namespace by their names; it is empty where they
-    could not be asked for.
+    could not be asked for. `endpoints` are those of the settings in the order of their turns: the
+    first is in use. `carriers` are no problem, but worth knowing.
     """
 
     name: str
@@ -135,6 +150,8 @@ class TunnelStatus:
     inbound: InboundStatus = InboundStatus()
     outbound_deny: tuple[str, ...] = ()
     firewall: Mapping[str, Counter] = field(default_factory=dict)
+    endpoints: tuple[str, ...] = ()
+    carriers: tuple[CarrierStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ VERBS = {
     "reload": ("tunnel", "reload"),
     "down": ("tunnel", "down"),
     "rebind": ("tunnel", "rebind"),
+    "pass-on": ("tunnel", "pass_on"),
     "unlink": ("tunnel", "unlink"),
     "resume": ("services", "resume"),
     "clear": ("services", "clear"),

@@ -13,6 +13,10 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+TURNS = "turns"
+"""The settings' endpoints, the one whose turn it is first."""
+ANSWERS = "answers"
+"""The addresses of endpoints' names, likewise."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 OUTER = "outer"
@@ -29,6 +33,10 @@ COLLECTOR = "/var/lib/prometheus/node-exporter"
 
 OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
+
+
+HANDSHAKES = "/var/lib/wgconfine/handshakes"
+"""When each tunnel had its last handshake, for a clock that is behind after a boot."""
 
 
 def named_namespace(name: str) -> str:

@@ -10,7 +10,7 @@ from _json import make_scanner
 
 from wgconfine.config import wgquick
 from wgconfine.config.literal import is_key
-from wgconfine.runtime import paths
+from wgconfine.runtime import paths, turns
 from wgconfine.runtime.failure import Failure, warn
 from wgconfine.runtime.trusted import read_trusted
 
@@ -107,7 +107,7 @@ def read_conf(record: Record) -> wgquick.Conf:
 
     Every file is judged before it is believed. Raises Failure with every problem of the .conf.
     """
-    conf = read_declared(record)
+    conf = read_bare(record)
     if record.config_file is not None:
         for each in conf.warnings:
             warn(f"{record.config_file}:{each.line}: {each}")
@@ -116,11 +116,19 @@ def read_conf(record: Record) -> wgquick.Conf:
         for peer in conf.peers:
             if peer.public_key in record.preshared_key_files:
                 peer.preshared_key = read_key(record.preshared_key_files[peer.public_key])
+    turns.take(record, conf)
     return conf
 
 
 def read_declared(record: Record) -> wgquick.Conf:
     """The same without the keys that lie in files of their own, and without a word."""
+    conf = read_bare(record)
+    turns.take(record, conf)
+    return conf
+
+
+def read_bare(record: Record) -> wgquick.Conf:
+    """The same with the endpoint that the peer itself has."""
     if record.config_file is not None:
         data = read_trusted(record.config_file, secret=True)
         conf = parse(data, record.config_file, record=record)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 
+from wgconfine import __version__
 from wgconfine.runtime import health, journal, paths, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
@@ -26,6 +27,7 @@ PROPERTIES = (
     "Id", "ActiveState", "Result", "AssertResult", "AssertTimestampMonotonic",
     "ConditionResult", "ConditionTimestampMonotonic",
 )  # fmt: skip
+OTHER_UNITS = "the units are of another version of wgconfine. Run wgconfine apply."
 
 
 def tick() -> None:
@@ -38,8 +40,19 @@ def tick() -> None:
             part(records)
         except (Failure, OSError) as failure:  # the others have their turn all the same
             failures.append(str(failure))
+    if units_are_others():
+        # What could not be done is a consequence of that, if anything.
+        failures = [OTHER_UNITS] if failures else []
+        if not failures:
+            warn(OTHER_UNITS)
     if failures:
         raise Failure("\n".join(failures))
+
+
+def units_are_others() -> bool:
+    """Tell whether an upgrade is not applied yet: by what the unit says that has started this."""
+    of_a_unit = "INVOCATION_ID" in os.environ  # systemd.exec(5)
+    return of_a_unit and os.environ.get("WGCONFINE_VERSION") != __version__
 
 
 def read_records() -> tuple[list[Record], list[str]]:

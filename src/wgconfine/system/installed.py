@@ -8,11 +8,19 @@ from wgconfine.model.tree import File, Tree
 from wgconfine.model.units import UnitFacts
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
+from wgconfine.render.templates import interpreter_of, templates
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.units import read_facts
 from wgconfine.system.unitsearch import find_facts
 
-__all__ = ["LIVE", "PATTERNS", "changed_units", "closed_services", "unit_facts"]
+__all__ = [
+    "LIVE",
+    "PATTERNS",
+    "changed_units",
+    "closed_services",
+    "has_other_templates",
+    "unit_facts",
+]
 
 PATTERNS = (
     "/etc/systemd/system/wgconfine*",
@@ -56,3 +64,14 @@ def changed_units(installed: Tree, facts: Mapping[UnitName, UnitFacts]) -> set[U
         for unit, file in written.items()
         if isinstance(file, File) and unit_digest(file.text) != facts[unit].digest
     }
+
+
+def has_other_templates(installed: Tree) -> bool:
+    """Tell whether our templates are not what this version writes: an upgrade is not applied yet.
+
+    False where there are none.
+    """
+    python = interpreter_of(installed)
+    if python is None:
+        return False
+    return any(installed.get(each.path) != each for each in templates(python=python))

@@ -44,6 +44,7 @@ from wgconfine.runtime.paths import (
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
+from wgconfine.system.outside import carriers, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -60,6 +61,7 @@ __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outs
 States = Mapping[str, UnitState]
 
 PROC = Path("/proc")
+OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
 
@@ -70,11 +72,13 @@ def observe(
     closed: Iterable[UnitName],
     *,
     changed: Collection[UnitName] = (),
+    other_templates: bool = False,
     settings_wrong: bool = False,
 ) -> Status:
     """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
 
     `changed` are units that are not any more what their drop-ins were written for.
+    `other_templates` says that the units of ours are not what this version writes.
     `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
     well be declared.
     """
@@ -100,6 +104,7 @@ def observe(
                     difference(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
                     ),
+                    OTHER_TEMPLATES if other_templates and name in records else "",
                     *outdated(changed, services[name]),
                 ),
             )
@@ -166,6 +171,7 @@ def tunnel_status(
     via = str(record.get("via") or "") if record else ""
     verify, switch = read_verify(name), read_switch(name)
     peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    carried = carriers(peers, record)
     shown = tuple(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
         for unit in services
@@ -207,13 +213,15 @@ def tunnel_status(
         via=via,
         peers=peers,
         services=shown,
-        problems=(*problems, *overdue(name, record, verify)),
+        problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
+        endpoints=read_turns(name),
+        carriers=carried,
     )
 
 

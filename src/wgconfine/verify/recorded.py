@@ -18,7 +18,7 @@ from wgconfine.model.settings import (
     UnitName,
     VerifySettings,
 )
-from wgconfine.runtime.record import Record, read_declared
+from wgconfine.runtime.record import Record, read_bare
 
 __all__ = ["settings_of_record"]
 
@@ -82,7 +82,7 @@ def conf_file(path: str) -> ConfFile:
 
 
 def inline(record: Record) -> Inline:
-    conf = read_declared(record)
+    conf = read_bare(record)
     key = record.private_key_file
     return Inline(
         address=tuple(map(ip_interface, conf.addresses)),

@@ -24,6 +24,7 @@ def test_units_of_a_tunnel() -> None:
         "wgconfine-netns@vpn.service",
         "wgconfine-reload@vpn.service",
         "wgconfine-rebind@vpn.service",
+        "wgconfine-next@vpn.service",
         "wgconfine-relink@vpn.service",
         "wgconfine-endpoint@vpn.service",
         "wgconfine-wireguard@vpn.service",

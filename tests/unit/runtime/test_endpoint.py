@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import endpoint, paths, tunnel
+from wgconfine.runtime import endpoint, paths, tunnel, turns
 from wgconfine.runtime.record import Record
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -88,7 +88,7 @@ def test_the_names_are_read_as_they_were_written() -> None:
     )
     tunnel.write_endpoints(record(), conf)
 
-    assert [(KEY, "vpn.example.net", 51820, "auto")] == endpoint.read_endpoints("vpn")
+    assert [(KEY, "vpn.example.net", 51820, "auto")] == turns.read_endpoints("vpn")
 
 
 def test_without_a_name_there_is_no_file(state: Path) -> None:
@@ -99,7 +99,7 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
     tunnel.write_endpoints(record(), wgquick.Conf())
 
     assert not file.exists()
-    assert [] == endpoint.read_endpoints("vpn")
+    assert [] == turns.read_endpoints("vpn")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -111,12 +111,11 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     port = 51820 if there else 51821
     (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
-    monkeypatch.setattr(endpoint, "path_mtu", lambda _: None)
+    monkeypatch.setattr(endpoint, "path_mtu", lambda *_: None)
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
-    endpoint.set_endpoint("vpn", answered, "192.0.2.1")
+    endpoint.set_endpoint(record(), answered, ["192.0.2.1"])
 
     expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
     assert (expected if there else []) == commands

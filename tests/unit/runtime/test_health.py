@@ -11,6 +11,7 @@ from wgconfine.runtime.health import (
     judge,
     next_step,
     parse,
+    step_of,
 )
 
 KEY, OTHER = "k" * 43 + "=", "o" * 43 + "="
@@ -53,7 +54,8 @@ def test_a_first_look_finds_nothing() -> None:
         ({"sent": 101, "handshake": 6}, 900, ""),
         ({"sent": 101, "handshake": 4}, 900, ""),  # the clock was set back
         ({"sent": 100}, 900, WHY),
-        ({"sent": 5, "received": 5}, 900, ""),  # another link
+        ({"sent": 5, "received": 5}, 900, ""),  # another link, and an answer
+        ({"sent": 5, "received": 0, "handshake": 0}, 900, WHY),  # another link alone
     ],
 )
 def test_silent(seen: dict[str, int], now: int, why: str) -> None:
@@ -82,6 +84,24 @@ def test_one_peer_of_two(steps: int) -> None:
     peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
     health = judge(kept, [], peers, now=10**6, patience=180)
     assert (WHY, "reload") == (health.why, next_step(kept, health, 10**6))
+
+
+def test_another_server_has_its_turn() -> None:
+    """It is not well because it is another one, but once it answers."""
+    kept = sick(steps=3, acted=900)
+    for received, expected in ((0, (WHY, 3)), (148, ("", 0))):
+        peers = {OTHER: Peer(0, received, 148)}
+        health = judge(kept, [], peers, now=1000, patience=180)
+        assert expected == (health.why.replace("oooooooo", "kkkkkkkk"), health.steps)
+
+
+def test_one_peer_of_two_has_several_addresses() -> None:
+    """The next one is tried, which the other peer does not notice."""
+    kept = sick(steps=2)
+    kept.peers[OTHER] = peer()
+    peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
+    health = judge(kept, [], peers, now=10**6, patience=180)
+    assert "next" == next_step(kept, health, 10**6, 2)
 
 
 def test_a_silent_peer_that_nothing_is_sent_to() -> None:
@@ -129,6 +149,30 @@ def test_steps_rise_and_then_slow_down(steps: int, waited: int, expected: str) -
     now = 10_000
     kept = sick(steps=steps, acted=now - waited)
     assert expected == next_step(kept, look(kept, now, sent=101), now)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        (1, ["relink"] * 6),
+        (2, ["next", "relink", "next", "relink", "next", "relink"]),
+        (3, ["next", "next", "relink", "next", "next", "relink"]),
+    ],
+)
+def test_endpoints_have_their_turns(endpoints: int, expected: list[str]) -> None:
+    """After what is milder, in each round all of them: those tried, and the one it began with."""
+    steps = [step_of(number, endpoints) for number in range(8)]
+    assert ["reload", "rebind", *expected] == steps
+
+
+def test_each_endpoint_has_time_to_answer() -> None:
+    """In the first round two ticks, and twice that in the next."""
+    now = 10_000
+    waits = [(2, PAUSE), (3, PAUSE), (4, PAUSE), (5, 2 * PAUSE), (6, 2 * PAUSE), (8, 4 * PAUSE)]
+    for steps, wait in waits:
+        for waited, due in ((wait - 1, False), (wait, True)):
+            kept = sick(steps=steps, acted=now - waited)
+            assert due == bool(next_step(kept, look(kept, now, sent=101), now, 3)), steps
 
 
 def test_what_is_kept_is_read_again() -> None:

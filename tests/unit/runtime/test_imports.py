@@ -51,6 +51,7 @@ BUDGET = {
     "ready": CORE | CTYPES | JSON | FLOCK,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
+    "pass-on": CORE | CTYPES | JSON | FLOCK,
     "tick": CORE | CTYPES | JSON | FLOCK,
     "admits": CORE | CTYPES | ADDRESSES,
     "look": CORE | CTYPES | JSON | FLOCK | LISTEN,
