@@ -15,7 +15,15 @@ from wgconfine.config.wgquick import decode, parse
 from wgconfine.config.words import suggest
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import ConfFile, IPAddress, IPInterface, IPNetwork, Peer, Settings
+from wgconfine.model.settings import (
+    ConfCredential,
+    ConfFile,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Peer,
+    Settings,
+)
 
 __all__ = [
     "DNS_HINT",
@@ -24,6 +32,7 @@ __all__ = [
     "check_all",
     "check_conf",
     "check_keys",
+    "decode_conf",
     "parse_conf",
     "private_key",
     "remarks_on_inbound",
@@ -65,8 +74,18 @@ def parse_conf(path: PurePosixPath, data: bytes, settings: Settings | None = Non
     where = place_of(path)
     decided = {"ListenPort": "listen_port", "FwMark": "fwmark"}
     repeated = [key for key, name in decided.items() if getattr(settings, name, None) is not None]
+    text = decode_conf(path, data)
     try:
-        return parse(decode(data, where), where, repeated=repeated)
+        return parse(text, where, repeated=repeated)
+    except ConfError as error:
+        problems = [_problem(path, problem) for problem in error.problems]
+    raise ProblemsFound(problems)
+
+
+def decode_conf(path: PurePosixPath, data: bytes) -> str:
+    """Give the text of a `.conf`. Raises ProblemsFound."""
+    try:
+        return decode(data, place_of(path))
     except ConfError as error:
         problems = [_problem(path, problem) for problem in error.problems]
     raise ProblemsFound(problems)
@@ -157,6 +176,8 @@ def _key_source(settings: Settings) -> tuple[str, str]:
     source = settings.wireguard
     if isinstance(source, ConfFile):
         return "config", str(source.path)
+    if isinstance(source, ConfCredential):
+        return "config-credential", source.name
     if source.private_key_file is not None:
         return "private-key-file", str(source.private_key_file)
     return "private-key-credential", str(source.private_key_credential)

@@ -411,17 +411,6 @@ def test_no_peers_without_a_namespace_or_root(state: Path, monkeypatch: pytest.M
     assert module.read_peers(VPN, "wg0") == ()
 
 
-@pytest.mark.parametrize("text", ["", "[", "[]", '"x"'])
-def test_a_damaged_record_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    """`status` still shows the rest."""
-    (tmp_path / "vpn.json").write_text(text)
-    monkeypatch.setattr(module, "record_path", lambda name: PurePosixPath(tmp_path, f"{name}.json"))
-
-    assert module.read_record(VPN) is None
-
-
 def verified(state: Path, text: str) -> None:
     place = state / "wgconfine/verify/vpn.json"
     place.parent.mkdir(exist_ok=True)
