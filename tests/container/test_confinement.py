@@ -91,6 +91,7 @@ def test_metrics_of_the_tunnel_and_its_services(world: World) -> None:
     """As root all of them are there; the file for node_exporter may be read by its user."""
     printed = wgconfine(world, "metrics").stdout
     assert 'wgconfine_up{tunnel="vpn"} 1.0' in printed
+    assert 'wgconfine_state{tunnel="vpn",wgconfine_state="up"} 1.0' in printed
     assert 'wgconfine_service_confined{service="probe.service",tunnel="vpn"} 1.0' in printed
     assert 'wgconfine_leaked_packets_total{tunnel="vpn"} 0.0' in printed
     assert "wgconfine_peer_handshake_age_seconds{" in printed

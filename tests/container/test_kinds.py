@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab import World, boot_container
+from tests.matrix import first
 from tests.scenario import refused, wgconfine, write_tunnel
 from wgconfine.render.hardening import CALLS, CAPABILITIES
 
@@ -291,13 +292,18 @@ class Seen:
     units: Mapping[str, Mapping[str, dict[str, Any]]]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        *(pytest.param(name, marks=pytest.mark.long) for name in ("bookworm", "trixie")),
-        "forky",
-    ],
-)
+@pytest.fixture(scope="module", params=first("forky"))
+def few(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Seen]:
+    """A machine with four of them, where an `apply` and its `verify` take seconds."""
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        names = ("condition", "exec", "simple", "user")
+        write_units(world, {f"{name}.service": texts()[f"{name}.service"] for name in names})
+        write_tunnel(world, [f"{name}.service" for name in names])
+        wgconfine(world, "apply")
+        yield Seen(world=world, version=version_of(world), units={})
+
+
+@pytest.fixture(scope="module", params=first("forky"))
 def seen(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Seen]:
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         version = version_of(world)
@@ -488,12 +494,12 @@ def test_an_idle_service_that_waits_is_no_alarm(seen: Seen) -> None:
 
 
 @pytest.mark.long
-def test_a_condition_that_does_not_hold_skips_it(seen: Seen) -> None:
+def test_a_condition_that_does_not_hold_skips_it(few: Seen) -> None:
     """The unit's own ExecCondition= comes after the guard, and counts."""
-    change(seen, "condition.service", f"[Service]\nExecCondition=/bin/false\n{SLEEP}")
-    wgconfine(seen.world, "apply")
-    assert 0 == seen.world.machine.systemctl("start", "condition.service").returncode
-    assert "exec-condition" == seen.world.machine.show("condition.service", "Result")
+    change(few, "condition.service", f"[Service]\nExecCondition=/bin/false\n{SLEEP}")
+    wgconfine(few.world, "apply")
+    assert 0 == few.world.machine.systemctl("start", "condition.service").returncode
+    assert "exec-condition" == few.world.machine.show("condition.service", "Result")
 
 
 def change(seen: Seen, unit: str, text: str) -> None:
@@ -501,24 +507,24 @@ def change(seen: Seen, unit: str, text: str) -> None:
     seen.world.machine.systemctl("daemon-reload")
 
 
-def test_a_unit_that_was_upgraded_is_noticed_and_rendered_anew(seen: Seen) -> None:
+def test_a_unit_that_was_upgraded_is_noticed_and_rendered_anew(few: Seen) -> None:
     """`status` says it, `plan` gives 5, `apply` puts the guard before what has come in."""
-    machine = seen.world.machine
+    machine = few.world.machine
     machine.systemctl("start", "exec.service")
     change(
-        seen,
+        few,
         "exec.service",
         "[Service]\nType=forking\nPIDFile=/run/new.pid\nSuccessExitStatus=7\n"
         "ExecStart=/bin/sh -c 'sleep infinity & echo $! > /run/new.pid'\n"
         "ExecReload=/bin/true\nExecStopPost=" + WHERE.format("post"),
     )
     words = "! exec.service has changed since it was confined: wgconfine apply"
-    assert words in wgconfine(seen.world, "status").stdout
-    assert 5 == wgconfine(seen.world, "plan", check=False).returncode
-    wgconfine(seen.world, "apply")
-    assert words not in wgconfine(seen.world, "status").stdout
-    assert 0 == wgconfine(seen.world, "plan", check=False).returncode
-    assert "exec.service: confined" == refused(seen.world, "exec.service")
+    assert words in wgconfine(few.world, "status").stdout
+    assert 5 == wgconfine(few.world, "plan", check=False).returncode
+    wgconfine(few.world, "apply")
+    assert words not in wgconfine(few.world, "status").stdout
+    assert 0 == wgconfine(few.world, "plan", check=False).returncode
+    assert "exec.service: confined" == refused(few.world, "exec.service")
     assert "7" == machine.show("exec.service", "SuccessExitStatus")
     for key in ("ExecReload", "ExecStopPost"):
         assert "wgconfine: this is not the namespace" in machine.show("exec.service", key)
@@ -529,28 +535,28 @@ def test_a_unit_that_was_upgraded_is_noticed_and_rendered_anew(seen: Seen) -> No
 
 
 @pytest.mark.long
-def test_a_new_drop_in_is_noticed(seen: Seen) -> None:
+def test_a_new_drop_in_is_noticed(few: Seen) -> None:
     """The same as for the main file; nothing restarts where only the digest differs."""
-    machine = seen.world.machine
+    machine = few.world.machine
     machine.systemctl("start", "simple.service")
     pid = machine.show("simple.service", "MainPID")
     machine.write("/etc/systemd/system/simple.service.d/nice.conf", "[Service]\nNice=3\n")
-    assert "! simple.service has changed" in wgconfine(seen.world, "status").stdout
-    wgconfine(seen.world, "apply")
-    assert "! simple" not in wgconfine(seen.world, "status").stdout
+    assert "! simple.service has changed" in wgconfine(few.world, "status").stdout
+    wgconfine(few.world, "apply")
+    assert "! simple" not in wgconfine(few.world, "status").stdout
     assert pid == machine.show("simple.service", "MainPID")
 
 
 @pytest.mark.long
-def test_namespaces_that_an_upgrade_delegates_stay_shut(seen: Seen) -> None:
+def test_namespaces_that_an_upgrade_delegates_stay_shut(few: Seen) -> None:
     """Without an `apply` in between: the drop-in has a line for it where systemd knows it."""
-    machine = seen.world.machine
-    change(seen, "user.service", f"[Service]\nType=exec\nDelegateNamespaces=yes\n{SLEEP}")
+    machine = few.world.machine
+    change(few, "user.service", f"[Service]\nType=exec\nDelegateNamespaces=yes\n{SLEEP}")
     machine.systemctl("start", "user.service")
-    assert "user.service: confined" == refused(seen.world, "user.service")
+    assert "user.service: confined" == refused(few.world, "user.service")
     machine.systemctl("stop", "user.service")
-    change(seen, "user.service", f"[Service]\nType=exec\n{SLEEP}")
-    wgconfine(seen.world, "apply")
+    change(few, "user.service", f"[Service]\nType=exec\n{SLEEP}")
+    wgconfine(few.world, "apply")
 
 
 def test_what_a_timer_or_a_path_starts_is_inside(seen: Seen) -> None:
@@ -575,32 +581,32 @@ def test_what_a_timer_or_a_path_starts_is_inside(seen: Seen) -> None:
 
 
 @pytest.mark.long
-def test_aliases_are_resolved(seen: Seen) -> None:
+def test_aliases_are_resolved(few: Seen) -> None:
     """All that is installed bears the real name, `status` shows it once, `release ALIAS` works."""
-    machine = seen.world.machine
+    machine = few.world.machine
     write_units(
-        seen.world,
+        few.world,
         {"real.service": f"[Service]\n{SLEEP}", "real@.service": f"[Service]\n{SLEEP}"},
     )
     machine.sh("cd /etc/systemd/system; ln -s real.service alias.service")
     machine.sh("cd /etc/systemd/system; ln -s real@.service alias@.service")
     machine.systemctl("daemon-reload")
     try:
-        write_tunnel(seen.world, ["alias.service", "real.service"], name="two", client=3)
-        both = wgconfine(seen.world, "apply", check=False)
-        write_tunnel(seen.world, ["alias.service", "alias@x.service"], name="two", client=3)
-        wgconfine(seen.world, "apply")
+        write_tunnel(few.world, ["alias.service", "real.service"], name="two", client=3)
+        both = wgconfine(few.world, "apply", check=False)
+        write_tunnel(few.world, ["alias.service", "alias@x.service"], name="two", client=3)
+        wgconfine(few.world, "apply")
         machine.systemctl("start", "alias.service", "alias@x.service")
-        shown = wgconfine(seen.world, "status", "two").stdout
+        shown = wgconfine(few.world, "status", "two").stdout
         record = json.loads(machine.read("/etc/wgconfine/two.json"))
         files = machine.sh("cd /; ls -d {etc,usr/local/lib}/systemd/system/{real,alias}*.d || true")
-        wgconfine(seen.world, "release", "alias.service", "--yes")
+        wgconfine(few.world, "release", "alias.service", "--yes")
         released = machine.sh(
             "cd /; ls -d {etc,usr/local/lib}/systemd/system/real.service.d || true"
         )
         left = machine.read("/etc/wgconfine/two.toml")
     finally:
-        wgconfine(seen.world, "remove", "two", "--release", "--purge", "--yes", check=False)
+        wgconfine(few.world, "remove", "two", "--release", "--purge", "--yes", check=False)
     assert 78 == both.returncode
     assert "alias.service and real.service are names of the same unit" in both.stderr
     assert "real.service: confined" in shown

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.matrix import EVERYWHERE
+from tests.matrix import EVERYWHERE, first
 from tests.scenario import confine, write_service
 from tests.verifying import Found, try_escapes
 from wgconfine.model.settings import UnitName
@@ -189,6 +189,7 @@ ExecStart=/bin/sh -c 'while :; do for p in /proc/[0-9]*; do read -r line <$p/com
 """
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_a_service_that_kills_its_probe_closes_nothing_by_it(world: World) -> None:
     """It is the same user; what has no answer is unknown."""
     write_service(world, "assassin.service", ASSASSIN)
@@ -246,6 +247,7 @@ def test_a_forged_probe_does_not_close_what_is_open(world: World) -> None:
     assert {"probe", "dns-sssd"} == named(found, "ok")
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 @pytest.mark.parametrize(
     ("how", "seconds"),
     [("silent", 8), ("killed", 8), ("guessed", 8), ("noisy", 24), ("endless", 24)],

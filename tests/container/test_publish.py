@@ -7,7 +7,7 @@ import pytest
 
 from lab import Flow, World, assert_confined, boot_container
 from tests import lan
-from tests.matrix import EVERYWHERE
+from tests.matrix import EVERYWHERE, first
 from tests.programs import NGINX, TRANSMISSION
 from tests.scenario import HOST, PROBE, wgconfine, write_service, write_tunnel
 
@@ -273,6 +273,7 @@ def test_500_connections_at_once(world: World) -> None:
     assert "500\n" == world.machine.run("python3", "-c", CROWD, timeout=120).stdout
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 @pytest.mark.parametrize("size", ["64M", pytest.param("1G", marks=pytest.mark.long)])
 def test_a_download_arrives_whole(world: World, size: str) -> None:
     """What comes out of the proxy has the hash of what is in the file."""

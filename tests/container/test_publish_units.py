@@ -334,6 +334,7 @@ def test_what_is_going_to_be_confined_holds_no_port(world: World) -> None:
     assert [0, 5] == [each.returncode for each in found], found
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_five_hundred_connections_at_once(world: World) -> None:
     """More than twice of what systemd-socket-proxyd takes by itself."""
     done = world.machine.run("python3", "/usr/local/lib/many.py", "8080", "500")
@@ -341,6 +342,7 @@ def test_five_hundred_connections_at_once(world: World) -> None:
     assert "500" == done.stdout.strip()
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_a_unix_socket_is_its_owners(world: World) -> None:
     """0660, root's where no other is named; gone with the namespace, and back with it."""
     machine = world.machine
@@ -354,6 +356,7 @@ def test_a_unix_socket_is_its_owners(world: World) -> None:
     assert expected == machine.sh(look).splitlines()
 
 
+@pytest.mark.parametrize("world", first("trixie"), indirect=True)
 def test_it_listens_on_addresses_that_come_later(world: World) -> None:
     """`free-bind`, and of a port alone that of IPv6, which the host may switch off."""
     machine = world.machine

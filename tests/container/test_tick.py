@@ -317,8 +317,14 @@ def test_a_process_outside_that_sends_stops_every_service_it_may_be_of(world: Wo
 
 def test_two_do_not_verify_at_once_nor_during_an_apply(world: World) -> None:
     """Whoever is second waits, and says so."""
-    lock = "flock /run/wgconfine/lock/=apply"
-    world.machine.sh(f"systemd-run --unit=hold -q {lock} sleep infinity; sleep 0.5")
+    lock = "/run/wgconfine/lock/=apply"
+    # One that a tick has asked for would hold that lock itself, and be the one that is started.
+    wait_until_ended(world)
+    world.machine.sh(f"systemd-run --unit=hold -q flock {lock} sleep infinity")
+    world.machine.wait_for(
+        lambda: world.machine.run("flock", "-n", lock, "true", check=False).returncode == 1,
+        "the lock is held",
+    )
     world.machine.systemctl("start", "--no-block", VERIFY)
     waiting = "Waiting for another wgconfine that changes this machine"
     world.machine.wait_for(lambda: waiting in world.machine.journal(VERIFY), "it waits")

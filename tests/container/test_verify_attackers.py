@@ -83,7 +83,7 @@ def attack(world: World, way: str, *, give: bool = False) -> None:
     world.machine.sh(there.format("ready"), timeout=180)
 
 
-@on_each
+@on_one
 def test_odd_names_zombies_stopped_traced_and_busy_processes_are_looked_at(world: World) -> None:
     """With 10,000 descriptors, and all is well all the same, soon and every time."""
     attack(world, "innocent")

@@ -8,6 +8,7 @@ from lab.fixtures import BootVm
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.long  # as are the tests of virtual machines that boot them again
 def test_vm_keeps_its_disk(boot_vm: BootVm) -> None:
     """It has kernel WireGuard, and keeps its files when rebooted."""
     world = boot_vm("trixie")

@@ -1,24 +1,41 @@
 """What is said to a person beside the result, on standard error, and what is asked of one."""
 
+from __future__ import annotations
+
 import os
-import shutil
 import sys
 from contextlib import suppress
-from typing import TextIO
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import Refused
 
-__all__ = ["ask", "columns", "complain", "confirm", "silence"]
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["ask", "columns", "complain", "confirm", "silence", "width"]
 
 NARROWEST = 40
+USUAL = 80
 
 
 def columns() -> int | None:
     """Give the width of the terminal, None where the result goes somewhere else."""
-    if not sys.stdout.isatty():
-        return None
-    return max(NARROWEST, shutil.get_terminal_size().columns)
+    return width() if sys.stdout.isatty() else None
+
+
+def width() -> int:
+    """Give the width for who reads it on a terminal: COLUMNS=, its own, or the usual one.
+
+    As `shutil.get_terminal_size`, but shutil brings every kind of archive along.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        found = int(said) if said.isdecimal() else 0
+        found = found or os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no descriptor at all
+        found = 0
+    return max(NARROWEST, found or USUAL)
 
 
 def complain(*texts: str) -> None:

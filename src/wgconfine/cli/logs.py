@@ -16,10 +16,10 @@ from wgconfine.system.sources import read_all
 __all__ = ["journal_units", "run_logs"]
 
 KINDS = (
-    *("netns", "reload", "rebind", "relink", "endpoint", "wireguard", "look", "name", "ready"),
-    *("switch", "verify", "paths", "repath"),
+    *("netns", "reload", "rebind", "next", "relink", "endpoint", "wireguard", "look", "name"),
+    *("ready", "changed", "switch", "verify", "paths", "repath"),
 )
-PER_ENTRY = ("publish", "reach", "paths")
+PER_ENTRY = ("publish", "reach", "paths", "watch")
 
 
 def run_logs(name: str, options: Sequence[str]) -> NoReturn:

@@ -22,8 +22,8 @@ from wgconfine.system.sources import fragments_of, load_all, write_settings
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.tree import read_installed
 from wgconfine.system.unfinished import keep_unfinished, read_unfinished
-from wgconfine.system.units import unit_states
 from wgconfine.system.unitsearch import find_facts
+from wgconfine.system.unitstates import unit_states
 
 __all__ = [
     "confirm_release",

@@ -32,8 +32,8 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
 from wgconfine.render.catalog import CATALOG
+from wgconfine.render.places import dropin_path
 from wgconfine.render.ports import port_sockets
-from wgconfine.render.service import dropin_path
 from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.catalog import is_unread
@@ -47,7 +47,7 @@ from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.tree import obstacles, read_installed
 from wgconfine.system.unfinished import read_unfinished
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
 from wgconfine.system.users import read_user
 
 __all__ = [

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wgconfine.model.names import TunnelName, UnitName
+
 __all__ = [
+    "CarrierStatus",
     "Counter",
+    "Declared",
     "Holes",
     "InboundStatus",
     "PeerStatus",
@@ -15,6 +19,16 @@ __all__ = [
     "TunnelStatus",
     "VerifyStatus",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What `status` asks of the settings of a tunnel; `services` have their real names."""
+
+    name: TunnelName
+    digest: str
+    enable: bool = True
+    services: tuple[UnitName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +62,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyStatus:
-    """What the last `verify` came to, in its own word, and how many seconds ago that was."""
+    """What the last `verify` came to, in its own word, and how many seconds ago that was.
+
+    `leaks` are the names of the checks that found one, each with its service.
+    """
 
     verdict: str
     age: int
+    leaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +118,19 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierStatus:
+    """A link of the host's own VPN by which packets to an endpoint leave; `mtu` is in bytes.
+
+    `kind` is as ip-link(8) has it.
+    """
+
+    endpoint: str
+    link: str
+    kind: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
@@ -110,7 +141,8 @@ class TunnelStatus:
     `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
     none has been kept since the machine started. `publish` to `outbound_deny` are what is
     installed. `firewall` has the counters of the namespace by their names; it is empty where they
-    could not be asked for.
+    could not be asked for. `endpoints` are those of the settings in the order of their turns: the
+    first is in use. `carriers` are no problem, but worth knowing.
     """
 
     name: str
@@ -131,6 +163,8 @@ class TunnelStatus:
     inbound: InboundStatus = InboundStatus()
     outbound_deny: tuple[str, ...] = ()
     firewall: Mapping[str, Counter] = field(default_factory=dict)
+    endpoints: tuple[str, ...] = ()
+    carriers: tuple[CarrierStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

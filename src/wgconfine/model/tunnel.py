@@ -49,8 +49,8 @@ class TunnelFacts:
     `unheard` peers to whom bytes were sent, where no peer has ever answered. `outside` are services
     with a process in another namespace, `outer` is the unit of the tunnel that carries this one's
     packets, `leaked` the packets that the second switch has counted since `counted_since`.
-    `found_leak` is how many seconds ago a `verify` found one, if it was the last. `now` is in
-    microseconds of CLOCK_MONOTONIC.
+    `found_leak` is how many seconds ago a `verify` found one, if it was the last, and `found` by
+    which checks. `now` is in microseconds of CLOCK_MONOTONIC.
     """
 
     name: str
@@ -70,6 +70,7 @@ class TunnelFacts:
     outside: tuple[str, ...] = ()
     leaked: int = 0
     counted_since: str = ""
+    found: str = ""
     found_leak: int | None = None
 
     def age(self, unit: UnitState) -> int | None:
@@ -107,7 +108,8 @@ def leak(facts: TunnelFacts) -> Standing | None:
             f"since {facts.counted_since}"
         )
     elif facts.found_leak is not None:
-        why, since = "the last verify has found one", facts.found_leak
+        found = f": {facts.found}" if facts.found else ""
+        why, since = f"the last verify has found one{found}", facts.found_leak
     return Standing(word=Word.LEAK, why=why, since=since, next=mend) if why else None
 
 
@@ -196,20 +198,23 @@ def illness(facts: TunnelFacts) -> Standing | None:
 def silence(facts: TunnelFacts) -> Standing | None:
     """It is configured and nobody has answered yet: a resolver, or the server itself."""
     logs = f"To look: wgconfine logs {facts.name}"
+    ready = judge(facts.ready) == "starting"
+    services = "; its services wait for that" if ready else ""
     if facts.unanswered:
-        why = f"no address yet for {', '.join(facts.unanswered)}"
-        again = "asked again in at most 60 s"
-        if judge(facts.endpoint) != "running":
-            again = f"{facts.endpoint.name} asks once there is a network"
-        since = facts.age(facts.endpoint if judge(facts.endpoint) == "running" else facts.tunnel)
-        return Standing(word=Word.WAITING, why=why, since=since, next=f"{again}. {logs}")
-    since = facts.age(facts.tunnel)
-    if facts.unheard:
-        why = f"no handshake yet with {', '.join(facts.unheard)}"
-        again = "WireGuard asks again as long as something is sent"
-        return Standing(word=Word.WAITING, why=why, since=since, next=f"{again}. {logs}")
-    if judge(facts.ready) in {"starting", "failed"}:
-        why = "its services wait for a handshake"
-        since = facts.age(facts.ready)
-        return Standing(word=Word.WAITING, why=why, since=since, next=f"See {facts.ready.name}")
+        asking = judge(facts.endpoint) == "running"
+        again = f"{facts.endpoint.name} asks once there is a network"
+        return Standing(
+            word=Word.WAITING,
+            why=f"no address yet for {', '.join(facts.unanswered)}{services}",
+            since=facts.age(facts.endpoint if asking else facts.tunnel),
+            next=f"{'asked again in at most 60 s' if asking else again}. {logs}",
+        )
+    if facts.unheard or ready:
+        peers = f" with {', '.join(facts.unheard)}" if facts.unheard else ""
+        return Standing(
+            word=Word.WAITING,
+            why=f"no handshake yet{peers}{services}",
+            since=facts.age(facts.ready if ready else facts.tunnel),
+            next=f"WireGuard asks again as long as something is sent. {logs}",
+        )
     return None

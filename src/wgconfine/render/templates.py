@@ -6,12 +6,13 @@ docs/architecture.md.
 
 from pathlib import PurePosixPath
 
+from wgconfine import __version__
 from wgconfine.model.tree import MARK, File, Tree
+from wgconfine.render.places import UNITS
 from wgconfine.render.quote import value
 
 __all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
-UNITS = PurePosixPath("/etc/systemd/system")
 TICK = "wgconfine-tick.timer"
 """The one timer of the host. What it starts asks systemd for everything else."""
 
@@ -160,6 +161,34 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
+NEXT = """\
+[Unit]
+Description=Another endpoint for WireGuard tunnel %i
+Requisite=wgconfine-netns@%i.service
+PartOf=wgconfine@%i.service
+After=wgconfine-netns@%i.service wgconfine@%i.service
+# Which sets it.
+Wants=wgconfine-reload@%i.service
+Before=wgconfine-reload@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+UMask=0077
+ExecStart={runtime} pass-on %i
+# It writes whose turn it is, and no more. One that root of a confined service lacks, which can't
+# look into this process then: ptrace(2).
+CapabilityBoundingSet=CAP_SYS_BOOT
+PrivateNetwork=yes
+RestrictAddressFamilies=none
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+InaccessiblePaths=-/run/dbus /dev/shm -/run/systemd/private -/run/systemd/io.systemd.Manager
+NoExecPaths=/run /tmp /var/tmp
+"""
+
 RELINK = """\
 [Unit]
 Description=Another link for WireGuard tunnel %i
@@ -215,19 +244,20 @@ StopWhenUnneeded=yes
 ListenNetlink=netfilter 64
 """
 
-# A start of the tunnel that is under way is waited for, and none is asked for. It may end at once
-# and be started again at once where its program is gone: then the limit of starts ends it, and the
-# socket is made anew, with nothing in it.
+# A start of the tunnel that is under way is waited for, and none is asked for.
 LOOK = """\
 [Unit]
 Description=Look whether WireGuard tunnel %i is whole
 PartOf=wgconfine-netns@%i.service wgconfine@%i.service
 After=wgconfine-netns@%i.service wgconfine@%i.service wgconfine-reload@%i.service
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look %i
 # SYS_ADMIN: to look into the tunnel's namespace.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
@@ -237,11 +267,14 @@ RestrictNamespaces=net
 LOOK_OUTSIDE = """\
 [Unit]
 Description=Look whether second switches of WireGuard tunnels are whole
-StartLimitIntervalSec=30s
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+# Where its program is gone it ends with all unread, and would be started again at once: in this
+# pause systemd leaves the socket alone.
+Restart=on-failure
+RestartSec=30s
 ExecStart={runtime} look-outside
 CapabilityBoundingSet=CAP_NET_ADMIN
 RestrictNamespaces=yes
@@ -296,8 +329,8 @@ UMask=0077
 ExecStart={runtime} endpoint %i
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-ReadWritePaths=/run/wgconfine/lock
-NoExecPaths=/run/wgconfine/lock
+ReadWritePaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
+NoExecPaths=/run/wgconfine/lock /run/wgconfine/tunnel/%i
 InaccessiblePaths=-/run/systemd/private -/run/systemd/io.systemd.Manager
 """
 
@@ -414,9 +447,14 @@ StartLimitIntervalSec=0
 Type=oneshot
 TimeoutStartSec=50s
 UMask=0077
+# After an upgrade these units may lack what the newer one needs until they are written anew.
+Environment=WGCONFINE_VERSION={version}
 ExecStart={runtime} tick
 RuntimeDirectory=wgconfine/verify wgconfine/health
 RuntimeDirectoryPreserve=yes
+# When handshakes were, for a clock that is behind after a boot.
+StateDirectory=wgconfine
+StateDirectoryMode=0700
 # SYS_ADMIN: to look into the namespaces of tunnels.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_ADMIN
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
@@ -557,6 +595,42 @@ TriggerLimitIntervalSec=0
 PathChanged={path}
 """
 
+CHANGED = """\
+[Unit]
+Description=Have a changed file of WireGuard tunnel %i read
+# When the reload that it asks for runs, systemd watches again.
+Before=wgconfine@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+UMask=0077
+ExecStart=-{runtime} changed %i
+# One that root of a confined service lacks, which can't look into this process then: ptrace(2).
+CapabilityBoundingSet=CAP_SYS_BOOT
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+"""
+
+# One path each, as in WATCH.
+WATCH_SOURCE = """\
+[Unit]
+Description=Watch {path} for WireGuard tunnel {tunnel}
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+PartOf=wgconfine@{tunnel}.service
+StartLimitIntervalSec=0
+
+[Path]
+Unit=wgconfine-changed@{tunnel}.service
+TriggerLimitIntervalSec=0
+PathChanged={path}
+"""
+
 BUS = """\
 [Unit]
 Description=Names on the system bus for %i.service
@@ -667,6 +741,7 @@ def templates(
     publish: bool = False,
     reach: bool = False,
     ready: bool = False,
+    watching: bool = False,
 ) -> list[File]:
     """Give the template units.
 
@@ -674,17 +749,23 @@ def templates(
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
     So do `publish` and `reach`, where any tunnel has such ports. `ready` says that services of one
-    wait for a handshake.
+    wait for a handshake, `watching` that one is reloaded when its files change.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
-    words = {"runtime": runtime, "python": interpreter, "proxy": value(str(proxy))}
+    words = {
+        "runtime": runtime,
+        "python": interpreter,
+        "proxy": value(str(proxy)),
+        "version": value(__version__),
+    }
     install = "\n[Install]\nWantedBy=multi-user.target\n"
     texts = {
         "wgconfine-netns@.service": NETNS + TUNNELS_OWN,
         "wgconfine@.service": TUNNEL + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN + install,
         "wgconfine-reload@.service": RELOAD + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
         "wgconfine-rebind@.service": REBIND + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
+        "wgconfine-next@.service": NEXT + MOUNTS + TUNNELS_OWN,
         "wgconfine-relink@.service": RELINK + LINK + CONFIGURE + MOUNTS + TUNNELS_OWN,
         "wgconfine-look@.socket": LOOK_SOCKET,
         "wgconfine-look@.service": LOOK + SEES + MOUNTS + TUNNELS_OWN,
@@ -707,8 +788,10 @@ def templates(
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
+    if watching:
+        texts["wgconfine-changed@.service"] = CHANGED + MOUNTS + SANDBOX
     if ready:
-        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + SANDBOX
+        texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + TUNNELS_OWN
     if reach:
         texts["wgconfine-reach@.service"] = REACH + PROXY + MOUNTS + SANDBOX + IDLE
     return [

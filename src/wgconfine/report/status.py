@@ -68,11 +68,21 @@ def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
         *([f"  why: {tunnel.why}"] if tunnel.why else []),
         *([f"  next: {tunnel.next}"] if tunnel.next else []),
         *(peer_line(peer) for peer in tunnel.peers),
+        *outside_lines(tunnel),
         *(line for each in tunnel.services for line in service_lines(each)),
         *port_lines(tunnel),
         *verify_lines(tunnel.verify),
         *(f"  ! {problem}" for problem in tunnel.problems),
     ]
+
+
+def outside_lines(tunnel: TunnelStatus) -> Iterator[str]:
+    """Give whose turn it is, and what carries the encrypted packets where it is not the uplink."""
+    if tunnel.endpoints:
+        first, *others = tunnel.endpoints
+        yield f"  endpoint {first} has its turn" + (f", then {', '.join(others)}" if others else "")
+    for each in tunnel.carriers:
+        yield f"  to {each.endpoint} by {each.link} ({each.kind}): through the host's own VPN"
 
 
 def port_lines(tunnel: TunnelStatus) -> Iterator[str]:

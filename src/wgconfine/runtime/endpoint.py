@@ -5,25 +5,30 @@ In the host's namespace, or in that of the tunnel that this one goes through.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, link, paths
+from wgconfine.runtime import carried, link, paths, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, identity
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.record import load
+from wgconfine.runtime.record import Record, load
 from wgconfine.runtime.resolver import write_in_place
 from wgconfine.runtime.state import read_state
+from wgconfine.runtime.turns import read_endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Named = tuple[str, str, int, str]
-    """Public key, host name and port of a peer, and `auto` or `fixed` for the link's MTU."""
+    from wgconfine.runtime.turns import Named
 
 LONGEST_PAUSE = 60.0  # seconds
+NONE = "(none)"
+"""What wg(8) says of what a peer has not."""
+DISCARD = 9
+"""A port to ask for the way to; nothing is sent there."""
 GROWTH = 1.5
 """Of each pause over the one before: at boot a name is found at the latest when half as much time
 again has passed as it took the network to come."""
@@ -33,14 +38,15 @@ def resolve_all(name: str) -> None:
     """Set every named endpoint of a tunnel; tries again after 1, 1.5 … 60 seconds, for ever."""
     pause = 1.0
     via = load(name).via
-    if via is not None:
-        wait_for_resolvers(name, via)
-    # A list: one name without an answer must not keep the others waiting.
-    while not all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
-        time.sleep(pause)
+    while True:
         if via is not None:
             wait_for_resolvers(name, via)
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
+        before = changed_at(name)
+        # A list: one name without an answer must not keep the others waiting.
+        if all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
+            return
+        # A reload that comes meanwhile does not start this anew: it is running.
+        pause = 1.0 if wait(name, pause, before) else min(pause * GROWTH, LONGEST_PAUSE)
 
 
 def wait_for_resolvers(name: str, via: str) -> None:
@@ -56,13 +62,22 @@ def wait_for_resolvers(name: str, via: str) -> None:
     write_in_place(f"{paths.tunnel_state(name)}/{paths.OUTER_RESOLVERS}", found)
 
 
-def read_endpoints(name: str) -> list[Named]:
-    """Give the endpoints to look up; read anew each time, for a reload may change them."""
+def changed_at(name: str) -> int:
+    """Tell when the tunnel was configured last, in nanoseconds."""
     try:
-        with open(f"{paths.tunnel_state(name)}/endpoints", encoding="ascii") as file:
-            return [(key, host, int(port), mtu) for key, host, port, mtu in map(str.split, file)]
+        return os.stat(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}").st_mtime_ns
     except FileNotFoundError:
-        return []
+        return 0
+
+
+def wait(name: str, seconds: float, before: int) -> bool:
+    """Wait so long, or for a reload; True says that there was one."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 1.0))
+        if changed_at(name) != before:
+            return True
+    return False
 
 
 def resolve(name: str, peer: Named) -> bool:
@@ -74,14 +89,32 @@ def resolve(name: str, peer: Named) -> bool:
     except OSError as error:
         warn(f"{host}: {error}; trying again")
         return False
-    usable = [str(each[4][0]) for each in found if is_usable(str(each[4][0]))]
-    if not usable:
-        warn(f"{host}: no answer that can be an endpoint; trying again")
-        return False
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    refused = [each for each in addresses if not is_usable(each)]
+    if refused:
+        warn(f"{host}: {', '.join(refused)} can't be an endpoint: it is no server's address")
     try:
-        set_endpoint(name, peer, usable[0])
+        record = load(name)
+        reached = [each for each in addresses if is_usable(each) and has_way(each, record)]
+        if not reached:
+            warn(f"{host}: no answer that this machine has a way to; trying again")
+            return False
+        set_endpoint(record, peer, reached)
     except Failure as failure:
         warn(f"{host}: {failure}; trying again")
+        return False
+    return True
+
+
+def has_way(address: str, record: Record) -> bool:
+    """Tell whether the machine, or the tunnel around, has a way to an address. Sends nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            if record.fwmark:
+                asking.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, record.fwmark)
+            asking.connect((address, DISCARD))
+    except OSError:
         return False
     return True
 
@@ -95,26 +128,77 @@ def is_usable(address: str) -> bool:
     return bool(raw.strip(b"\0")) and raw != bytes(15) + b"\1" and raw[0] < 0xFE and not mapped  # noqa: PLR2004
 
 
-def set_endpoint(name: str, peer: Named, address: str) -> None:
+def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
     """Set a peer's endpoint, unless a reload has taken the peer away: wg(8) would make it anew."""
-    public_key, _, port, declared = peer
-    text = link.endpoint_text(address, port)
-    with Lock(name):
-        if peer not in read_endpoints(name):
+    public_key, host, port, declared = peer
+    with Lock(record.name):
+        if peer not in read_endpoints(record.name):
             return
-        record = load(name)
+        address = keep_answer(record.name, host, found)
+        text = link.endpoint_text(address, port)
         # Through another tunnel it is that one's link that counts.
-        mtu = path_mtu(address) if declared == "auto" and record.via is None else None
+        follows = declared == "auto" and record.via is None
+        mtu = path_mtu(address, record.fwmark) if follows else None
         with Visit(record.name):
-            step(f"wg set {record.wg_name} peer {public_key} endpoint {text}")
-            run("wg", "set", record.wg_name, "peer", public_key, "endpoint", text)
+            begin = start_over if is_without(record, public_key) else set_where
+            begin(record.wg_name, public_key, text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
     if mtu is not None:
-        carried.follow(name)
+        carried.follow(record.name)
 
 
-def path_mtu(address: str) -> int | None:
-    status, output, _ = Running("ip", "route", "get", address).wait()
+def is_without(record: Record, public_key: str) -> bool:
+    """Tell whether a peer has no endpoint yet."""
+    return asked(record.wg_name, "endpoints", public_key) == NONE
+
+
+def asked(wg_name: str, what: str, public_key: str) -> str:
+    """Give what wg(8) says of one peer."""
+    lines = run("wg", "show", wg_name, what).split("\n")
+    values = [line.partition("\t")[2] for line in lines if line.startswith(f"{public_key}\t")]
+    return values[0] if values else NONE
+
+
+def set_where(wg_name: str, public_key: str, endpoint: str) -> None:
+    step(f"wg set {wg_name} peer {public_key} endpoint {endpoint}")
+    run("wg", "set", wg_name, "peer", public_key, "endpoint", endpoint)
+
+
+def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
+    """Set the first endpoint of a peer by making it anew, so that its handshake begins at once.
+
+    A packet of a service has begun one before, with nobody to send it to, and the next would come
+    after a pause of 5 s: REKEY_TIMEOUT. In one call of wg(8), and all that it had is kept.
+    """
+    secret = asked(wg_name, "preshared-keys", public_key)
+    allowed = asked(wg_name, "allowed-ips", public_key)
+    keepalive = asked(wg_name, "persistent-keepalive", public_key)
+    step(f"wg set {wg_name} peer {public_key} remove peer {public_key} endpoint {endpoint}")
+    # fmt: off
+    run(
+        "wg", "set", wg_name, "peer", public_key, "remove", "peer", public_key,
+        "endpoint", endpoint, "persistent-keepalive", keepalive,
+        "allowed-ips", "" if allowed == NONE else allowed.replace(" ", ","),
+        *(() if secret == NONE else ("preshared-key", link.STDIN)), text=secret,
+    )
+    # fmt: on
+
+
+def keep_answer(name: str, host: str, found: list[str]) -> str:
+    """Keep what a look-up has found, and give the address whose turn it is."""
+    answers = turns.read_answers(name)
+    answer = answers.setdefault(host, turns.Answer([]))
+    addresses = turns.arrange(answer.addresses, found)
+    if addresses != answer.addresses:
+        others = f", then {', '.join(addresses[1:])}" if addresses[1:] else ""
+        step(f"{host} is {addresses[0]}{others}")
+        answer.addresses, answer.passed = addresses, 0
+        turns.write_answers(name, answers)
+    return addresses[0]
+
+
+def path_mtu(address: str, fwmark: int | None) -> int | None:
+    status, output, _ = Running("ip", *link.route_to(address, fwmark).split(" ")).wait()
     found = link.mtu_of_routes(output)
     return None if status != 0 or found is None else found - link.HEADERS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import journal, link, paths
+from wgconfine.runtime import clock, journal, link, paths, shared, turns
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import Visit, outer_identity
 from wgconfine.runtime.process import run
@@ -23,79 +23,141 @@ if TYPE_CHECKING:
     from wgconfine.runtime.record import Record
 
 SILENT = "no answer from peer"
-STEPS = ("reload", "rebind", "relink")
+STEPS = ("reload", "rebind", "next", "relink")
 """What is tried, milder things first: configure it and look its names up anew; another source port;
-another link in the same namespace."""
+each of the other endpoints; another link in the same namespace."""
 PATIENCE = "5"
 """Seconds for wg(8) to answer: a wireguard-go that hangs must not hold other tunnels up."""
 ASK = ("timeout", "--signal=KILL", PATIENCE, "wg", "show")
 SETTLED = 2.0
 """Seconds after which what is missing is looked for again: a reload may be under way."""
 PAUSE, LONGEST_PAUSE = 110, 1800
-"""Seconds from one step to the next: two ticks; each longer than the one before once all have been
-tried."""
+"""Seconds from one step to the next: two ticks; longer in each round once all have been tried."""
 
 
 class Peer:
     """One peer: bytes, and its last handshake as wg(8) has it, in seconds since the epoch.
 
     `since` is when that was first seen, in seconds since boot: the other clock may jump. `asked`
-    is 1 where bytes were sent and none have come since.
+    is 1 where anything was sent and nothing has come since. `sent` is bytes, and with a single peer
+    packets beside them, of which some did not get out: it is there to be compared. `soon` is how
+    many handshakes in a row came too soon after the one before.
     """
 
-    __slots__ = ("asked", "handshake", "received", "sent", "since")
+    __slots__ = ("asked", "handshake", "received", "sent", "since", "soon")
 
-    def __init__(
-        self, handshake: int, received: int, sent: int, since: int = 0, asked: int = 0
+    def __init__(  # noqa: PLR0917 — a line of numbers, as they are kept
+        self,
+        handshake: int,
+        received: int,
+        sent: int,
+        since: int = 0,
+        asked: int = 0,
+        soon: int = 0,
     ) -> None:
         self.handshake, self.received, self.sent = handshake, received, sent
-        self.since, self.asked = since, asked
+        self.since, self.asked, self.soon = since, asked, soon
 
 
 class Health:
     """What is known of a tunnel. It is well where `why` is empty.
 
-    `sick` is since when it is not, `acted` when something was done last, both in seconds since
-    boot; `steps` how often.
+    `silent` are public keys of peers. `sick` is since when it is not, `acted` when something was
+    done last, both in seconds since boot; `steps` how often. `noted` is for how many looks
+    sessions are being noted.
     """
 
-    __slots__ = ("acted", "peers", "sick", "steps", "why")
+    __slots__ = ("acted", "noted", "peers", "sick", "silent", "steps", "why")
 
     def __init__(self, peers: dict[str, Peer], why: str = "") -> None:
         self.peers, self.why = peers, why
-        self.sick = self.acted = self.steps = 0
+        self.silent: list[str] = []
+        self.sick = self.acted = self.steps = self.noted = 0
 
 
 def look_at(records: Iterable[Record], now: int) -> None:
     """Look at each tunnel that is up, and do what is due. Raises Failure at the end."""
     failures = []
-    for record in outer_first(records):
-        place = paths.health(record.name)
-        kept = parse(read_state(place))
-        if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
-            if kept.peers or kept.why:
-                write_state(place, "")
-            continue
+    known = clock.Handshakes()
+    ordered = outer_first(records)
+    for record in ordered:
         try:
-            missing, peers = observe(record)
-            if missing:
-                time.sleep(SETTLED)
-                missing, peers = observe(record)
+            look_at_one(record, now, known)
         except Failure as failure:
             failures.append(str(failure))
-            continue
-        health = judge(kept, missing, peers, now=now, patience=record.handshake_max_age)
-        cause = trouble_of(record.via) if record.via and health.why.startswith(SILENT) else ""
-        health.why = cause or health.why
-        announce(record.name, kept, health, now)
-        due = "" if cause else next_step(kept, health, now)
-        if due:
-            health.acted, health.steps = now, health.steps + 1
-            act(record.name, due, health.why)
-        # Of root alone: whom one talks to, and when.
-        write_state(place, format_health(health), mode=0o600)
+    known.save([record.name for record in ordered])
     if failures:
         raise Failure("\n".join(failures))
+
+
+def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
+    """Look at a tunnel, keep what was seen, and do what is due. Raises Failure."""
+    place = paths.health(record.name)
+    kept = parse(read_state(place))
+    if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
+        if kept.noted:
+            shared.end(record.name)
+        if kept.peers or kept.why:
+            write_state(place, "")
+        return
+    missing, peers = observe(record)
+    if missing:
+        time.sleep(SETTLED)
+        missing, peers = observe(record)
+    late = why_late(record.name, kept, peers, known)
+    # A cause that is known need not be waited for.
+    patience = record.handshake_max_age and (0 if late else record.handshake_max_age)
+    health = judge(kept, missing, peers, now=now, patience=patience)
+    cause = explain(record, kept, health, late=late, now=now)
+    announce(record.name, kept, health, now)
+    due = "" if cause else next_step(kept, health, now, turns.count(record))
+    if due:
+        health.acted, health.steps = now, health.steps + 1
+    # Of root alone: whom one talks to, and when. Before the step, which reads it.
+    write_state(place, format_health(health), mode=0o600)
+    if due:
+        act(record.name, due, health.why)
+
+
+def explain(record: Record, kept: Health, health: Health, *, late: str, now: int) -> str:
+    """Say why it is sick where no step of ours mends that; empty where one may."""
+    silent = health.why.startswith(SILENT)
+    cause = late if silent else ""
+    if silent and record.via and (trouble := trouble_of(record.via)):
+        health.why = cause = trouble
+    elif cause:
+        health.why = f"{health.why}: {cause}"
+    found = count_on(record, kept, health)
+    if found and not health.why:
+        health.why = cause = found
+        health.sick, health.acted, health.steps = kept.sick or now, kept.acted, kept.steps
+    return cause
+
+
+def why_late(name: str, kept: Health, peers: dict[str, Peer], known: clock.Handshakes) -> str:
+    """Say why the clock is behind, if it is, and learn of handshakes that have come about."""
+    latest = max((each.handshake for each in peers.values()), default=0)
+    befores = ((earlier(kept, peers, key), each) for key, each in peers.items())
+    if latest and any(before is None or is_new(before, each) for before, each in befores):
+        known.saw(name, latest)
+    return clock.why_behind(max(latest, known.last.get(name, 0)), int(time.time()))
+
+
+def count_on(record: Record, kept: Health, health: Health) -> str:
+    """Note sessions as long as handshakes follow one another too soon, and say what that tells."""
+    often = [key for key, peer in health.peers.items() if peer.soon >= shared.OFTEN]
+    if not often:
+        if kept.noted:
+            shared.end(record.name)
+        return ""
+    if not kept.noted:
+        health.noted = int(shared.begin(record.name, record.wg_name, often[0]))
+        return ""
+    health.noted = kept.noted + 1
+    if kept.noted == 1:
+        shared.forget_seen(record.name)
+        return ""
+    return kept.why if kept.why.startswith(shared.WHY) else shared.look(record.name)
 
 
 def outer_first(records: Iterable[Record]) -> list[Record]:
@@ -139,8 +201,10 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
             lacks.append("its socket in the right namespace")
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))
+        # Of several peers nothing tells whose they are.
+        tried = link.tried_to_send() if len(handshakes) == 1 else 0
     peers = {
-        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]))
+        key: Peer(int(seen[0]), int(transfer[key][0]), int(transfer[key][1]) + tried)
         for key, seen in handshakes.items()
         if key in transfer
     }
@@ -163,42 +227,87 @@ def judge(
     """
     silent = []
     for key, peer in sorted(peers.items()):
-        before = kept.peers.get(key)
-        same = before is not None and before.handshake == peer.handshake
-        peer.since = before.since if before is not None and same else now
-        if before is None or not same or peer.received != before.received:
+        before = earlier(kept, peers, key)
+        peer.since = now if before is None or is_new(before, peer) else before.since
+        peer.soon = count_soon(before, peer, now)
+        if before is None or heard_from(before, peer):
             continue
         peer.asked = int(before.asked or peer.sent > before.sent)
         if before.asked and patience is not None and now - peer.since >= patience:
             silent.append(key)
     why = f"{', '.join(missing)}: missing" if missing else ""
     if silent and not missing:
-        why = f"{SILENT} {', '.join(f'{key[:8]}…' for key in silent)} for {patience} s or longer"
+        why = f"{SILENT} {', '.join(f'{key[:8]}…' for key in silent)}"
+        why += f" for {patience} s or longer" if patience else ""
     health = Health(peers, why)
+    health.silent = silent
     if why:
         health.sick = kept.sick or now
         health.acted, health.steps = kept.acted, kept.steps
     return health
 
 
-def next_step(kept: Health, health: Health, now: int) -> str:
+def earlier(kept: Health, peers: dict[str, Peer], key: str) -> Peer | None:
+    """Give a peer as it was at the last look.
+
+    Of a single one that has another key now, because another endpoint has its turn, what is known
+    of that before: it is not well because it is new.
+    """
+    if len(peers) == len(kept.peers) == 1:
+        return next(iter(kept.peers.values()))
+    return kept.peers.get(key)
+
+
+def heard_from(before: Peer, peer: Peer) -> bool:
+    """Tell whether anything has come from a peer since. A new link has counted nothing yet."""
+    return is_new(before, peer) or peer.received not in {0, before.received}
+
+
+def is_new(before: Peer, peer: Peer) -> bool:
+    """Tell whether there was a handshake since."""
+    return peer.handshake not in {0, before.handshake}
+
+
+def count_soon(before: Peer | None, peer: Peer, now: int) -> int:
+    """Count handshakes in a row that came too soon; none any more when there was time for one."""
+    if before is None or (before.handshake == 0 and peer.handshake != 0):
+        return 0
+    if not is_new(before, peer):
+        return before.soon if now - peer.since < shared.SOON else 0
+    return before.soon + 1 if 0 < peer.handshake - before.handshake < shared.SOON else 0
+
+
+def next_step(kept: Health, health: Health, now: int, endpoints: int = 1) -> str:
     """Give the step whose time has come; empty where it is well, or the last one may yet help.
 
     Nothing is done for a peer to whom nothing is sent any more, and nothing that other peers would
-    notice as long as one of them answers: that one may be switched off.
+    notice as long as one of them answers: that one may be switched off. `endpoints` is how many
+    there are to have their turns.
     """
     if not health.why:
         return ""
     silent = health.why.startswith(SILENT)
     known = [(kept.peers[key], peer) for key, peer in health.peers.items() if key in kept.peers]
     sending = any(peer.asked and peer.sent > before.sent for before, peer in known)
-    answered = any(peer.received > before.received for before, peer in known)
-    rounds = max(0, health.steps - len(STEPS) + 1)
+    answered = any(heard_from(before, peer) for before, peer in known)
+    rounds = max(0, health.steps - 2) // endpoints
     pause = min(PAUSE << min(rounds, 10), LONGEST_PAUSE)
     waited = health.steps == 0 or now - health.acted >= pause
     if not waited or (silent and not sending):
         return ""
-    return STEPS[0] if silent and answered else STEPS[min(health.steps, len(STEPS) - 1)]
+    step = step_of(health.steps, endpoints)
+    # Another endpoint is of the silent peer alone.
+    return STEPS[0] if silent and answered and step != "next" else step
+
+
+def step_of(steps: int, endpoints: int) -> str:
+    """Give the step after so many: first two, then round after round of endpoints and a new link.
+
+    Where one is left out of each round all the same each endpoint has its turn: the one in use.
+    """
+    if steps < 2:  # noqa: PLR2004 — reload and rebind
+        return STEPS[steps]
+    return "relink" if (steps - 1) % endpoints == 0 else "next"
 
 
 def announce(name: str, kept: Health, health: Health, now: int) -> None:
@@ -246,9 +355,12 @@ def act(name: str, due: str, why: str) -> None:
 def format_health(health: Health) -> str:
     """Give the text that parse() reads, a line for each thing."""
     lines = [f"sick {health.sick} {health.acted} {health.steps}", f"why {health.why}"]
+    lines += [f"silent {' '.join(health.silent)}"] if health.silent else []
+    lines += [f"noted {health.noted}"] if health.noted else []
     lines += [
-        f"peer {key} {peer.handshake} {peer.received} {peer.sent} {peer.since} {peer.asked}"
-        for key, peer in health.peers.items()
+        f"peer {key} {each.handshake} {each.received} {each.sent} {each.since} {each.asked} "
+        f"{each.soon}"
+        for key, each in health.peers.items()
     ]
     return "\n".join(lines) + "\n"
 
@@ -263,6 +375,10 @@ def parse(text: str) -> Health:
                 health.sick, health.acted, health.steps = map(int, rest.split())
             elif kind == "why":
                 health.why = rest
+            elif kind == "silent":
+                health.silent = rest.split()
+            elif kind == "noted":
+                health.noted = int(rest)
             elif kind == "peer":
                 key, *numbers = rest.split()
                 health.peers[key] = Peer(*map(int, numbers))

@@ -8,6 +8,11 @@ from wgconfine.config import wgquick
 from wgconfine.runtime import paths
 from wgconfine.runtime.process import run
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTHING: Mapping[str, str] = {}
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
 DEFAULT_MTU = 1500 - HEADERS
@@ -15,8 +20,10 @@ LEAST_MTU_IPV6 = 1280
 """With less than this the kernel takes IPv6 away from a link (RFC 8200, 5)."""
 
 
-def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
-    """Give wg(8)'s own configuration format; a peer whose name must be looked up has no Endpoint.
+def wg_config(
+    conf: wgquick.Conf, listen_port: int | None, known: Mapping[str, str] = NOTHING
+) -> str:
+    """Give wg(8)'s own configuration format; a peer whose name is not `known` has no Endpoint.
 
     `listen_port` is the live one when the link exists: without it `wg syncconf` picks a new source
     port each time, and a NAT on the way would see another flow.
@@ -32,10 +39,15 @@ def wg_config(conf: wgquick.Conf, listen_port: int | None) -> str:
             lines.append(f"PresharedKey = {peer.preshared_key}")
         if peer.allowed_ips:  # wg(8) takes no empty list
             lines.append(f"AllowedIPs = {', '.join(peer.allowed_ips)}")
-        if peer.endpoint and wgquick.parse_ip(peer.endpoint[0]):
-            lines.append(f"Endpoint = {endpoint_text(*peer.endpoint)}")
+        if peer.endpoint and (address := address_of(peer.endpoint[0], known)):
+            lines.append(f"Endpoint = {endpoint_text(address, peer.endpoint[1])}")
         lines.append(f"PersistentKeepalive = {peer.persistent_keepalive or 0}")
     return "\n".join(lines) + "\n"
+
+
+def address_of(host: str, known: Mapping[str, str]) -> str:
+    """Give the address of an endpoint's host; empty for a name of which none is known."""
+    return host if wgquick.parse_ip(host) else known.get(host, "")
 
 
 def declaration(conf: wgquick.Conf) -> str:
@@ -153,6 +165,17 @@ def names_in_this_namespace() -> list[str]:
         return [line.partition(":")[0].strip() for line in file if ":" in line]
 
 
+def tried_to_send() -> int:
+    """Give how many packets were given to the link, those that it could not send among them.
+
+    What wg(8) counts as sent leaves out what the host has no way for. From inside; 0 without link.
+    """
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        rows = (line.partition(":") for line in file)
+        counts = [row.split() for name, _, row in rows if name.strip() == paths.LINK]
+    return sum(int(each) for row in counts for each in row[9:12])
+
+
 def has_ipv6() -> bool:
     """Tell whether this namespace has IPv6 at all (not so with `ipv6.disable=1`)."""
     return os.path.exists("/proc/self/net/if_inet6")
@@ -193,7 +216,9 @@ def mtu_of(conf: wgquick.Conf, path_mtu: int | None, *, via: bool) -> int:
     return max(left, LEAST_MTU_IPV6) if ipv6 else left
 
 
-def routes_to_ask_for(conf: wgquick.Conf, *, via: bool) -> list[str]:
+def routes_to_ask_for(
+    conf: wgquick.Conf, known: Mapping[str, str] = NOTHING, *, via: bool
+) -> list[str]:
     """Give the `ip -batch` lines that tell the way to each endpoint, for wg-quick's MTU rule.
 
     Out of another tunnel (`via`) there is no way but its link.
@@ -202,5 +227,10 @@ def routes_to_ask_for(conf: wgquick.Conf, *, via: bool) -> list[str]:
         return []
     if via:
         return [f"link show dev {paths.LINK}"]
-    hosts = [peer.endpoint[0] for peer in conf.peers if peer.endpoint]
-    return [f"route get {host}" for host in hosts if wgquick.parse_ip(host)]
+    hosts = [address_of(peer.endpoint[0], known) for peer in conf.peers if peer.endpoint]
+    return [route_to(host, conf.fwmark) for host in hosts if host]
+
+
+def route_to(address: str, fwmark: int | None) -> str:
+    """Give the words for ip(8) that tell the way of encrypted packets, for the host's own rules."""
+    return f"route get {address}" + (f" mark {fwmark}" if fwmark else "")

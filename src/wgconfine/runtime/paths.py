@@ -13,6 +13,10 @@ IN_FORCE = "in-force"
 """The digest of the NAME.json that the running tunnel was configured by."""
 DECLARED = "declared"
 """What the running tunnel was configured with, without its secrets: a .conf may be away again."""
+TURNS = "turns"
+"""The settings' endpoints, the one whose turn it is first."""
+ANSWERS = "answers"
+"""The addresses of endpoints' names, likewise."""
 PORTS = "ports"
 """What of NAME.json the running tunnel's firewall was made from."""
 OUTER = "outer"
@@ -23,12 +27,20 @@ OUTER_RESOLVERS = "outer-resolv.conf"
 them."""
 
 
+SOURCES = "sources"
+"""Which files the running tunnel was configured from: where `reload-on-change` watches them."""
+
+
 COLLECTOR = "/var/lib/prometheus/node-exporter"
 """Where node_exporter of Debian's, and of many others', looks for files of metrics."""
 
 
 OFFERED = "offered"
 """The services whose private /run has paths of the host in it, one a line."""
+
+
+HANDSHAKES = "/var/lib/wgconfine/handshakes"
+"""When each tunnel had its last handshake, for a clock that is behind after a boot."""
 
 
 def named_namespace(name: str) -> str:
@@ -53,7 +65,7 @@ def tunnel_state(name: str) -> str:
 
 def trouble(name: str) -> str:
     """Why the tunnel could not be configured, and since when; nothing where it is."""
-    return f"{tunnel_state(name)}/trouble"
+    return f"{STATE}/trouble/{name}"
 
 
 def private_run(unit: str) -> str:

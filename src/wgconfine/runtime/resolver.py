@@ -221,8 +221,11 @@ def open_directory(name: str, parent: int) -> int:
 
 
 def remove_files(name: str) -> None:
-    ours = (paths.DECLARED, paths.PORTS, paths.IN_FORCE, paths.OUTER, paths.OUTER_RESOLVERS)
-    for file in ("resolv.conf", "nsswitch.conf", "endpoints", *ours):
+    ours = (
+        *("resolv.conf", "nsswitch.conf", "endpoints", paths.DECLARED, paths.PORTS),
+        *(paths.IN_FORCE, paths.OUTER, paths.OUTER_RESOLVERS, paths.TURNS, paths.ANSWERS),
+    )
+    for file in ours:
         try:
             os.unlink(f"{paths.tunnel_state(name)}/{file}")
         except FileNotFoundError:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 
-from wgconfine.runtime import health, journal, paths, switch, whole
+from wgconfine import __version__
+from wgconfine.runtime import health, journal, paths, sources, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
@@ -26,20 +27,32 @@ PROPERTIES = (
     "Id", "ActiveState", "Result", "AssertResult", "AssertTimestampMonotonic",
     "ConditionResult", "ConditionTimestampMonotonic",
 )  # fmt: skip
+OTHER_UNITS = "the units are of another version of wgconfine. Run wgconfine apply."
 
 
 def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
     # Health is last: it keeps something at each tick, and a service can fill /run.
-    mends = (mend_names, mend_switches)
+    mends = (mend_names, mend_switches, sources.reload_changed)
     for part in (look_at_units, *mends, start_due, start_metrics, look_at_health):
         try:
             part(records)
         except (Failure, OSError) as failure:  # the others have their turn all the same
             failures.append(str(failure))
+    if units_are_others():
+        # What could not be done is a consequence of that, if anything.
+        failures = [OTHER_UNITS] if failures else []
+        if not failures:
+            warn(OTHER_UNITS)
     if failures:
         raise Failure("\n".join(failures))
+
+
+def units_are_others() -> bool:
+    """Tell whether an upgrade is not applied yet: by what the unit says that has started this."""
+    of_a_unit = "INVOCATION_ID" in os.environ  # systemd.exec(5)
+    return of_a_unit and os.environ.get("WGCONFINE_VERSION") != __version__
 
 
 def read_records() -> tuple[list[Record], list[str]]:

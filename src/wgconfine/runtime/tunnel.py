@@ -6,7 +6,7 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, firewall, link, paths, resolver
+from wgconfine.runtime import carried, firewall, link, paths, resolver, sources, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
@@ -24,19 +24,25 @@ PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 m
 def up(name: str) -> None:
     """Start the tunnel. Raises Failure before anything is changed where its settings are wrong."""
     record = load(name)
+    seen = sources.look(record)  # before they are read: what changes later is news
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         resolver.clear_private_runs(record.services)
         configure(record, conf)
+        sources.keep(name, seen)
     carried.follow(name)
 
 
 def reload(name: str) -> None:
     """Bring changed settings into the live link: no service restarts and no new source port."""
     record = load(name)
+    seen = sources.look(record)
+    turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         configure(record, conf)
+        sources.keep(name, seen)
     carried.follow(name)
 
 
@@ -49,6 +55,8 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
             warn(f"the socket of {paths.LINK} is in another namespace than it should be")
             remove_link()
             live = None
+        if live is None and record.link in link.names_in_this_namespace():
+            run("ip", "link", "del", record.link)  # we were killed before it had its name
     if live is None and record.userspace:
         with outer:
             refuse_foreign_link(record)
@@ -69,6 +77,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
     resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
     resolver.write_in_place(f"{state}/{paths.IN_FORCE}", record.digest)
+    os.utime(f"{state}/{paths.IN_FORCE}")  # a look-up that is under way begins anew
 
 
 def policy_of(record: Record, conf: wgquick.Conf) -> firewall.Policy:
@@ -144,13 +153,14 @@ def ensure_link(
         lines = [] if there else [make_link(record, visit.path)]
         for line in lines:
             step(f"ip {line}")
-        lines += link.routes_to_ask_for(conf, via=via)
+        lines += link.routes_to_ask_for(conf, known_addresses(record), via=via)
         output = complaint = ""
         if lines:
             asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
             _, output, complaint = asked.wait()
     if not there:
         with visit:
+            give_name(record)
             if paths.LINK not in link.names_in_this_namespace():
                 raise Failure(f"ip {lines[0]}: {complaint.strip()}")
     return link.mtu_of(conf, link.mtu_of_routes(output), via=via)
@@ -181,7 +191,18 @@ def wait_for_userspace_link(record: Record) -> None:
 def make_link(record: Record, namespace: str) -> str:
     if record.userspace:
         return f"link set dev {record.link} netns {namespace} name {paths.LINK}"
-    return f"link add {paths.LINK} netns {namespace} type wireguard"
+    # Where it is asked for there must be no link of that name either: the other tunnel has a wg0.
+    name = paths.LINK if record.via is None else record.link
+    return f"link add {name} netns {namespace} type wireguard"
+
+
+def give_name(record: Record) -> None:
+    """Rename the kernel's link that was asked for in another tunnel."""
+    if record.userspace or record.via is None:
+        return
+    if record.link in link.names_in_this_namespace():
+        step(f"ip link set dev {record.link} name {paths.LINK}")
+        run("ip", "link", "set", "dev", record.link, "name", paths.LINK)
 
 
 def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -> None:
@@ -189,7 +210,16 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -
     if port is None and keep_port:
         port = int(run("wg", "show", record.wg_name, "listen-port"))
     step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
-    run("wg", "syncconf", record.wg_name, link.STDIN, text=link.wg_config(conf, port))
+    text = link.wg_config(conf, port, known_addresses(record))
+    run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
+
+
+def known_addresses(record: Record) -> dict[str, str]:
+    """Give what the last look-up of each endpoint's name has found, as far as it is kept.
+
+    A new link, and one that returns to a name, need not wait for a resolver then.
+    """
+    return {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
@@ -246,13 +276,28 @@ def rebind(name: str) -> None:
         run("wg", "set", record.wg_name, "listen-port", "0")
 
 
+def pass_on(name: str) -> None:
+    """End the turn of an endpoint that does not answer; a reload sets the next one.
+
+    It is about the peers that were silent at the last tick, or about all where none was: then
+    somebody wants it so.
+    """
+    from wgconfine.runtime import health  # noqa: PLC0415 — of this module only this needs it
+
+    record = load(name)
+    with Lock(name):
+        silent = set(health.parse(read_state(paths.health(name))).silent)
+        everybody = {key for key, *_ in turns.read_endpoints(name)}
+        turns.pass_on(record, silent or everybody)
+
+
 def unlink(name: str) -> None:
     """Delete the link; wgconfine-reload@NAME.service makes it anew. Gone already is fine.
 
     Raises Failure before that where there would be no other one: the .conf may be away for now.
     """
     record = load(name)
-    if record.private_key_credential is None:
+    if not record.has_credentials:
         read_conf(record)
     with Lock(name), Visit(name):
         remove_link()

@@ -1,18 +1,20 @@
 """Read the state of the running machine for `status`: systemd's units, links, namespaces."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.config.escape import escape
-from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import (
     Counter,
+    Declared,
     Holes,
     PeerStatus,
     ServiceStatus,
@@ -28,9 +30,8 @@ from wgconfine.model.tunnel import (
     Word,
     judge_tunnel,
 )
-from wgconfine.model.verify import Verdict
-from wgconfine.render.record import record_path
-from wgconfine.render.service import dropin_path
+from wgconfine.model.verdict import Verdict
+from wgconfine.render.places import dropin_path
 from wgconfine.runtime import health, paths, trouble
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
@@ -44,6 +45,8 @@ from wgconfine.runtime.paths import (
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
+from wgconfine.system.declared import read_record
+from wgconfine.system.outside import carriers, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -52,29 +55,38 @@ from wgconfine.system.portstatus import (
     reach_status,
     read_counters,
 )
-from wgconfine.system.systemctl import Systemctl
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from wgconfine.model.settings import Settings
+    from wgconfine.system.systemctl import Systemctl
+
+    States = Mapping[str, UnitState]
 
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
-States = Mapping[str, UnitState]
-
 PROC = Path("/proc")
+OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
 
 
 def observe(
     systemctl: Systemctl,
-    tunnels: Iterable[Settings],
+    tunnels: Iterable[Declared | Settings],
     closed: Iterable[UnitName],
     *,
     changed: Collection[UnitName] = (),
+    other_templates: bool = False,
     settings_wrong: bool = False,
 ) -> Status:
     """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
 
     `changed` are units that are not any more what their drop-ins were written for.
+    `other_templates` says that the units of ours are not what this version writes.
     `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
     well be declared.
     """
@@ -100,6 +112,7 @@ def observe(
                     difference(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
                     ),
+                    OTHER_TEMPLATES if other_templates and name in records else "",
                     *outdated(changed, services[name]),
                 ),
             )
@@ -113,16 +126,8 @@ def installed_names() -> list[TunnelName]:
     return [TunnelName(path.stem) for path in Path("/etc/wgconfine").glob("*.json")]
 
 
-def read_record(name: TunnelName) -> dict[str, object] | None:
-    try:
-        values = json.loads(Path(record_path(name)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None
-
-
 def services_of(
-    settings: Settings | None, record: Mapping[str, object] | None
+    settings: Declared | Settings | None, record: Mapping[str, object] | None
 ) -> tuple[UnitName, ...]:
     """Give what is confined by what is installed, or will be."""
     found: list[UnitName] = list(settings.services) if settings and settings.enable else []
@@ -154,7 +159,7 @@ def want_target(unit: UnitName) -> str:
 
 def tunnel_status(
     name: TunnelName,
-    settings: Settings | None,
+    settings: Declared | Settings | None,
     record: Mapping[str, object] | None,
     services: Iterable[UnitName],
     states: States,
@@ -166,6 +171,7 @@ def tunnel_status(
     via = str(record.get("via") or "") if record else ""
     verify, switch = read_verify(name), read_switch(name)
     peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    carried = carriers(peers, record)
     shown = tuple(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
         for unit in services
@@ -188,6 +194,7 @@ def tunnel_status(
         outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
+        found=escape(", ".join(verify.leaks)) if verify else "",
         found_leak=verify.age if verify and verify.verdict == Verdict.LEAK else None,
     )
     standing = judge_tunnel(facts)
@@ -206,13 +213,15 @@ def tunnel_status(
         via=via,
         peers=peers,
         services=shown,
-        problems=(*problems, *overdue(name, record, verify)),
+        problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
         firewall=read_firewall(name),
+        endpoints=read_turns(name),
+        carriers=carried,
     )
 
 
@@ -297,7 +306,9 @@ def read_verify(name: TunnelName) -> VerifyStatus | None:
     try:
         values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
         age = max(0, int(time.time()) - int(values["time"]))
-        return VerifyStatus(verdict=str(values["verdict"]), age=age)
+        leaks = (each for each in values.get("checks", []) if each["verdict"] == Verdict.LEAK)
+        named = (" of ".join(filter(None, (each["name"], each["unit"]))) for each in leaks)
+        return VerifyStatus(verdict=str(values["verdict"]), age=age, leaks=tuple(named))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -325,7 +336,10 @@ def outdated(changed: Collection[UnitName], services: Iterable[UnitName]) -> tup
 
 
 def difference(
-    settings: Settings | None, record: Mapping[str, object] | None, *, settings_wrong: bool
+    settings: Declared | Settings | None,
+    record: Mapping[str, object] | None,
+    *,
+    settings_wrong: bool,
 ) -> str:
     """Say how the settings differ from what is installed, and the command that mends it."""
     if settings is None:

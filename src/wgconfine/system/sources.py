@@ -1,21 +1,28 @@
-"""The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
+"""The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are.
+
+What parses them is imported where that is done: `status` mostly does without.
+"""
+
+from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from wgconfine.config.check import check_all
 from wgconfine.config.places import place_of
-from wgconfine.config.settings import parse_settings
-from wgconfine.config.via import check_via
 from wgconfine.model.errors import NeedsRoot, OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.trusted import read_trusted
 from wgconfine.system.replacing import replace_file
 
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from wgconfine.model.settings import Settings
+
 __all__ = [
+    "LIVE",
     "PATTERNS",
     "PLACE",
     "below",
@@ -31,7 +38,12 @@ __all__ = [
     "write_settings",
 ]
 
+LIVE = Path("/")
+"""The running machine; any other root is a tree of files that no systemd runs from."""
+
 PLACE = PurePosixPath("/etc/wgconfine")
+
+# ruff: noqa: PLC0415 — see above
 
 PATTERNS = (f"{PLACE}/*.toml", f"{PLACE}/*.d/*.toml")
 """Every place where settings lie."""
@@ -46,6 +58,9 @@ def read_files(
     root: Path, paths: Collection[PurePosixPath]
 ) -> tuple[list[Settings], list[Problem]]:
     """The same for these files. Raises NeedsRoot where this user may not read one."""
+    from wgconfine.config.check import check_all
+    from wgconfine.config.via import check_via
+
     tunnels: list[Settings] = []
     problems: list[Problem] = []
     for path in paths:
@@ -97,6 +112,8 @@ def load_all(root: Path) -> tuple[Settings, ...]:
 
 def load_file(root: Path, path: PurePosixPath) -> Settings:
     """Give one tunnel: its file and the fragments beside it. Raises as `read_text`."""
+    from wgconfine.config.settings import parse_settings
+
     problems: list[Problem] = []
     fragments: Sequence[PurePosixPath] = ()
     try:

@@ -80,8 +80,22 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         {"outer": UnitState(name="wgconfine@out.service", active="active")}, Word.UP, "", 300, "",
     ),
     "services wait for a handshake": (
+        {"ready": unit("-ready", "activating", age=9), "unheard": ("xTIBA5rb…",)},
+        Word.WAITING, "no handshake yet with xTIBA5rb…; its services wait for that", 9,
+        f"WireGuard asks again as long as something is sent. {LOGS}",
+    ),
+    "they wait, and nothing was sent": (
         {"ready": unit("-ready", "activating", age=9)},
-        Word.WAITING, "its services wait for a handshake", 9, "See wgconfine-ready@vpn.service",
+        Word.WAITING, "no handshake yet; its services wait for that", 9,
+        f"WireGuard asks again as long as something is sent. {LOGS}",
+    ),
+    "services wait for a name": (
+        LOOKING | {"ready": unit("-ready", "activating", age=9)},
+        Word.WAITING, "no address yet for a.example.net, b.; its services wait for that", 20,
+        f"asked again in at most 60 s. {LOGS}",
+    ),
+    "they have waited for long enough, and it came later": (
+        {"ready": unit("-ready", "failed", age=9)}, Word.UP, "", 300, "",
     ),
     "sick": (
         {"illness": ILL}, Word.DEGRADED, ILL.why, 61, "nothing done yet: wgconfine logs vpn",
@@ -160,6 +174,11 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         {"found_leak": 720}, Word.LEAK, "the last verify has found one", 720,
         "wgconfine verify vpn",
     ),
+    "verify has found some": (
+        {"found_leak": 720, "found": "udp4 of a.service, switch-counter"},
+        Word.LEAK, "the last verify has found one: udp4 of a.service, switch-counter", 720,
+        "wgconfine verify vpn",
+    ),
 }  # fmt: skip
 
 
@@ -185,7 +204,6 @@ ORDER: list[dict[str, Any]] = [
     {"illness": ILL},
     LOOKING,
     {"unheard": ("xTIBA5rb…",)},
-    {"ready": unit("-ready", "activating")},
 ]
 
 

@@ -1,6 +1,7 @@
 """What a tunnel adds to the templates, and the record that its runtime reads."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from wgconfine.config import wgquick
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     Endpoint,
     Inline,
@@ -27,6 +29,7 @@ from wgconfine.render.tunnel import (
     boot_link,
     instance_dropins,
     name_dropins,
+    source_watches,
     switch_dropin,
     watches,
 )
@@ -52,7 +55,9 @@ INLINE = Inline(
 CREDENTIAL = Inline(address=INLINE.address, peers=INLINE.peers, private_key_credential="wg")
 
 
-def settings(wireguard: ConfFile | Inline = CONF, *, name: str = "vpn") -> Settings:
+def settings(
+    wireguard: ConfFile | ConfCredential | Inline = CONF, *, name: str = "vpn"
+) -> Settings:
     return Settings(
         name=TunnelName(name),
         path=PurePosixPath(f"/etc/wgconfine/{name}.toml"),
@@ -177,6 +182,56 @@ def test_a_credential_is_given_to_the_reload_unit_alone() -> None:
     assert "LoadCredential" not in found["wgconfine@vpn.service.d"]
 
 
+def test_credentials_that_are_encrypted() -> None:
+    """No line of systemd's takes both forms: so all of them are, or none."""
+    peer = replace(INLINE.peers[0], preshared_key_file=None, preshared_key_credential="psk")
+    inline = replace(CREDENTIAL, peers=(peer,))
+    found = dropins(replace(settings(inline), encrypted_credentials=True), Backend.KERNEL)
+
+    lines = "LoadCredentialEncrypted=wg\nLoadCredentialEncrypted=psk\n"
+    assert found["wgconfine-reload@vpn.service.d"] == f"[Service]\n{lines}"
+
+
+def test_a_conf_can_be_a_credential() -> None:
+    """The record has its name, and the first configuration is a reload as with a key."""
+    tunnel = settings(ConfCredential(name="vpn.conf"))
+    found = dropins(tunnel, Backend.KERNEL)
+
+    assert found["wgconfine-reload@vpn.service.d"] == "[Service]\nLoadCredential=vpn.conf\n"
+    assert "wgconfine-reload@%i.service" in found["wgconfine@vpn.service.d"]
+    assert ("vpn.conf", None, None) == (
+        record(tunnel).config_credential,
+        record(tunnel).config_file,
+        record(tunnel).config,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wireguard", "watched"),
+    [
+        (CONF, ["/etc/wireguard/vpn.conf", "/etc/wireguard"]),
+        (
+            ConfFile(path=PurePosixPath("/run/secrets/vpn.conf")),
+            ["/run/secrets/vpn.conf", "/run/secrets", "/run"],
+        ),
+        (INLINE, ["/etc/wgconfine/wg.key", "/etc/wgconfine/psk", "/etc/wgconfine"]),
+        (ConfCredential(name="c"), ["/etc/credstore/c", "/run/credstore/c"]),
+    ],
+)
+def test_what_is_watched(wireguard: ConfFile | ConfCredential | Inline, watched: list[str]) -> None:
+    """Each file, and the directories where a link on its way may be replaced: a unit for each."""
+    tunnel = replace(settings(wireguard), reload_on_change=True)
+    files = source_watches(tunnel)
+    units = [f"wgconfine-watch@vpn.{each}.path" for each in range(len(watched))]
+    lines = [line for file in files for line in file.text.splitlines()]
+
+    assert units == [file.path.name for file in files] == record(tunnel).watch_units
+    assert watched == [line[12:] for line in lines if line.startswith("PathChanged=")]
+    reload = dropins(tunnel, Backend.KERNEL)["wgconfine-reload@vpn.service.d"]
+    assert reload.startswith(f"[Unit]\nWants={' '.join(units)}\n")
+    assert [] == source_watches(settings(wireguard))
+
+
 def test_the_second_switch_goes_with_its_slice() -> None:
     """Its name escaped, and before the services: they have no word of it in their own files."""
     file = switch_dropin(settings(name="my-vpn"))
@@ -261,3 +316,47 @@ def test_root_of_a_service_lacks_a_capability_that_each_unit_of_ours_has() -> No
         given = [line.split() for line in file.text.splitlines() if line.startswith(f"{BOUNDING}=")]
         for first, *rest in given:
             assert {first.partition("=")[2], *rest} & {*CAPABILITIES}, file.path
+
+
+def through(wireguard: ConfFile | Inline = CONF) -> Settings:
+    return replace(settings(wireguard), via=TunnelName("home"))
+
+
+@pytest.mark.parametrize("backend", [Backend.KERNEL, Backend.USERSPACE])
+def test_what_goes_through_another_tunnel_is_bound_to_its_namespace(backend: Backend) -> None:
+    """Its sockets are in there, and so are the look-ups of its endpoints."""
+    found = dropins(through(), backend)
+
+    bound = "BindsTo=wgconfine-netns@home.service\nAfter=wgconfine-netns@home.service\n"
+    units = {"wgconfine@vpn", "wgconfine-endpoint@vpn"}
+    units |= {"wgconfine-wireguard@vpn"} if backend is Backend.USERSPACE else set()
+    assert {f"{unit}.service.d" for unit in units} == set(found)
+    assert all(bound in text for text in found.values())
+    inside = {
+        name for name, text in found.items() if "NetworkNamespacePath=/run/netns/home" in text
+    }
+    assert inside == set(found) - {"wgconfine@vpn.service.d"}
+
+
+def test_it_requires_the_other_namespace_and_not_the_other_tunnel() -> None:
+    """That one may stop and start, and this one stays."""
+    text = "".join(dropins(through(), Backend.USERSPACE).values())
+    needed = [line for line in text.splitlines() if "wgconfine@home.service" in line]
+
+    assert [
+        "After=wgconfine@home.service",
+        "ExecStartPre=-systemctl start --no-block --job-mode=fail wgconfine@home.service",
+    ] == needed
+
+
+def test_a_credential_changes_nothing_of_that() -> None:
+    """Both are in the one drop-in of the tunnel's own unit."""
+    text = dropins(through(CREDENTIAL), Backend.KERNEL)["wgconfine@vpn.service.d"]
+
+    assert 1 == text.count("[Service]")
+    assert text.index("ExecStartPre=-systemctl") < text.index("ExecStart=\n")
+
+
+def test_the_record_names_the_other_tunnel() -> None:
+    """The runtime asks for the link there."""
+    assert "home" == record(through()).via

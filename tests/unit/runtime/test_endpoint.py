@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import endpoint, paths, tunnel
+from wgconfine.runtime import endpoint, paths, tunnel, turns
 from wgconfine.runtime.record import Record
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -88,7 +88,7 @@ def test_the_names_are_read_as_they_were_written() -> None:
     )
     tunnel.write_endpoints(record(), conf)
 
-    assert [(KEY, "vpn.example.net", 51820, "auto")] == endpoint.read_endpoints("vpn")
+    assert [(KEY, "vpn.example.net", 51820, "auto")] == turns.read_endpoints("vpn")
 
 
 def test_without_a_name_there_is_no_file(state: Path) -> None:
@@ -99,7 +99,7 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
     tunnel.write_endpoints(record(), wgquick.Conf())
 
     assert not file.exists()
-    assert [] == endpoint.read_endpoints("vpn")
+    assert [] == turns.read_endpoints("vpn")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -111,15 +111,37 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     port = 51820 if there else 51821
     (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
-    monkeypatch.setattr(endpoint, "path_mtu", lambda _: None)
+    monkeypatch.setattr(endpoint, "is_without", lambda *_: False)
+    monkeypatch.setattr(endpoint, "path_mtu", lambda *_: None)
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
-    endpoint.set_endpoint("vpn", answered, "192.0.2.1")
+    endpoint.set_endpoint(record(), answered, ["192.0.2.1"])
 
     expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
     assert (expected if there else []) == commands
+
+
+def test_a_first_endpoint_comes_with_a_peer_that_has_begun_no_handshake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All that the peer had is kept, and its secret goes the way that no argument goes."""
+    shown = {"preshared-keys": "s3cret", "allowed-ips": "0.0.0.0/0 ::/0"}
+    shown["persistent-keepalive"] = "off"
+    calls: list[tuple[tuple[str, ...], str]] = []
+
+    def run(*command: str, text: str = "") -> str:
+        calls.append((command, text))
+        return f"other\t(none)\n{KEY}\t{shown[command[3]]}\n" if command[1] == "show" else ""
+
+    monkeypatch.setattr(endpoint, "run", run)
+
+    endpoint.start_over("wg0", KEY, "192.0.2.1:51820")
+
+    begins = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
+    sets = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off")
+    routes = ("allowed-ips", "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")
+    assert ((*begins, *sets, *routes), "s3cret") == calls[-1]
 
 
 def record() -> Record:

@@ -1,5 +1,8 @@
 """What makes a tunnel sick, what makes it well, and which step comes when."""
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from wgconfine.runtime.health import (
@@ -10,8 +13,13 @@ from wgconfine.runtime.health import (
     format_health,
     judge,
     next_step,
+    outer_first,
     parse,
+    step_of,
 )
+
+if TYPE_CHECKING:
+    from wgconfine.runtime.record import Record
 
 KEY, OTHER = "k" * 43 + "=", "o" * 43 + "="
 WHY = "no answer from peer kkkkkkkk… for 180 s or longer"
@@ -53,7 +61,8 @@ def test_a_first_look_finds_nothing() -> None:
         ({"sent": 101, "handshake": 6}, 900, ""),
         ({"sent": 101, "handshake": 4}, 900, ""),  # the clock was set back
         ({"sent": 100}, 900, WHY),
-        ({"sent": 5, "received": 5}, 900, ""),  # another link
+        ({"sent": 5, "received": 5}, 900, ""),  # another link, and an answer
+        ({"sent": 5, "received": 0, "handshake": 0}, 900, WHY),  # another link alone
     ],
 )
 def test_silent(seen: dict[str, int], now: int, why: str) -> None:
@@ -82,6 +91,24 @@ def test_one_peer_of_two(steps: int) -> None:
     peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
     health = judge(kept, [], peers, now=10**6, patience=180)
     assert (WHY, "reload") == (health.why, next_step(kept, health, 10**6))
+
+
+def test_another_server_has_its_turn() -> None:
+    """It is not well because it is another one, but once it answers."""
+    kept = sick(steps=3, acted=900)
+    for received, expected in ((0, (WHY, 3)), (148, ("", 0))):
+        peers = {OTHER: Peer(0, received, 148)}
+        health = judge(kept, [], peers, now=1000, patience=180)
+        assert expected == (health.why.replace("oooooooo", "kkkkkkkk"), health.steps)
+
+
+def test_one_peer_of_two_has_several_addresses() -> None:
+    """The next one is tried, which the other peer does not notice."""
+    kept = sick(steps=2)
+    kept.peers[OTHER] = peer()
+    peers = {KEY: peer(sent=101), OTHER: peer(sent=101, received=101)}
+    health = judge(kept, [], peers, now=10**6, patience=180)
+    assert "next" == next_step(kept, health, 10**6, 2)
 
 
 def test_a_silent_peer_that_nothing_is_sent_to() -> None:
@@ -131,6 +158,30 @@ def test_steps_rise_and_then_slow_down(steps: int, waited: int, expected: str) -
     assert expected == next_step(kept, look(kept, now, sent=101), now)
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        (1, ["relink"] * 6),
+        (2, ["next", "relink", "next", "relink", "next", "relink"]),
+        (3, ["next", "next", "relink", "next", "next", "relink"]),
+    ],
+)
+def test_endpoints_have_their_turns(endpoints: int, expected: list[str]) -> None:
+    """After what is milder, in each round all of them: those tried, and the one it began with."""
+    steps = [step_of(number, endpoints) for number in range(8)]
+    assert ["reload", "rebind", *expected] == steps
+
+
+def test_each_endpoint_has_time_to_answer() -> None:
+    """In the first round two ticks, and twice that in the next."""
+    now = 10_000
+    waits = [(2, PAUSE), (3, PAUSE), (4, PAUSE), (5, 2 * PAUSE), (6, 2 * PAUSE), (8, 4 * PAUSE)]
+    for steps, wait in waits:
+        for waited, due in ((wait - 1, False), (wait, True)):
+            kept = sick(steps=steps, acted=now - waited)
+            assert due == bool(next_step(kept, look(kept, now, sent=101), now, 3)), steps
+
+
 def test_what_is_kept_is_read_again() -> None:
     """Every number, and words that have spaces."""
     kept = sick(steps=2, acted=1060)
@@ -142,3 +193,13 @@ def test_what_is_kept_is_read_again() -> None:
 def test_what_is_no_such_text_is_nothing(text: str) -> None:
     """A full disk, or an earlier version, left it."""
     assert ("", {}) == (parse(text).why, parse(text).peers)
+
+
+def test_each_tunnel_is_looked_at_after_the_one_that_it_goes_through() -> None:
+    """So that it can be told whose trouble it is; a circle ends, too."""
+    vias = {"a": "b", "b": "c", "c": None, "d": "a", "x": "y", "y": "x", "z": "gone"}
+    records = [SimpleNamespace(name=name, via=via) for name, via in vias.items()]
+    names = [each.name for each in outer_first(cast("list[Record]", records))]
+
+    assert ["c", "b", "a", "d"] == [name for name in names if name in "abcd"]
+    assert sorted(vias) == sorted(names)

@@ -1,5 +1,6 @@
 """Entries as journald gets them."""
 
+import ast
 import os
 import socket
 from pathlib import Path
@@ -38,3 +39,23 @@ def test_every_message_has_an_id_of_its_own() -> None:
 
     assert len(ids) == len({int(each, 16) for each in ids})
     assert {32} == {len(each) for each in ids}
+
+
+def calls_of_send() -> list[tuple[str, ast.Call]]:
+    """Give each message that is sent anywhere in the program, with the file that it is in."""
+    source = Path(journal.__file__).parents[1]
+    return [
+        (f"{path.name}:{node.lineno}", node)
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "journal.send"
+    ]
+
+
+def test_every_message_names_its_tunnel() -> None:
+    """And the unit in whose journal it is shown, too."""
+    wanted = {"wgconfine_tunnel", "object_systemd_unit"}
+    calls = calls_of_send()
+
+    assert len(calls) > 5
+    assert [] == [where for where, call in calls if wanted - {each.arg for each in call.keywords}]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.test_record import VALUES
+from wgconfine import __version__
 from wgconfine.runtime import journal, paths, process
 from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.tick import is_due, tick, why_refused
+from wgconfine.runtime.tick import OTHER_UNITS, is_due, tick, why_refused
 
 DONE = {"ActiveState": "inactive", "AssertTimestampMonotonic": "7", "AssertResult": "yes"}
 
@@ -169,6 +170,34 @@ def test_a_second_switch_that_is_there_or_cannot_be_is_left_alone(
     assert [] == told(machine, "try-reload-or-restart")
 
 
+def test_an_upgrade_that_is_not_applied_yet_is_said_in_one_line(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is due is done; what could not be is a consequence, and not told in detail."""
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    monkeypatch.setenv("WGCONFINE_VERSION", "0.0.1")
+    tick()
+    assert f"[!] {OTHER_UNITS}" in capsys.readouterr().err.splitlines()
+    assert any("wgconfine-verify@vpn.service" in line for line in told(machine, "--no-block"))
+
+    install(machine, "systemctl", "exit 1")
+    with pytest.raises(Failure) as raised:
+        tick()
+    assert OTHER_UNITS == str(raised.value)
+
+
+def test_units_of_this_version_are_not_spoken_of(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They say which version has written them."""
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    monkeypatch.setenv("WGCONFINE_VERSION", __version__)
+    tick()
+
+    assert OTHER_UNITS not in capsys.readouterr().err
+    assert machine.exists()
+
+
 SOCKET = "wgconfine-publish@vpn.8080.socket"
 
 
@@ -230,3 +259,21 @@ def test_a_socket_that_can_not_be_started_holds_up_nothing(
 
     assert "systemctl start: conflict" in capsys.readouterr().err
     assert 2 == len(told(machine, "start"))
+
+
+@pytest.mark.parametrize(
+    ("handshake", "state", "started"),
+    [(1700000000, "failed", True), (0, "failed", False), (1700000000, "active", False)],
+)
+def test_an_answer_after_the_time_limit(
+    machine: Path, handshake: int, state: str, *, started: bool
+) -> None:
+    """What waited for it has failed, and is started again: it finds it at once."""
+    write_record(machine, "vpn", ready="handshake")
+    install(machine, "systemctl", f"[ $1 != show ] || printf 'ActiveState={state}\\n\\n%.0s' 1 2")
+    (machine / "run/health").mkdir(parents=True)
+    (machine / "run/health/vpn").write_text(f"sick 0 0 0\nwhy \npeer K {handshake} 1 1 1 0\n")
+    tick()
+
+    asked = "systemctl start --no-block --job-mode=fail -- wgconfine-ready@vpn.service"
+    assert started == (asked in told(machine, "start"))

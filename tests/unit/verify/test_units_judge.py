@@ -13,8 +13,7 @@ from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.model.verify import Check, Verdict
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.unitfile import build_facts
-from wgconfine.render.record import record_path
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path, record_path
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.verify.subject import Origin, Subject, units_of_tunnel
 from wgconfine.verify.units import (
@@ -217,7 +216,7 @@ def test_what_would_be_refused_now_is_named(unit: UnitFacts, name: str) -> None:
 def test_own_files_as_rendered() -> None:
     """Those of the tunnel and the templates; services have their own checks."""
     (found,) = judge_own_files(subject())
-    assert (Verdict.OK, "28 files as rendered") == (found.verdict, found.evidence)
+    assert (Verdict.OK, "29 files as rendered") == (found.verdict, found.evidence)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""What is outside of a tunnel: which endpoint has its turn, and what carries encrypted packets."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wgconfine.config.literal import parse_endpoint
+from wgconfine.model.settings import TunnelName
+from wgconfine.model.status import CarrierStatus, PeerStatus
+from wgconfine.runtime import paths
+from wgconfine.runtime.link import HEADERS, route_to
+from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.runtime.state import read_state
+
+__all__ = ["carriers", "parse_link", "read_turns", "too_long"]
+
+Json = Mapping[str, Any]
+
+VPN = frozenset({
+    "wireguard", "amneziawg", "tun", "ppp", "xfrm", "vti", "vti6", "ipip", "ip6tnl", "sit", "gre",
+    "ip6gre",
+})  # fmt: skip
+"""The kinds of links that carry packets in others: ip-link(8)."""
+
+
+def read_turns(name: TunnelName) -> tuple[str, ...]:
+    """Give the settings' endpoints as the running tunnel has them, the one in use first."""
+    try:
+        lines = read_state(f"{paths.tunnel_state(name)}/{paths.TURNS}").splitlines()
+    except OSError:
+        return ()
+    return tuple(line.split(" ")[0] for line in lines)
+
+
+def carriers(peers: Iterable[PeerStatus], record: Json | None) -> tuple[CarrierStatus, ...]:
+    """Give each link of the host's own VPN by which packets to an endpoint leave."""
+    if record is None or record.get("via"):
+        return ()
+    fwmark = record.get("fwmark")
+    found = (carrier(each.endpoint, fwmark) for each in peers if each.endpoint)
+    return tuple(dict.fromkeys(each for each in found if each is not None))
+
+
+def carrier(endpoint: str, fwmark: int | None) -> CarrierStatus | None:
+    """Ask the host's routes and rules for the way of a packet; None where no VPN has it."""
+    parsed = parse_endpoint(endpoint)
+    if isinstance(parsed, str):
+        return None
+    routes = ask_ip(*route_to(parsed[0], fwmark).split(" "))
+    device = str(routes[0].get("dev", "")) if routes else ""
+    links = ask_ip("-d", "link", "show", "dev", device) if device else []
+    return parse_link(links[0], endpoint) if links else None
+
+
+def ask_ip(*words: str) -> list[dict[str, Any]]:
+    """Give what ip(8) tells; nothing where it has nothing to tell."""
+    done = subprocess.run(
+        ["ip", "-j", *words],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return [each for each in json.loads(done.stdout or "[]") if isinstance(each, dict)]
+    except ValueError:
+        return []
+
+
+def parse_link(link: Json, endpoint: str) -> CarrierStatus | None:
+    """Read what ip(8) tells of a link; None for one that is no VPN."""
+    kind = str(link.get("linkinfo", {}).get("info_kind", ""))
+    if kind not in VPN:
+        return None
+    return CarrierStatus(
+        endpoint=endpoint, link=str(link["ifname"]), kind=kind, mtu=int(link["mtu"])
+    )
+
+
+def too_long(name: TunnelName, found: Iterable[CarrierStatus]) -> tuple[str, ...]:
+    """Say where the tunnel's packets do not fit into those that the host's VPN takes."""
+    narrow = min(found, key=lambda each: each.mtu, default=None)
+    if narrow is None or os.geteuid() != 0:
+        return ()
+    links = ask_ip("-n", name, "link", "show", "dev", paths.LINK)
+    mtu = int(links[0]["mtu"]) if links else 0
+    if mtu <= narrow.mtu - HEADERS:
+        return ()
+    return (
+        (
+            f"an MTU of {mtu} is more than {narrow.link} ({narrow.mtu}) carries: "
+            f"systemctl reload wgconfine@{name}.service"
+        ),
+    )
