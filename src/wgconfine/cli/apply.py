@@ -23,7 +23,7 @@ from wgconfine.system.tree import TreeWriter
 from wgconfine.system.unfinished import keep_unfinished
 from wgconfine.verify.subject import units_of_tunnel
 
-__all__ = ["approve", "carry_out", "run_apply", "run_plan"]
+__all__ = ["approve", "carry_out", "concerned", "run_apply", "run_plan"]
 
 
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["columns", "complain", "confirm", "silence", "width"]
+__all__ = ["ask", "columns", "complain", "confirm", "silence", "width"]
 
 NARROWEST = 40
 USUAL = 80
@@ -60,8 +60,17 @@ def silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+def ask(question: str) -> str:
+    """Give the line that a person on a terminal answers. Raises Refused at the end of input."""
+    print(f"{escape(question)} ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        complain("\n")  # Ctrl-D leaves the cursor behind the question
+        raise Refused("Nothing was changed.")
+    return line.strip()
+
+
 def confirm(question: str) -> None:
     """Have a person on a terminal say yes. Raises Refused for anything else, end of input too."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if ask(f"{question} [y/N]").lower() not in {"y", "yes"}:
         raise Refused("Nothing was changed.")

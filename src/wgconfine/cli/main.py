@@ -109,6 +109,10 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+MANY: dict[str, Any] = {"action": "append", "default": []}
+"""An option that may be given more than once."""
+
+
 class Unasked:
     """In the place of a parser that this call has no need of: making one takes its time."""
 
@@ -136,6 +140,7 @@ def build_parser(only: str | None = None) -> Parser:
         asked = only in {None, name}
         return commands.add_parser(name, **options) if asked else Unasked()
 
+    add_beginnings(add)
     add_commands(add)
     add_ways_out(add)
     add_views(add)
@@ -151,6 +156,22 @@ def shared(*names: str) -> list[Parser]:
         parent.add_argument(name, **SHARED[name])
         parents.append(parent)
     return parents
+
+
+def add_beginnings(add: Add) -> None:
+    init = add("init", parents=shared("--yes"), help="make a tunnel from a provider's .conf")
+    init.add_argument("conf", nargs="?", metavar="CONF", help="the file for wg-quick")
+    init.add_argument("--name", metavar="NAME", help="of the tunnel")
+    init.add_argument("--service", metavar="UNIT", **MANY, help="what shall run inside")
+    init.add_argument("--publish", metavar="PORT", **MANY, help="what this machine can connect to")
+    init.add_argument("--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf; none")
+    init.add_argument("--in-place", action="store_true", help="do not copy CONF to /etc/wgconfine")
+
+    options = shared("--root", "--python", "--yes")
+    confine = add("confine", parents=options, help="put services into a tunnel")
+    confine.add_argument("name", metavar="NAME")
+    confine.add_argument("units", nargs="*", metavar="UNIT")
+    confine.add_argument("--publish", metavar="PORT", **MANY, help="a port of theirs; also alone")
 
 
 def add_commands(add: Add) -> None:
@@ -274,7 +295,7 @@ def prepare_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 — a descriptor, to the end
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -27,10 +27,12 @@ LINGER = 5.0
 """Seconds of silence after which this ends: a start costs more than to wait."""
 SHARE = 50
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
-"""Seconds between two looks: so many times what one takes. Whoever changes the host's rules without
-pause costs 2 % of a processor, and a fault is seen in time all the same."""
+"""Seconds between two looks: so many times what one takes of a processor. Whoever changes rules
+without pause costs 2 % of one, and a fault is seen in time all the same."""
 TRIES = 6
 """How often is asked for the same, after 2, 4, 8 … seconds; and then it is the tick's."""
+PATIENCE = 8
+"""Seconds for a mend to be done: what is missing after that is missing again, or still."""
 MANY = 10
 WAIT, LONG_WAIT = 1.0, 3.0
 """Seconds between two mends; the longer ones after many that did help, each for a moment."""
@@ -48,16 +50,17 @@ class Mender:
     def given_up(self) -> bool:
         return self.tries >= TRIES
 
-    def see(self, missing: whole.Missing, now: float) -> None:
-        """Ask for it, if its time has come; seconds of a clock that only goes on."""
+    def see(self, missing: whole.Missing, now: float) -> bool:
+        """Ask for it and tell so, if its time has come; seconds of a clock that only goes on."""
         if missing != self.last:
             self.tries, self.last = 0, missing
         pause = max(WAIT * 2**self.tries, WAIT if self.times < MANY else LONG_WAIT)
         if not missing or self.given_up() or (self.times and now < self.asked + pause):
-            return
+            return False
         self.asked, self.tries, self.times = now, self.tries + 1, self.times + 1
         for name, what in missing.items():
             self.mend(name, what)
+        return True
 
 
 def inside(name: str) -> None:
@@ -70,14 +73,14 @@ def outside() -> None:
     watch(whole.missing_switches, whole.mend_switch)
 
 
-def watch(look: Callable[[], whole.Missing], mend: Callable[[str, str], None]) -> None:
+def watch(look: Callable[[], whole.Missing], mend: Callable[..., None]) -> None:
     sockets = inherited_sockets()
-    mender = Mender(mend)
+    mender = Mender(lambda name, what: mend(name, what, patience=PATIENCE))
     quiet_at = time.monotonic() + LINGER
     while True:
         time.sleep(SETTLE)
         drain(sockets)  # before the look: what comes after it has another
-        began = time.monotonic()
+        began = spent()
         try:
             missing = look()
         except (Failure, OSError) as failure:
@@ -85,13 +88,18 @@ def watch(look: Callable[[], whole.Missing], mend: Callable[[str, str], None]) -
             # unit that ends at once is started again at once.
             warn(str(failure))
             missing = {}
-        now = time.monotonic()
-        mender.see(missing, now)
-        time.sleep(min(max(SHORTEST_PAUSE, SHARE * (now - began)), LONGEST_PAUSE))
+        if mender.see(missing, time.monotonic()):
+            continue
+        time.sleep(min(max(SHORTEST_PAUSE, SHARE * (spent() - began)), LONGEST_PAUSE))
         pending = bool(missing) and not mender.given_up()
         if not pending and not wait(sockets, quiet_at - time.monotonic()):
             return
         quiet_at = time.monotonic() + LINGER
+
+
+def spent() -> float:
+    """Give the seconds of a processor that this and the programs it ran have taken."""
+    return sum(os.times()[:4])
 
 
 def inherited_sockets() -> list[socket]:

@@ -31,22 +31,26 @@ def resume(name: str) -> None:
         run("systemctl", "start", "--no-block", "--", *wanted)
 
 
-def ask_to_start(*units: str) -> None:
-    """Start units without waiting, and take back no stop that is under way; a refusal is said."""
-    step(f"systemctl start --no-block {' '.join(units)}")
-    order = ("start", "--no-block", "--job-mode=fail", "--", *units)
-    status, _, complaint = Running("systemctl", *order).wait()
-    if status != 0:
-        warn(f"systemctl start: {complaint.strip()}")
+def ask_to_start(*units: str, patience: int = 0) -> None:
+    """Start units, and take back no stop that is under way; a refusal is said.
+
+    Their end is waited for as many seconds as `patience` says.
+    """
+    ask("start", "--job-mode=fail", "--", *units, patience=patience)
 
 
-def ask_to_reload(unit: str) -> None:
-    """Reload a unit without waiting, where it runs; a refusal is said."""
-    order = ("try-reload-or-restart", "--no-block")
-    step(f"systemctl {' '.join(order)} {unit}")
-    status, _, complaint = Running("systemctl", *order, "--", unit).wait()
+def ask_to_reload(unit: str, *, patience: int = 0) -> None:
+    """The same of a reload, where the unit runs."""
+    ask("try-reload-or-restart", "--", unit, patience=patience)
+
+
+def ask(verb: str, *words: str, patience: int) -> None:
+    options = () if patience else ("--no-block",)
+    limit = ("timeout", str(patience)) if patience else ()
+    step(" ".join(("systemctl", verb, *options, *words)))
+    status, _, complaint = Running(*limit, "systemctl", verb, *options, *words).wait()
     if status != 0:
-        warn(f"systemctl {order[0]}: {complaint.strip()}")
+        warn(f"systemctl {verb}: {complaint.strip() or 'not done yet'}")
 
 
 def clear(name: str) -> None:

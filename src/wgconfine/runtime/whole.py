@@ -62,12 +62,15 @@ def firewall_is_whole(conf: wgquick.Conf, ports: str) -> bool:
     return all(len(found.get(chain, ())) >= len(lines) for chain, lines in wanted.items())
 
 
-def mend_inside(name: str, what: str) -> None:
-    """Ask for a reload, which makes whatever is missing; of a name, for a name."""
+def mend_inside(name: str, what: str, *, patience: int = 0) -> None:
+    """Ask for a reload, which makes whatever is missing; of a name, for a name.
+
+    So many seconds are waited for its end.
+    """
     kind = "name" if lost_names(name) else "reload"
     unit = f"wgconfine-{kind}@{name}.service"
     tell(name, f"{what}: missing. Starting {unit}", unit)
-    ask_to_start(unit)
+    ask_to_start(unit, patience=patience)
 
 
 def missing_switches() -> Missing:
@@ -75,11 +78,11 @@ def missing_switches() -> Missing:
     return {name: SWITCH for name in switch.switched_on() if not switch.is_whole(name)}
 
 
-def mend_switch(name: str, what: str) -> None:
+def mend_switch(name: str, what: str, *, patience: int = 0) -> None:
     unit = f"wgconfine-switch@{name}.service"
     tell(name, f"{what} was gone; it is loaded again", unit)
     # Not one that is stopped: its rule may have stayed for what its services left behind.
-    ask_to_reload(unit)
+    ask_to_reload(unit, patience=patience)
 
 
 def tell(name: str, what: str, unit: str) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "PATTERNS",
     "PLACE",
     "below",
+    "create_file",
     "fragments_of",
     "inside",
     "listed",
@@ -208,6 +209,25 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
     directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         replace_file(directory, real.name, after.encode(), real.stat().st_mode & 0o777)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a full disk names none
+        raise
+    finally:
+        os.close(directory)
+
+
+def create_file(root: Path, path: PurePosixPath, data: bytes, mode: int) -> None:
+    """Write a file that is not there yet, in one step, and /etc/wgconfine where that is not there.
+
+    Raises OperationFailed where something is in its place.
+    """
+    below(root, path.parent).mkdir(mode=0o755, parents=True, exist_ok=True)
+    real = inside(root, path)
+    if os.path.lexists(real):
+        raise OperationFailed(f"create {path}", "something of that name is there already")
+    directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        replace_file(directory, real.name, data, mode)
     except OSError as error:
         error.filename = os.fspath(path)  # a full disk names none
         raise

@@ -75,6 +75,12 @@ class UnitSearch:
             user_unit=load_state == "not-found" and self.is_user_unit(name),
         )
 
+    def services(self) -> Iterator[UnitName]:
+        """The services that have a file, but for templates: of those instances are services."""
+        for name in self._found:
+            if name.endswith(".service") and not _is_template(name):
+                yield UnitName(name)
+
     def is_user_unit(self, name: str) -> bool:
         """Whether the name, or its template, is among the user units."""
         return any(

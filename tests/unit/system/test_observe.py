@@ -57,7 +57,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         module, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
     )
     monkeypatch.setattr(module, "installed_names", list)
-    for directory in ("netns", "wgconfine/netns", "wgconfine/tunnel/vpn"):
+    for directory in ("netns", "wgconfine/netns", "wgconfine/trouble", "wgconfine/tunnel/vpn"):
         (tmp_path / directory).mkdir(parents=True)
     return tmp_path
 
@@ -326,7 +326,7 @@ def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
     """As the runtime left it, and since when."""
     now = trouble.clock()
     text = f"{now - 9} {now}\n/etc/vpn.conf: No such file or directory.\x1b[2J\n"
-    (state / "wgconfine/tunnel/vpn/trouble").write_text(text)
+    (state / "wgconfine/trouble/vpn").write_text(text)
     failing = {**STOPPED, "ActiveState": "activating", "SubState": "auto-restart"}
     tunnel = up(**{"wgconfine@vpn__service": failing})
 
@@ -363,7 +363,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
     now = trouble.clock()
-    (state / "wgconfine/tunnel/vpn/trouble").write_text(f"{now} {now}\nno key\n")
+    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
 

@@ -1,0 +1,93 @@
+"""What tests of a tunnel that mends itself ask of a machine."""
+
+import json
+import time
+
+from lab import World
+from lab.internet import WEB
+
+NETNS, TUNNEL = "wgconfine-netns@vpn.service", "wgconfine@vpn.service"
+LOOK, LISTEN = "wgconfine-look@vpn.service", "wgconfine-look@vpn.socket"
+LOOK_OUTSIDE, LISTEN_OUTSIDE = "wgconfine-look.service", "wgconfine-look.socket"
+NAMED, RECORD = "/run/netns/vpn", "/run/wgconfine/netns/vpn"
+INSIDE = f"nsenter --net={RECORD}"
+IN_TIME = 5.0
+"""Seconds after which a fault of this machine must be mended."""
+QUIET = 6
+"""Seconds after which a look has ended."""
+
+
+def inside(world: World, *argv: str) -> str:
+    return world.machine.run(*INSIDE.split(), *argv).stdout
+
+
+def carries(world: World) -> bool:
+    return holds(world, f"{INSIDE} curl -s -m 1 http://{WEB[0]}/")
+
+
+def holds(world: World, script: str) -> bool:
+    return world.machine.run("sh", "-c", script, check=False).returncode == 0
+
+
+def strike(world: World, command: str, there: str) -> None:
+    """Take something away, and wait until it is there again and the tunnel carries."""
+    began = time.monotonic()
+    world.machine.sh(f"{command}; ! {{ {there}; }} >/dev/null 2>&1")
+    world.machine.wait_for(lambda: holds(world, there), there, IN_TIME)
+    world.machine.wait_for(lambda: carries(world), "it carries", IN_TIME)
+    assert time.monotonic() - began < IN_TIME
+
+
+def mends(world: World) -> int:
+    """How often something was mended, as the journal has it."""
+    journal = ("journalctl", "-b", "-o", "json", "--no-pager", "WGCONFINE_TUNNEL=vpn")
+    lines = world.machine.run(*journal).stdout.splitlines()
+    said = [str(json.loads(line)["MESSAGE"]) for line in lines]
+    return sum("missing. Starting" in each or "loaded again" in each for each in said)
+
+
+def wait_until_quiet(world: World) -> None:
+    def quiet() -> bool:
+        units = (LOOK, LOOK_OUTSIDE, "wgconfine-reload@vpn.service")
+        return not any(
+            world.machine.show(unit, "ActiveState") in {"active", "activating"} for unit in units
+        )
+
+    world.machine.wait_for(quiet, "nobody looks any more")
+
+
+FAULTS = {
+    "the link": (f"{INSIDE} ip link del wg0", f"{INSIDE} ip route | grep -q default"),
+    "an address": (
+        f"{INSIDE} ip address del 10.66.0.2/32 dev wg0",
+        f"{INSIDE} ip address | grep -q 10.66.0.2",
+    ),
+    "an IPv6 address": (
+        f"{INSIDE} ip -6 address flush dev wg0 scope global",
+        f"{INSIDE} ip address | grep -q fd66::2",
+    ),
+    "a route": (f"{INSIDE} ip route del default dev wg0", f"{INSIDE} ip route | grep -q default"),
+    "an IPv6 route": (
+        f"{INSIDE} ip -6 route del default dev wg0",
+        f"{INSIDE} ip -6 route | grep -q default",
+    ),
+    "the link, down": (f"{INSIDE} ip link set wg0 down", f"{INSIDE} ip -6 route | grep -q default"),
+    "the firewall": (f"{INSIDE} nft flush ruleset", f"{INSIDE} nft list table inet wgconfine"),
+    "its rules": (
+        f"{INSIDE} nft flush table inet wgconfine",
+        f"{INSIDE} nft list table inet wgconfine | grep -q dport",
+    ),
+}
+
+
+OUTSIDE = {
+    "all rules": ("nft flush ruleset", "nft list table inet wgconfine-vpn"),
+    "a chain": (
+        "nft delete chain inet wgconfine-vpn input",
+        "nft list chain inet wgconfine-vpn input",
+    ),
+    "its rule": (
+        "nft flush chain inet wgconfine-vpn output",
+        "nft list chain inet wgconfine-vpn output | grep -q cgroupv2",
+    ),
+}
