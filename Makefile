@@ -11,7 +11,7 @@ PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-too
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden pages bench demo leak-table lab clean
+.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden pages bench demo leak-table fault-table lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ demo: venv packages ## the main job, seen working in a throw-away lab
 
 leak-table: venv packages ## try every way out on every systemd, and write docs/leaks.md from that
 	.venv/bin/python -m tests.leaks
+
+fault-table: venv packages vm-packages ## have every fault strike on every machine, and write docs/faults.md from that
+	.venv/bin/python -m tests.faulttable
 
 lab: venv packages ## a shell on a machine of the lab, with wgconfine installed
 	.venv/bin/python -m lab shell trixie --install .

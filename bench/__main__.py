@@ -1,4 +1,5 @@
-"""`make bench`: how long a tunnel takes to start, what the tick costs, and what a published port.
+"""`make bench`: how long a tunnel takes to start, what the tick and often typed commands cost, and
+what a published port.
 
 In a virtual machine with the kernel's WireGuard; what is compared is done by turns, and medians
 are. Bringing a tunnel up stands beside the recipe and wg-quick, the tick, which runs once a minute
@@ -22,6 +23,9 @@ REGULAR = ("wgconfine tick (nothing is due)", "wgconfine look (nothing is missin
 REGULAR_BUDGET = 5.0
 """Of what is done again and again, with a tunnel that is up: of the time of a bare `python3 -I -c
 pass`. Each runs ip(8), nft(8), and systemctl(1) or wg(8)."""
+TYPED = {"wgconfine --help": 3.0, "wgconfine status --json": 8.0}
+"""Of the time of a bare `python3 -I -c pass`; `status` on one tunnel with one service."""
+SERVICE = "[Service]\nDynamicUser=yes\nExecStart=/bin/sleep infinity\n"
 OPEN = "unconfined"
 PUBLISH = "wgconfine publish"
 CONNECT = "new connection and request"
@@ -41,8 +45,9 @@ def main() -> int:
     wheelhouse = lab.build_wheelhouse(HERE.parent)
     with lab.boot_vm("bookworm", wheelhouse=wheelhouse) as world:
         started = measure_start(world)
+        typed = measure_typed(world)
         reached = measure_reach(world)
-    kept = [print_start(started)]
+    kept = [print_start(started), print_typed(typed)]
     kept.append(print_reach(reached))
     return 0 if all(kept) else 1
 
@@ -57,6 +62,21 @@ def measure_start(world: World) -> Figures:
     machine.write("/root/contest.py", (HERE / "contest.py").read_text())
     medians: Figures = json.loads(run(machine, "/root/contest.py", str(ROUNDS)))
     machine.run("wgconfine", "remove", "bench", "--purge", timeout=180)
+    return medians
+
+
+def measure_typed(world: World) -> Figures:
+    machine = world.machine
+    machine.write("/etc/systemd/system/typed.service", SERVICE)
+    machine.systemctl("daemon-reload")
+    machine.write("/etc/wireguard/typed.conf", world.internet.provider_conf(), mode=0o600)
+    settings = 'config = "/etc/wireguard/typed.conf"\nservices = ["typed.service"]\n'
+    machine.write("/etc/wgconfine/typed.toml", settings)
+    machine.run("wgconfine", "apply", timeout=180)
+    machine.systemctl("start", "typed.service")
+    machine.write("/root/typed.py", (HERE / "typed.py").read_text())
+    medians: Figures = json.loads(run(machine, "/root/typed.py", str(ROUNDS)))
+    machine.run("wgconfine", "remove", "typed", "--release", "--purge", "--yes", timeout=180)
     return medians
 
 
@@ -92,6 +112,15 @@ def print_start(medians: Figures) -> bool:
         for name, ratio in ratios.items()
     ]
     return kept and all(said)
+
+
+def print_typed(medians: Figures) -> bool:
+    base = medians["python3 -I -c pass"]
+    print(f"commands, median of {ROUNDS}, interleaved, as a ratio to python3 -I -c pass")
+    for name, seconds in medians.items():
+        print_line(name, seconds, base)
+    kept = [verdict(name, medians[name] / base, budget) for name, budget in TYPED.items()]
+    return all(kept)
 
 
 def print_reach(measures: Mapping[str, Figures]) -> bool:

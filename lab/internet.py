@@ -1,4 +1,4 @@
-"""The world of one machine: a namespace with a WireGuard server, resolvers and a web server.
+"""The world of one machine: a namespace with a WireGuard server, resolvers, web and echo servers.
 
 Nothing leads from there to the real internet. Addresses are of documentation or private ranges.
 """
@@ -20,6 +20,8 @@ from lab.requirements import require
 
 UPLINK = "uplink"  # a bridge, so that a capture lives through a reboot of the machine
 WORLD = ("198.51.100.1", "2001:db8:51::1")
+ELSEWHERE = ("198.51.100.3", "2001:db8:51::3")
+"""Further addresses of the WireGuard server, for a provider that moves it."""
 MACHINE = ("198.51.100.2", "2001:db8:51::2")
 WEB = ("203.0.113.80", "2001:db8:113::80")
 TUNNEL = ("10.66.0.1", "fd66::1")
@@ -27,7 +29,7 @@ WIREGUARD_PORT = 51820
 INNER = ("10.77.0.1", "fd77::1")
 INNER_PORT = 51821
 KINDS = ("net", "mount")
-DNS_PORT, WEB_PORT = "53", "80"
+DNS_PORT, ECHO_PORT, WEB_PORT = "53", "7", "80"
 
 SETUP = f"""set -eu
 mount --make-rprivate /
@@ -44,6 +46,8 @@ ip link add {UPLINK} type bridge mcast_snooping 0
 ip link set {UPLINK} addrgenmode none up
 ip address add {WORLD[0]}/24 brd + dev {UPLINK}
 ip address add {WORLD[1]}/64 dev {UPLINK} nodad
+ip address add {ELSEWHERE[0]}/24 dev {UPLINK}
+ip address add {ELSEWHERE[1]}/64 dev {UPLINK} nodad preferred_lft 0
 ip route add 224.0.0.0/4 dev {UPLINK}
 touch /run/lab/ready
 exec sleep infinity
@@ -135,7 +139,8 @@ class Internet:
         self._serve_dns("tunnel", TUNNEL)
         self._serve_dns("isp", WORLD)
         self._serve("web", sys.executable, "-I", os.fspath(GUEST / "web.py"))
-        self._wait_for(lambda: self._listening({WEB_PORT, DNS_PORT}), "web")
+        self._serve("echo", sys.executable, "-I", os.fspath(GUEST / "echo.py"), *WEB)
+        self._wait_for(lambda: self._listening({WEB_PORT, ECHO_PORT, DNS_PORT}), "web")
 
     def _serve_wireguard(self, log: str, link: str, port: int, addresses: tuple[str, str]) -> str:
         """Start a server with these addresses of its own, and give its private key."""
@@ -150,6 +155,7 @@ class Internet:
         return key
 
     def _serve_dns(self, resolver: str, addresses: Sequence[str]) -> None:
+        (self.folder / f"hosts-{resolver}").touch()
         self._serve(
             f"dnsmasq-{resolver}",
             "dnsmasq",
@@ -158,9 +164,11 @@ class Internet:
             "--bind-interfaces",
             *(f"--listen-address={address}" for address in addresses),
             "--user=root",
-            "--pid-file=",
+            f"--pid-file=/run/lab/dnsmasq-{resolver}",
             "--no-resolv",
             "--no-hosts",
+            # Read anew at SIGHUP, and what is in there goes before --address.
+            f"--addn-hosts={self.folder / f'hosts-{resolver}'}",
             "--cache-size=0",
             "--log-queries",
             f"--log-facility={self.folder / f'queries-{resolver}'}",
@@ -251,6 +259,19 @@ class Internet:
             f"Endpoint = {endpoint}",
         )
         return "\n".join(lines) + "\n"
+
+    def point(self, name: str, addresses: Sequence[str]) -> None:
+        """From now on the provider's resolver gives a name these addresses; none: as before."""
+        lines = "".join(f"{address} {name}\n" for address in addresses)
+        (self.folder / "hosts-isp").write_text(lines)
+        # Its number is that of its own process namespace.
+        reload = ("sh", "-c", "kill -HUP $(cat /run/lab/dnsmasq-isp)")
+        subprocess.run(self._namespaces.command(reload), check=True)
+
+    def renew_server_key(self) -> None:
+        """The server has another key, which provider_conf() hands out from now on."""
+        self._server_key = self.run("wg", "genkey").strip()
+        self.run("wg", "set", "wg0", "private-key", "/dev/stdin", text=self._server_key)
 
     def stop_wireguard(self) -> None:
         """The server falls silent: its port is closed, its addresses stay."""

@@ -42,6 +42,7 @@ class VirtualMachine(Machine):
         require("qemu-system-x86_64")
         self._command_line = " ".join((COMMAND_LINE, *kernel_arguments))
         self._folder = scratch_folder()
+        self._monitor = self._folder / "monitor"
         self._internet = internet
         self._image = build_image(root)
         self._tap = internet.attach_vm()
@@ -58,6 +59,7 @@ class VirtualMachine(Machine):
     def _boot(self) -> None:
         agent, console = self._folder / "agent", self._folder / "console.log"
         agent.unlink(missing_ok=True)
+        self._monitor.unlink(missing_ok=True)
         # fmt: off
         command = self._internet.command(
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
@@ -74,6 +76,7 @@ class VirtualMachine(Machine):
             "-chardev", f"socket,id=agent,path={agent},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=lab.agent",
             "-serial", f"file:{console}",
+            "-qmp", f"unix:{self._monitor},server=on,wait=off",
         )
         # fmt: on
         try:
@@ -157,6 +160,28 @@ class VirtualMachine(Machine):
         self.systemctl("reboot", "--no-block")
         self._end(patience=90)
         self._boot()
+
+    def sleep(self, seconds: float) -> None:
+        """Have the machine stand still, its clocks too, while the world around it goes on."""
+        self._command("stop")
+        time.sleep(seconds)
+        self._command("cont")
+
+    def _command(self, name: str) -> None:
+        """Have QEMU's monitor do something: docs/interop/qmp-spec.rst."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(10)
+            monitor.connect(os.fspath(self._monitor))
+            with monitor.makefile("rw") as lines:
+                lines.readline()  # it greets
+                for each in ("qmp_capabilities", name):
+                    lines.write(json.dumps({"execute": each}) + "\n")
+                    lines.flush()
+                    while "return" not in (answer := json.loads(lines.readline())):
+                        assert "error" not in answer, answer  # anything else is an event
+
+    def _wait_for_restart(self) -> None:
+        self._receive(time.monotonic() + BOOT_SECONDS)  # the agent is there again
 
     def cut_power(self) -> None:
         """Pull the plug, plug it in again, and return when the machine is up."""

@@ -248,7 +248,7 @@ systemctl list-units --all --no-legend --plain 'wgconfine*' | grep -v '[.]slice 
 find /etc/systemd /usr/local/lib/systemd /etc/NetworkManager /etc/wgconfine -name '*wgconfine*' \
     ! -path /etc/wgconfine
 cd /run/wgconfine
-for place in bus probe switch tunnel verify; do
+for place in bus health probe switch trouble tunnel verify; do
     [ ! -e $place ] || find $place -mindepth 1 ! -name '=*'
 done
 ls /etc/wgconfine

@@ -115,14 +115,15 @@ def grow_sick(world: World) -> None:
 
 def step(world: World, unit: str) -> None:
     """Have the next step come, and wait until it is done."""
-    before = sum(unit in line for line in told(world))
+    before = sum(f". Starting {unit}" in line for line in told(world))
     age(world)
     world.machine.run("sleep", "6")
     tick(world)
 
     def done() -> bool:
         active = world.machine.show("wgconfine-reload@vpn.service", "ActiveState")
-        return sum(unit in line for line in told(world)) > before and active == "inactive"
+        now = sum(f". Starting {unit}" in line for line in told(world))
+        return now > before and active == "inactive"
 
     world.machine.wait_for(done, f"{unit} is started")
 

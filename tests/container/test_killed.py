@@ -146,6 +146,38 @@ def test_a_service_moves_to_another_tunnel(
     assert "probe is in vpn" in table.clean[1]
 
 
+@EXTENT
+def test_one_command_moves_a_service_to_another_tunnel(
+    world: World, most: int | None, record_property: Property
+) -> None:
+    """Between the two settings files, too, it is in the open at no moment."""
+    write_tunnel(world, [], name="two", client=3)
+    confined(world)
+    there, back = (
+        Way(prepare=nothing, command=("confine", name, "probe", "--yes")) for name in ("two", "vpn")
+    )
+    table = kill_without_a_leak(world, there, back, most, record_property)
+    assert "probe is in two" in table.clean[0]
+    assert "probe is in vpn" in table.clean[1]
+
+
+@EXTENT
+def test_a_tunnel_is_made_by_one_command(
+    world: World, most: int | None, record_property: Property
+) -> None:
+    """The same words again finish it, wherever it was cut off; so do those that undo it."""
+    machine = world.machine
+    machine.write("/root/two.conf", world.internet.provider_conf(client=3))
+    init = ("init", "/root/two.conf", "--name", "two", "--service", "probe", "--yes")
+    undo = ("remove", "two", "--release", "--purge", "--yes")
+    there = Way(prepare=nothing, command=init)
+    table = swing(world, there, Way(prepare=nothing, command=undo, opens=True), most)
+    assert "probe is in two" in table.clean[0]
+    assert "probe is in the open" in table.clean[1]
+    table.kill()
+    record_property("table", table.describe())
+
+
 @ONLY
 @pytest.mark.parametrize("command", [("remove", "two"), APPLY], ids=["remove", "apply"])
 def test_a_tunnel_is_removed_and_its_service_stays_closed(

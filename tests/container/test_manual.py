@@ -48,6 +48,12 @@ said = read(b"<END>").partition(b"<BEGIN>")[2].partition(b"<END>")[0]
 print(said.decode())
 os.kill(child, 9)
 """
+PROGRAM = """
+import atexit, sys
+from wgconfine.__main__ import main
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+main()
+"""
 SAID = "said() { printf '<BEGIN''>%s<''END>' \"$1\"; }; PS1='READ''Y>'"
 SHELLS = {
     "bash": (f". /usr/share/bash-completion/bash_completion; {SAID}", "bash", "--norc", "-i"),
@@ -147,6 +153,19 @@ def test_the_pages_are_without_a_mistake(world: World) -> None:
     """By the judgement of mandoc(1)."""
     pages = "/usr/local/share/man/man?/wgconfine*"
     assert "" == world.machine.sh(f"mandoc -T lint -W warning {pages}")
+
+
+@pytest.mark.parametrize("command", ["--help", "status --json"])
+def test_what_is_typed_often_imports_little(world: World, command: str) -> None:
+    """Neither what draws nor what reads settings, which are as they were applied."""
+    program = (
+        "import sys, atexit; from wgconfine.__main__ import main; sys.argv = ['x', *sys.argv[1:]]"
+    )
+    program += "; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    argv = ("/opt/wgconfine/bin/python", "-c", program, *command.split())
+    modules = world.machine.run(*argv).stderr.split()
+    assert "wgconfine.cli.main" in modules
+    assert set() == {"rich", "tomllib", "cattrs", "tomlkit", "prometheus_client"} & {*modules}
 
 
 def test_debug_says_what_is_run(world: World) -> None:

@@ -1,7 +1,7 @@
 """A tunnel inside a tunnel: what `deep` sends leaves the machine through `vpn`, or not at all."""
 
 import json
-import subprocess
+import subprocess  # noqa: TID253 — a test may take its time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +31,15 @@ table inet silence {
 """
 """Both ways: what is under way there would be an answer."""
 INSIDE = {"vpn": "10.66.0.2", "deep": "10.77.0.2"}
-DEEP = f'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
+DEEP = 'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
 
 everywhere = pytest.mark.parametrize("world", EVERYWHERE, indirect=True, scope="module")
 on_one = pytest.mark.parametrize("world", first("trixie"), indirect=True, scope="module")
-long_on_one = pytest.mark.parametrize(
-    "world", [pytest.param("trixie", marks=pytest.mark.long)], indirect=True, scope="module"
+long_everywhere = pytest.mark.parametrize(
+    "world",
+    [pytest.param(each, marks=pytest.mark.long) for each in EVERYWHERE],
+    indirect=True,
+    scope="module",
 )
 
 
@@ -113,7 +116,7 @@ def test_it_leaves_only_through_the_other_tunnel(world: World) -> None:
     assert "deep.service: confined" == refused(world, "deep.service")
 
 
-@everywhere
+@on_one
 def test_its_socket_is_in_the_other_tunnel_and_verify_knows(world: World) -> None:
     """Nothing is false in either tunnel's findings."""
     assert inside(world, "vpn", "readlink", "/proc/self/ns/net") == namespace_of(
@@ -124,7 +127,7 @@ def test_its_socket_is_in_the_other_tunnel_and_verify_knows(world: World) -> Non
     assert "wireguard-go is in the namespace of vpn" == named(world, "outer-socket")["evidence"]
 
 
-@everywhere
+@on_one
 def test_a_restart_of_the_other_tunnel_leaves_it_as_it_is(world: World) -> None:
     """Same service, same process of WireGuard; it carries again by itself."""
     units = ("deep.service", "wgconfine-wireguard@deep.service")
@@ -136,7 +139,7 @@ def test_a_restart_of_the_other_tunnel_leaves_it_as_it_is(world: World) -> None:
     assert before == [pid(world, unit) for unit in units]
 
 
-@everywhere
+@on_one
 def test_while_the_other_tunnel_is_down_nothing_leaves(world: World) -> None:
     """It stays, carries nothing and says why; and it carries again when that is back."""
     machine = world.machine
@@ -162,7 +165,7 @@ def test_while_the_other_tunnel_is_down_nothing_leaves(world: World) -> None:
     assert {"tunnel from 10.66.0.2"} == lookups(world)
 
 
-@everywhere
+@on_one
 def test_it_is_made_anew_with_the_namespace_that_its_socket_is_in(world: World) -> None:
     """A socket in a namespace that is gone is dead: the tunnel restarts, and its services."""
     machine = world.machine
@@ -176,7 +179,7 @@ def test_it_is_made_anew_with_the_namespace_that_its_socket_is_in(world: World) 
     machine.wait_for(lambda: machine.is_active("probe.service"), "and the other one's")
 
 
-@on_one
+@long_everywhere
 @pytest.mark.parametrize("tunnel", ["deep", "vpn"])
 def test_a_crash_of_either_process_is_mended(world: World, tunnel: str) -> None:
     """wireguard-go is killed: the same service carries again."""
@@ -188,7 +191,7 @@ def test_a_crash_of_either_process_is_mended(world: World, tunnel: str) -> None:
     assert before == pid(world, "deep.service")
 
 
-@on_one
+@long_everywhere
 def test_neither_tunnel_s_services_reach_the_other_s(world: World) -> None:
     """A port that answers inside `deep` does not from inside `vpn`, nor the other way round."""
     script = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=99, bind='::')"
@@ -269,7 +272,11 @@ def test_big_transfers_are_not_sent_in_fragments(world: World) -> None:
 
 
 @on_one
-@pytest.mark.parametrize("where", ["/proc/1/ns/net", "/run/netns/foreign"])
+@pytest.mark.parametrize(
+    "where",
+    ["/proc/1/ns/net", pytest.param("/run/netns/foreign", marks=pytest.mark.long)],
+    ids=["the host", "a foreign one"],
+)
 def test_outside_of_the_other_tunnel_neither_part_of_it_runs(world: World, where: str) -> None:
     """Where they would be in the host's namespace (as when systemd may not join) or another one."""
     machine = world.machine
@@ -292,19 +299,20 @@ def test_outside_of_the_other_tunnel_neither_part_of_it_runs(world: World, where
     assert {"tunnel from 10.66.0.2"} == lookups(world)
 
 
-@on_one
+@long_everywhere
 def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> None:
     """By hand: `verify` sees where wireguard-go is, and its command mends that."""
     machine = world.machine
     link = machine.sh("systemctl show -P Environment wgconfine-wireguard@deep | sed s/LINK=//")
-    units = "wgconfine-wireguard@deep.service wgconfine-endpoint@deep.service"
+    process, names = "wgconfine-wireguard@deep.service", "wgconfine-endpoint@deep.service"
     dropin = "/run/systemd/system/wgconfine-wireguard@deep.service.d/zz.conf"
     machine.sh(
         f"install -D /dev/null {dropin};"
         f"printf '[Service]\\nNetworkNamespacePath=\\nExecStartPre=\\n' >{dropin};"
-        f"systemctl daemon-reload; systemctl stop {units}; systemctl start {units.split()[0]};"
+        f"systemctl daemon-reload; systemctl stop {process} {names}; systemctl start {process};"
         f"until wg show {link}; do sleep 0.1; done; ip link set {link} netns deep name wg0;"
-        "systemctl reload wgconfine@deep"
+        # One is under way already, and waits for a link in the other tunnel.
+        "systemctl restart wgconfine-reload@deep"
     )
     machine.wait_for(lambda: carries(world), "it carries, in the open")
     with world.capture_uplink() as control:
@@ -320,7 +328,7 @@ def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> N
     assert "ok" == named(world, "outer-socket")["verdict"]
 
 
-@on_one
+@long_everywhere
 def test_the_tick_blames_the_other_tunnel_and_leaves_this_one_alone(world: World) -> None:
     """Silent because the other one is: it is said by name, and no step is taken."""
     machine = world.machine
@@ -381,7 +389,27 @@ def test_without_via_it_is_in_the_open_and_with_it_inside_again(world: World) ->
     assert "isp" not in {each.resolver for each in asked}
 
 
-@on_one
+@long_everywhere
+def test_a_third_tunnel_goes_through_both(world: World) -> None:
+    """Its packets have two more around them; with IPv6 its MTU is what that takes at least."""
+    machine = world.machine
+    conf = world.internet.provider_conf(client=3)  # the first server, by way of the second
+    machine.write("/etc/wireguard/third.conf", conf, mode=0o600)
+    third = 'config = "/etc/wireguard/third.conf"\nvia = "deep"\n'
+    machine.write("/etc/wgconfine/third.toml", third)
+    try:
+        with world.capture_uplink() as uplink:
+            wgconfine(world, "apply")
+            get = ("curl", "-s", "-m", "5", f"http://{WEB[0]}/")
+            machine.wait_for(lambda: inside(world, "third", *get) == "10.66.0.3", "it carries")
+        assert () == uplink.traffic.foreign()
+        assert "mtu 1280" in machine.sh("ip -n third link show wg0")
+        assert 0 == wgconfine(world, "verify", check=False).returncode
+    finally:
+        wgconfine(world, "remove", "third", "--purge", "--yes")
+
+
+@long_everywhere
 def test_both_come_back_with_the_machine(world: World) -> None:
     """After a reboot everything is up and inside, and no unit of ours makes a cycle."""
     machine = world.machine

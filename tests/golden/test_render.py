@@ -19,7 +19,7 @@ def render(output: Path) -> Path:
 
 
 def test_rendered_files(tmp_path: Path, compare_tree: Callable[[str, Path], None]) -> None:
-    """A tunnel by .conf, one written out with every kind of secret, and one switched off."""
+    """A tunnel by .conf, one through it, one with every kind of secret, and one switched off."""
     compare_tree("render", render(tmp_path))
 
 

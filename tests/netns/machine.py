@@ -197,12 +197,15 @@ class Machine:
         return made
 
     def state(self) -> dict[str, object]:
-        """All that the runtime makes, but what is new each time: link index, port and namespace."""
+        """All that the runtime makes, but what is new each time: link index, port and namespace.
+
+        Nor what it says of a failure.
+        """
         found: dict[str, object] = {
             "mounts": self.sh("findmnt -rno TARGET | grep -E '^/run/(netns|wgconfine)' | sort"),
             "files": self.sh(
                 "mkdir -p /run/wgconfine/tunnel; cd /run/wgconfine; "
-                "find . -path ./netns -prune -o -path ./lock -prune -o "
+                "find . -path ./netns -prune -o -path ./lock -prune -o -path ./trouble -prune -o "
                 "-printf '%p %m %U %l\\n' | sort; find tunnel -type f | sort | xargs -r head -n 99"
             ),
             "host": self.sh("ip -o link | grep -v ' uplink@'"),

@@ -153,7 +153,8 @@ CASES = {
         f"{GOOD}; mount --bind /dev/null /usr/bin/systemctl", f"{WG} status; code=$?;"
         " umount /usr/bin/systemctl; exit $code", 1,
         "systemctl show wgconfine-netns@vpn.service wgconfine@vpn.service "
-        "wgconfine-reload@vpn.service wgconfine-wireguard@vpn.service: Permission denied",
+        "wgconfine-reload@vpn.service wgconfine-wireguard@vpn.service "
+        "wgconfine-endpoint@vpn.service wgconfine-ready@vpn.service: Permission denied",
     ),
     "a /run that can't be written": Case(
         f"{GOOD}; mount -o remount,ro /run",

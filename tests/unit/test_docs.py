@@ -15,6 +15,7 @@ from wgconfine.config.entries import ENTRIES
 from wgconfine.config.ports import PublishTable
 from wgconfine.config.schema import OutboundTable
 from wgconfine.config.settings import parse_settings
+from wgconfine.config.via import check_via
 from wgconfine.model.errors import ExitCode
 from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
@@ -75,7 +76,7 @@ def test_settings_know_the_key(key: str) -> None:
     assert f"`{key}`" in read("docs/settings.md")
 
 
-@pytest.mark.parametrize("key", [*ENTRIES, *wgquick._HOOKS.values()])
+@pytest.mark.parametrize("key", [*ENTRIES, *wgquick.HOOKS.values()])
 def test_settings_know_the_key_of_a_conf(key: str) -> None:
     """Each key of a `.conf`, read, ignored or refused, is in docs/settings.md."""
     assert f"`{key}`" in read("docs/settings.md")
@@ -185,8 +186,10 @@ def test_settings_of_the_readme() -> None:
 
 
 def test_settings_of_the_reference() -> None:
-    """The examples of docs/settings.md are right: a tunnel, and fragments that add to it."""
+    """The examples of docs/settings.md are right: a tunnel, one through it, and fragments."""
     texts = [text for language, text in FENCE.findall(read("docs/settings.md"))]
+    (inner,) = [text for text in texts if text.startswith("# /etc/wgconfine/deep.toml")]
+    texts.remove(inner)
     paths = [
         PurePosixPath("/etc/wgconfine/vpn.toml"),
         *(PurePosixPath(f"/etc/wgconfine/vpn.d/{each}.toml") for each in "abc"),
@@ -195,6 +198,30 @@ def test_settings_of_the_reference() -> None:
     settings = parse_settings("vpn", list(zip(paths, texts, strict=True)))
 
     assert ("nginx.service", "prowlarr.service") == settings.services
+    deep = parse_settings("deep", [(PurePosixPath("/etc/wgconfine/deep.toml"), inner)])
+    assert [] == check_via([settings, deep])
+
+
+def files_in_docs() -> Iterator[tuple[str, str]]:
+    """Give each file of settings that a page shows whole, with its page."""
+    for page in sorted(TOP.glob("docs/*.md")):
+        for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language == "toml" and re.match(r"# /etc/wgconfine/[a-z-]+\.toml\n", text):
+                yield page.name, text
+
+
+@pytest.mark.parametrize(("page", "text"), list(files_in_docs()))
+def test_settings_of_the_guides(page: str, text: str) -> None:
+    """Each is right as it stands."""
+    path = PurePosixPath(text.partition("\n")[0].removeprefix("# "))
+    assert parse_settings(path.stem, [(path, text)]).services, page
+
+
+def test_the_index_has_every_page() -> None:
+    """docs/README.md leads to each, and in one place."""
+    pages = [each.name for each in TOP.glob("docs/*.md") if each.name != "README.md"]
+    links = re.findall(r"\]\(([a-z-]+\.md)\)", read("docs/README.md"))
+    assert sorted(pages) == sorted(links)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, assert_confined, boot_vm
-from lab.internet import WEB, WIREGUARD_PORT
+from lab.internet import INNER_PORT, WEB, WIREGUARD_PORT
 from tests import programs
 from tests.matrix import EVERYWHERE, first
 from tests.outside import SEND, SENT, counted, in_group, seen
@@ -194,6 +194,58 @@ def test_only_an_inbound_port_answers(world: World) -> None:
     assert {"open": {9091, 51413}, "closed": set(range(1, 11))} == found
     machine.systemctl("reload", "wgconfine@vpn.service")
     machine.systemctl("stop", programs.TRANSMISSION)
+
+
+def deep_carries(world: World) -> None:
+    get = f"nsenter --net=/run/netns/deep curl -s -m 5 http://{WEB[0]}/ || true"
+    world.machine.wait_for(lambda: world.machine.sh(get) == "10.77.0.2", "deep carries", 90)
+
+
+def outer_socket(world: World) -> str:
+    """Give what `verify` says of where the socket of the tunnel `deep` is."""
+    done = world.machine.run("wgconfine", "verify", "-v", "deep", check=False, timeout=400)
+    return next(line.strip() for line in done.stdout.splitlines() if "outer-socket" in line)
+
+
+@on_one
+@pytest.mark.long
+def test_a_tunnel_inside_a_tunnel(world: World) -> None:
+    """Its socket is in the other one's namespace: what it sends leaves through that alone."""
+    machine = world.machine
+    # The tick would mend what is spoilt here; the others leave an emulated processor no time.
+    machine.systemctl("stop", "wgconfine-tick.timer", "probe.service", *programs.HOSTS)
+    conf = world.internet.inner_conf(f"inner.example.net:{INNER_PORT}")
+    machine.write("/etc/wireguard/deep.conf", conf, mode=0o600)
+    deep = 'config = "/etc/wireguard/deep.conf"\nvia = "vpn"\n'
+    machine.write("/etc/wgconfine/deep.toml", deep)
+    with world.capture_uplink() as uplink:
+        machine.run("wgconfine", "apply", timeout=400)
+        deep_carries(world)
+        machine.systemctl("restart", "wgconfine@vpn.service")
+        deep_carries(world)
+        machine.systemctl("restart", "wgconfine-netns@vpn.service")
+        deep_carries(world)
+    assert () == uplink.traffic.foreign()
+
+    port = machine.sh("nsenter --net=/run/netns/deep wg show wg0 listen-port")
+    assert f":{port} " in machine.sh(f"{INSIDE} ss -Hlun")
+    assert f":{port} " not in machine.sh("ss -Hlun")
+    inside = f"ok: outer-socket: UDP port {port} of the kernel is in the namespace of vpn"
+    assert inside == outer_socket(world)
+    done = machine.run("wgconfine", "verify", "vpn", check=False, timeout=400)
+    assert 0 == done.returncode, done.stdout
+
+    machine.sh("ip -n deep link del wg0; ip link add wg0 netns deep type wireguard")
+    machine.systemctl("reload", "wgconfine@deep.service")
+    with world.capture_uplink() as control:
+        deep_carries(world)
+    assert INNER_PORT in {each.target_port for each in control.traffic.foreign()}
+    assert "of the kernel is in the host's namespace, not in vpn's" in outer_socket(world)
+    machine.systemctl("restart", "wgconfine@deep.service")
+    deep_carries(world)
+    assert "is in the namespace of vpn" in outer_socket(world)
+    machine.run("wgconfine", "remove", "deep", "--purge", "--yes", timeout=400)
+    machine.systemctl("start", "wgconfine-tick.timer")
 
 
 @long_everywhere

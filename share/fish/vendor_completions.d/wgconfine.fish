@@ -69,8 +69,8 @@ function _shtab_wgconfine_using
   test "$_shtab_wgconfine_cmdpath" = "$argv"
 end
 
-set -g _shtab_wgconfine_commands check plan apply remove release render status verify metrics logs
-set -g _shtab_wgconfine_opts_with_value --compare --lines --output --python --root --since --textfile --until -S -U -n
+set -g _shtab_wgconfine_commands init confine check plan apply remove release render status verify metrics logs
+set -g _shtab_wgconfine_opts_with_value --compare --dns --lines --name --output --publish --python --root --service --since --textfile --until -S -U -n
 
 complete -c wgconfine -e
 complete -c wgconfine -f
@@ -78,6 +78,23 @@ complete -c wgconfine -f
 complete -c wgconfine -n _shtab_wgconfine_using -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n _shtab_wgconfine_using -l version -d 'show program'"'"'s version number and exit'
 complete -c wgconfine -n _shtab_wgconfine_using -l debug -d 'show every program that is run, and internal errors'
+complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a init -d 'make a tunnel from a provider'"'"'s .conf'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -s h -l help -d 'show this help message and exit'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l yes -d 'do not ask'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l name -x -d 'of the tunnel'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l service -xka "(_wgconfine_services)" -d 'what shall run inside'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l publish -x -d 'what this machine can connect to'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l dns -x -d 'instead of DNS in the .conf; none'
+complete -c wgconfine -n '_shtab_wgconfine_using init' -l in-place -d 'do not copy CONF to /etc/wgconfine'
+complete -c wgconfine -n '_shtab_wgconfine_using init; and test $_shtab_wgconfine_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the file for wg-quick'
+complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a confine -d 'put services into a tunnel'
+complete -c wgconfine -n '_shtab_wgconfine_using confine' -s h -l help -d 'show this help message and exit'
+complete -c wgconfine -n '_shtab_wgconfine_using confine' -l root -xka "(__fish_complete_directories)" -d 'work on the tree below DIR'
+complete -c wgconfine -n '_shtab_wgconfine_using confine' -l python -xka "(__fish_complete_path (commandline -ct))" -d 'interpreter for the units of a tree'
+complete -c wgconfine -n '_shtab_wgconfine_using confine' -l yes -d 'do not ask'
+complete -c wgconfine -n '_shtab_wgconfine_using confine' -l publish -x -d 'a port of theirs; also alone'
+complete -c wgconfine -n '_shtab_wgconfine_using confine; and test $_shtab_wgconfine_npos -eq 0' -ka "(_wgconfine_tunnels)" -d NAME
+complete -c wgconfine -n '_shtab_wgconfine_using confine; and test $_shtab_wgconfine_npos -ge 1' -ka "(_wgconfine_services)" -d UNIT
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a check -d 'say all that is wrong in settings'
 complete -c wgconfine -n '_shtab_wgconfine_using check' -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n '_shtab_wgconfine_using check' -l root -xka "(__fish_complete_directories)" -d 'work on the tree below DIR'

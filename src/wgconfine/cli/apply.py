@@ -11,8 +11,8 @@ from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import unified
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, under_way
-from wgconfine.render.record import record_path
-from wgconfine.render.service import closing_path, dropin_path, slice_name
+from wgconfine.render.places import closing_path, dropin_path, record_path
+from wgconfine.render.service import slice_name
 from wgconfine.render.templates import UNITS
 from wgconfine.system.execute import execute
 from wgconfine.system.installed import PATTERNS
@@ -23,7 +23,7 @@ from wgconfine.system.tree import TreeWriter
 from wgconfine.system.unfinished import keep_unfinished
 from wgconfine.verify.subject import units_of_tunnel
 
-__all__ = ["approve", "carry_out", "run_apply", "run_plan"]
+__all__ = ["approve", "carry_out", "concerned", "run_apply", "run_plan"]
 
 
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:

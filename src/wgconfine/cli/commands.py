@@ -17,6 +17,36 @@ def journalctl_options(arguments: argparse.Namespace) -> list[str]:
     return switches + [f"--{name}={value}" for name, value in valued.items() if value is not None]
 
 
+def init(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.draft import Wanted
+    from wgconfine.cli.init import run_init
+
+    return run_init(
+        Wanted(
+            conf=arguments.conf,
+            name=arguments.name,
+            services=tuple(arguments.service),
+            publish=tuple(arguments.publish),
+            dns=tuple(arguments.dns),
+            in_place=arguments.in_place,
+            yes=arguments.yes,
+        )
+    )
+
+
+def confine(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.confine import run_confine
+
+    return run_confine(
+        arguments.root,
+        arguments.name,
+        arguments.units,
+        publish=arguments.publish,
+        yes=arguments.yes,
+        python=arguments.python,
+    )
+
+
 def check(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.check import run_check
 
@@ -95,5 +125,18 @@ def logs(arguments: argparse.Namespace) -> ExitCode:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
     each.__name__: each
-    for each in (check, plan, apply, remove, release, render, status, verify, metrics, logs)
+    for each in (
+        init,
+        confine,
+        check,
+        plan,
+        apply,
+        remove,
+        release,
+        render,
+        status,
+        verify,
+        metrics,
+        logs,
+    )
 }

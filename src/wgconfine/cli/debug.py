@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wgconfine.cli.dialogue import complain
-from wgconfine.config.escape import escape
-from wgconfine.runtime.process import hide_key
+from wgconfine.config.escape import HIDDEN, escape, holds_key
 
 __all__ = ["programs_shown"]
 
@@ -48,4 +47,9 @@ def programs_shown() -> Iterator[None]:
 def described(argv: Sequence[Any]) -> str:
     """Give a command line as a shell takes it, with what others wrote in it escaped."""
     words = (each.decode(errors="replace") if isinstance(each, bytes) else each for each in argv)
-    return escape(shlex.join(hide_key(str(each)) for each in words))
+    return escape(shlex.join(map(hidden, map(str, words))))
+
+
+def hidden(word: str) -> str:
+    """Give a word without what looks like a key: not a list of names, which has as many letters."""
+    return HIDDEN if any(map(holds_key, word.split(","))) else word

@@ -1,24 +1,41 @@
 """What is said to a person beside the result, on standard error, and what is asked of one."""
 
+from __future__ import annotations
+
 import os
-import shutil
 import sys
 from contextlib import suppress
-from typing import TextIO
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import Refused
 
-__all__ = ["columns", "complain", "confirm", "silence"]
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["ask", "columns", "complain", "confirm", "silence", "width"]
 
 NARROWEST = 40
+USUAL = 80
 
 
 def columns() -> int | None:
     """Give the width of the terminal, None where the result goes somewhere else."""
-    if not sys.stdout.isatty():
-        return None
-    return max(NARROWEST, shutil.get_terminal_size().columns)
+    return width() if sys.stdout.isatty() else None
+
+
+def width() -> int:
+    """Give the width for who reads it on a terminal: COLUMNS=, its own, or the usual one.
+
+    As `shutil.get_terminal_size`, but shutil brings every kind of archive along.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        found = int(said) if said.isdecimal() else 0
+        found = found or os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no descriptor at all
+        found = 0
+    return max(NARROWEST, found or USUAL)
 
 
 def complain(*texts: str) -> None:
@@ -43,8 +60,17 @@ def silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+def ask(question: str) -> str:
+    """Give the line that a person on a terminal answers. Raises Refused at the end of input."""
+    print(f"{escape(question)} ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        complain("\n")  # Ctrl-D leaves the cursor behind the question
+        raise Refused("Nothing was changed.")
+    return line.strip()
+
+
 def confirm(question: str) -> None:
     """Have a person on a terminal say yes. Raises Refused for anything else, end of input too."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if ask(f"{question} [y/N]").lower() not in {"y", "yes"}:
         raise Refused("Nothing was changed.")

@@ -1,22 +1,34 @@
-"""The command line itself: arguments in, exit code out, and every error as one clear message."""
+"""The command line itself: arguments in, exit code out, and every error as one clear message.
+
+What not every command needs is imported where it is used: `--help` and `status` are typed often.
+"""
+
+from __future__ import annotations
 
 import argparse
 import errno
 import io
 import os
 import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from functools import cache
 
 from wgconfine import __version__
 from wgconfine.cli.commands import COMMANDS
-from wgconfine.cli.dialogue import complain, silence
+from wgconfine.cli.dialogue import complain, silence, width
 from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path, PurePosixPath
+    from typing import Any, NoReturn
+
+    Add = Callable[..., "Parser | Unasked"]
+    """`add_parser` of argparse's subparsers, for what is asked for."""
+
 __all__ = ["build_parser", "main"]
+
+# ruff: noqa: PLC0415 — see above
 
 EPILOG = """\
 exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
@@ -28,6 +40,13 @@ exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
 OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
+class Layout(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal. argparse would ask shutil for that at every option."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"width": width() - 2, **options})
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose usage errors fit on two lines, and which guesses no option.
 
@@ -35,7 +54,9 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+        super().__init__(
+            *arguments, **{"allow_abbrev": False, "formatter_class": Layout, **options}
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
@@ -46,19 +67,26 @@ class Parser(argparse.ArgumentParser):
         sys.exit(status)
 
 
-Add = Callable[..., Parser]
-"""`add_parser` of argparse's subparsers."""
-
-
 def directory(text: str) -> Path:
     """Read a directory's name; the empty one, of a variable that was not set, is none."""
+    from pathlib import Path
+
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     return Path(text)
 
 
+def interpreter(text: str) -> PurePosixPath:
+    """Read --python: a path on another machine."""
+    from pathlib import PurePosixPath
+
+    return PurePosixPath(text)
+
+
 def tree(text: str) -> Path:
     """Read --root: whatever leads to / is this machine, and no tree that no systemd runs from."""
+    from pathlib import Path
+
     root = directory(text)
     if not root.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
@@ -69,37 +97,57 @@ SHARED: dict[str, dict[str, Any]] = {
     "--root": {
         "metavar": "DIR",
         "type": tree,
-        "default": Path("/"),
+        "default": "/",
         "help": "work on the tree below DIR",
     },
     "--python": {
         "metavar": "PATH",
-        "type": PurePosixPath,
+        "type": interpreter,
         "help": "interpreter for the units of a tree",
     },
     "--yes": {"action": "store_true", "help": "do not ask"},
 }
 
 
-def build_parser() -> Parser:
-    """Give the parser of the whole command line; completions and the man page are checked by it."""
+MANY: dict[str, Any] = {"action": "append", "default": []}
+"""An option that may be given more than once."""
+
+
+class Unasked:
+    """In the place of a parser that this call has no need of: making one takes its time."""
+
+    def add_argument(self, *arguments: Any, **options: Any) -> None:
+        pass
+
+
+def build_parser(only: str | None = None) -> Parser:
+    """Give the parser of the whole command line; completions and the man page are made from it.
+
+    With `only`, that of one command.
+    """
     parser = Parser(
         prog="wgconfine",
         description="Confine systemd services to a WireGuard tunnel, and prove it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"wgconfine {__version__}")
     parser.add_argument(
         "--debug", action="store_true", help="show every program that is run, and internal errors"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    add_commands(commands.add_parser)
-    add_ways_out(commands.add_parser)
-    add_views(commands.add_parser)
+
+    def add(name: str, **options: Any) -> Parser | Unasked:
+        asked = only in {None, name}
+        return commands.add_parser(name, **options) if asked else Unasked()
+
+    add_beginnings(add)
+    add_commands(add)
+    add_ways_out(add)
+    add_views(add)
     return parser
 
 
+@cache
 def shared(*names: str) -> list[Parser]:
     """Give the options that several commands have, as argparse's `parents`."""
     parents = []
@@ -108,6 +156,22 @@ def shared(*names: str) -> list[Parser]:
         parent.add_argument(name, **SHARED[name])
         parents.append(parent)
     return parents
+
+
+def add_beginnings(add: Add) -> None:
+    init = add("init", parents=shared("--yes"), help="make a tunnel from a provider's .conf")
+    init.add_argument("conf", nargs="?", metavar="CONF", help="the file for wg-quick")
+    init.add_argument("--name", metavar="NAME", help="of the tunnel")
+    init.add_argument("--service", metavar="UNIT", **MANY, help="what shall run inside")
+    init.add_argument("--publish", metavar="PORT", **MANY, help="what this machine can connect to")
+    init.add_argument("--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf; none")
+    init.add_argument("--in-place", action="store_true", help="do not copy CONF to /etc/wgconfine")
+
+    options = shared("--root", "--python", "--yes")
+    confine = add("confine", parents=options, help="put services into a tunnel")
+    confine.add_argument("name", metavar="NAME")
+    confine.add_argument("units", nargs="*", metavar="UNIT")
+    confine.add_argument("--publish", metavar="PORT", **MANY, help="a port of theirs; also alone")
 
 
 def add_commands(add: Add) -> None:
@@ -163,7 +227,7 @@ def add_views(add: Add) -> None:
 def add_logs(add: Add) -> None:
     metrics = add("metrics", help="print what a monitoring system should know")
     metrics.add_argument(
-        "--textfile", metavar="FILE", type=Path, help="write it for node_exporter instead"
+        "--textfile", metavar="FILE", type=directory, help="write it for node_exporter instead"
     )
 
     logs = add("logs", help="show the journal of a tunnel and its services")
@@ -178,7 +242,7 @@ def add_logs(add: Add) -> None:
 def refuse_interpreter(arguments: argparse.Namespace) -> None:
     """Raise Refused where --python is given for this machine; `render` is for another always."""
     given = getattr(arguments, "python", None) is not None and arguments.command != "render"
-    if given and arguments.root == Path("/"):
+    if given and str(arguments.root) == "/":
         raise Refused(
             "--python is for trees (--root, render): "
             "the units of this machine run the interpreter that runs this command."
@@ -190,7 +254,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = None
     try:
         prepare_streams()
-        arguments = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        # Whatever else comes first may be about all commands.
+        command = next((each for each in words if each != "--debug"), None)
+        arguments = build_parser(command if command in COMMANDS else None).parse_args(argv)
         refuse_interpreter(arguments)
         code = perform(arguments)
         sys.stdout.flush()
@@ -211,7 +278,7 @@ def perform(arguments: argparse.Namespace) -> int:
     """Do what is asked for; with --debug each program that is run for it is said."""
     if not arguments.debug:
         return COMMANDS[arguments.command](arguments)
-    from wgconfine.cli.debug import programs_shown  # noqa: PLC0415 — only where it is asked for
+    from wgconfine.cli.debug import programs_shown
 
     with programs_shown():
         return COMMANDS[arguments.command](arguments)
@@ -228,7 +295,7 @@ def prepare_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 — a descriptor, to the end
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -255,6 +322,9 @@ def report_output(error: OSError) -> ExitCode:
 
 def report_internal(error: Exception, *, show: bool) -> ExitCode:
     """Say one line and keep the rest in a file that only its owner reads."""
+    import tempfile
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     if show:
         complain(text)

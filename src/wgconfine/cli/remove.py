@@ -9,14 +9,20 @@ from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import approve, carry_out
 from wgconfine.cli.dialogue import complain
-from wgconfine.cli.release import confirm_release, real_names, remove_from_settings, without
+from wgconfine.cli.release import (
+    confirm_release,
+    real_names,
+    remove_from_settings,
+    running,
+    without,
+)
 from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.unfinished import Unfinished
-from wgconfine.render.record import record_path
+from wgconfine.render.places import record_path
 from wgconfine.system.installed import PATTERNS, closed_services
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PLACE, fragments_of, inside, load_all, write_settings
@@ -43,7 +49,8 @@ def run_remove(
         services = set(real_names(root, listed).values())
         if settings is None and not earlier:
             installed_record(root, name)
-        confirm_release(services, yes=yes)
+        homes = dict.fromkeys(services, settings) if settings else {}
+        confirm_release(services, homes, running(root, services), yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
         edits = [replace(without(settings, listed), enable=False)] if settings else []
         words = dict.fromkeys(services, name)
@@ -54,7 +61,7 @@ def run_remove(
         remove_from_settings(root, tunnels, listed)
         if settings is not None:
             write_settings(root, settings.path, partial(set_enable, enable=False))
-        done = carry_out(look(), root, yes=True)
+        done = carry_out(look(again=True), root, yes=True)
         for unit in sorted(services):
             print(f"released {unit}")
         if settings is not None and purge:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.check import show_warnings
+from wgconfine.config.check import check_all
 from wgconfine.config.via import check_via
 from wgconfine.model.errors import InTheWay, ProblemsFound
 from wgconfine.model.problem import Problem
@@ -31,8 +32,8 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
 from wgconfine.render.catalog import CATALOG
+from wgconfine.render.places import dropin_path
 from wgconfine.render.ports import port_sockets
-from wgconfine.render.service import dropin_path
 from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.catalog import is_unread
@@ -46,7 +47,7 @@ from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.tree import obstacles, read_installed
 from wgconfine.system.unfinished import read_unfinished
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
 from wgconfine.system.users import read_user
 
 __all__ = [
@@ -80,27 +81,34 @@ def survey(
     python: PurePosixPath | None = None,
     released: Mapping[UnitName, str] | None = None,
     edits: Iterable[Settings] = (),
+    written: Mapping[PurePosixPath, bytes] | None = None,
     earlier: Unfinished | None = None,
+    again: bool = False,
 ) -> Survey:
     """Find out what `apply` would do below `root`, and change nothing.
 
     `released` are services that somebody releases with this very command, and the word for it,
-    `edits` tunnels as they are going to be, `earlier` what a run left that was cut off before this
-    command began. `python` is for a tree alone: this machine's units run our own interpreter.
+    `edits` tunnels as they are going to be, new ones too, `written` the secret files that come with
+    them, `earlier` what a run left that was cut off before this command began. `again` says that
+    the warnings have been shown. `python` is for a tree alone: this machine's units run our own
+    interpreter.
+
     Raises ProblemsFound with everything that is wrong, InTheWay with what is somebody else's.
     """
     live = root == LIVE
     installed = read_installed(root, PATTERNS)
     interpreter = None if live else interpreter_of_tree(installed, python)
-    edited = {settings.name: settings for settings in edits}
-    declared = tuple(edited.get(each.name, each) for each in load_all(root))
+    declared = edited(load_all(root), edits)
     systemctl = RealSystemctl() if live else None
     resolved = resolve(declared, unit_facts(root, enabled_services(declared)))
     tunnels, facts = resolved.tunnels, resolved.facts
     enabled = [settings for settings in tunnels if settings.enable]
     ports = port_problems(enabled, installed, systemctl)
     known = [*resolved.problems, *check_via(declared), *ports]  # by the edits, too
-    refuse_problems(enabled, facts, known, said(enabled, facts, installed, live=live))
+    findings = said(enabled, facts, installed, written or {}) if live else Findings()
+    if not again:
+        show_warnings(findings)
+    refuse_problems(enabled, facts, known, findings)
     machine = Machine(
         python=interpreter or (trusted_interpreter() if enabled else DEFAULT_PYTHON),
         kernel_wireguard=kernel_has_wireguard() if live and enabled else True,
@@ -132,6 +140,14 @@ def survey(
     )
 
 
+def edited(loaded: Iterable[Settings], edits: Iterable[Settings]) -> tuple[Settings, ...]:
+    """Give all tunnels as they are going to be. Raises ProblemsFound where they don't agree."""
+    tunnels = {each.name: each for each in (*loaded, *edits)}
+    if problems := check_all(tuple(tunnels.values())):
+        raise ProblemsFound(problems)
+    return tuple(tunnels.values())
+
+
 def refuse_problems(
     enabled: Sequence[Settings],
     facts: Mapping[UnitName, UnitFacts],
@@ -140,7 +156,6 @@ def refuse_problems(
 ) -> None:
     """Raise ProblemsFound with all that is wrong in units and, on this machine, in .conf files."""
     problems = [*known, *check_services(enabled, facts), *findings.problems]
-    show_warnings(findings)
     if problems:
         raise ProblemsFound(problems)
 
@@ -162,13 +177,10 @@ def said(
     enabled: Sequence[Settings],
     facts: Mapping[UnitName, UnitFacts],
     installed: Tree,
-    *,
-    live: bool,
+    written: Mapping[PurePosixPath, bytes],
 ) -> Findings:
-    """Give what this machine has to say of .conf files and services; nothing of a tree of files."""
-    if not live:
-        return Findings()
-    findings = check_sources(enabled)
+    """Give what this machine has to say of .conf files and services."""
+    findings = check_sources(enabled, written)
     findings.warnings.extend(replaced_slices(enabled, facts))
     findings.warnings.extend(port_remarks(enabled))
     units = [unit for settings in enabled for unit in settings.services]

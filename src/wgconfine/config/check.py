@@ -24,6 +24,7 @@ __all__ = [
     "check_all",
     "check_conf",
     "check_keys",
+    "decode_conf",
     "parse_conf",
     "private_key",
     "remarks_on_inbound",
@@ -65,8 +66,18 @@ def parse_conf(path: PurePosixPath, data: bytes, settings: Settings | None = Non
     where = place_of(path)
     decided = {"ListenPort": "listen_port", "FwMark": "fwmark"}
     repeated = [key for key, name in decided.items() if getattr(settings, name, None) is not None]
+    text = decode_conf(path, data)
     try:
-        return parse(decode(data, where), where, repeated=repeated)
+        return parse(text, where, repeated=repeated)
+    except ConfError as error:
+        problems = [_problem(path, problem) for problem in error.problems]
+    raise ProblemsFound(problems)
+
+
+def decode_conf(path: PurePosixPath, data: bytes) -> str:
+    """Give the text of a `.conf`. Raises ProblemsFound."""
+    try:
+        return decode(data, place_of(path))
     except ConfError as error:
         problems = [_problem(path, problem) for problem in error.problems]
     raise ProblemsFound(problems)

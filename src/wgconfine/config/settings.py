@@ -3,12 +3,12 @@
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
+from wgconfine.config.digest import settings_digest
 from wgconfine.config.escape import escape, holds_key, quote
 from wgconfine.config.places import place_of
 from wgconfine.config.ports import in_order, overlap
@@ -335,8 +335,7 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
     return Settings(
         name=name,
         path=files[0].path,
-        # A NUL cannot be in TOML: so no text can move from one file to the next unnoticed.
-        digest=sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest(),
+        digest=settings_digest(texts),
         wireguard=source
         or Inline(
             address=document.address or (),

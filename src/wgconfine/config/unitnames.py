@@ -4,7 +4,7 @@ from wgconfine.config.escape import quote
 from wgconfine.config.values import WrongValueError, show
 from wgconfine.model.settings import UnitName
 
-__all__ = ["parse_service"]
+__all__ = ["SUFFIXES", "parse_service"]
 
 _MAX = 255 - len(".wgconfine-probe@.service.new") + len(".service")
 """NAME_MAX, and UNIT_NAME_MAX of systemd less the NUL: each service has a unit of ours by that
@@ -15,6 +15,8 @@ _CHARACTERS = frozenset(
 )
 _TRIGGERS = ("socket", "timer", "path")
 _OTHER_TYPES = ("target", "mount", "automount", "swap", "slice", "scope", "device")
+SUFFIXES = frozenset(("service", *_TRIGGERS, *_OTHER_TYPES))
+"""What a name has behind its last dot where it is that of a unit."""
 
 
 def parse_service(value: object) -> UnitName:

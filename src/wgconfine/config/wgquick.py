@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "HOOKS",
     "MAX_BYTES",
     "Conf",
     "ConfError",
@@ -31,9 +32,10 @@ __all__ = [
     "parse_ip",
 ]
 
+HOOKS = {name.lower(): name for name in ("PreUp", "PostUp", "PreDown", "PostDown")}
+"""The keys whose value is a command, from small letters to the spelling of wg-quick(8)."""
 MAX_BYTES = 1 << 20
 _UTF_8 = "Save the file as UTF-8"
-_HOOKS = {name.lower(): name for name in ("PreUp", "PostUp", "PreDown", "PostDown")}
 _AMNEZIA = frozenset((
     "jc", "jmin", "jmax", "s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4", "i1", "i2", "i3",
     "i4", "i5", "j1", "j2", "j3", "itime", "advancedsecurity",
@@ -121,9 +123,9 @@ class _Reader:
 
     def read_entry(self, name: str, value: str | None) -> None:
         known = name.lower() if name.isascii() else ""  # the Kelvin sign, too, is a small k
-        if known in _HOOKS:
+        if known in HOOKS:
             self.draft.wrong(
-                f"{_HOOKS[known]} is refused, for a command of a .conf is never run",
+                f"{HOOKS[known]} is refused, for a command of a .conf is never run",
                 "Remove the line: wgconfine itself is the kill switch",
             )
         elif known in SPELLING:

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable
 
-__all__ = ["suggest"]
+from wgconfine.config.escape import quote
+
+__all__ = ["suggest", "suggest_services"]
+
+_MOST = 3
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -12,6 +16,21 @@ def suggest(word: str, known: Iterable[str]) -> str:
     spellings = {_plain(name): name for name in known}
     close = get_close_matches(_plain(word), spellings, n=1, cutoff=0.7)
     return f"Did you mean '{spellings[close[0]]}'?" if close else ""
+
+
+def suggest_services(word: str, known: Iterable[str]) -> str:
+    """Give the hint that names the services nearest to `word`: spelt alike, or with it in them.
+
+    Both without the suffix, which all of them have. Nothing where none is close.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
+
+    plain = _plain(word.removesuffix(".service"))
+    spellings = {_plain(name.removesuffix(".service")): name for name in sorted(known)}
+    parts = [each for each in spellings if len(plain) >= _MOST and plain in each]
+    close = [*get_close_matches(plain, spellings, n=_MOST, cutoff=0.6), *sorted(parts)]
+    names = [quote(spellings[each]) for each in dict.fromkeys(close)][:_MOST]
+    return f"Did you mean {' or '.join(names)}?" if names else ""
 
 
 def _plain(word: str) -> str:

@@ -1,9 +1,14 @@
 """Errors that a person is meant to read, and the exit codes they become."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from enum import IntEnum
 
-from wgconfine.model.problem import Problem
+TYPE_CHECKING = False  # the idiom that saves importing typing; a Problem is a dataclass
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wgconfine.model.problem import Problem
 
 __all__ = [
     "ExitCode",

@@ -11,8 +11,8 @@ from ipaddress import (
     IPv6Network,
 )
 from pathlib import PurePosixPath
-from typing import NewType
 
+from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.ports import Inbound, Publish, Reach
 
 __all__ = [
@@ -37,11 +37,6 @@ __all__ = [
     "UnitName",
     "VerifySettings",
 ]
-
-TunnelName = NewType("TunnelName", str)
-"""`[a-z0-9][a-z0-9-]{0,30}`: what stands before `.toml`."""
-UnitName = NewType("UnitName", str)
-"""Full name of a system service, with its suffix; an instance (`x@a.service`), never a template."""
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface

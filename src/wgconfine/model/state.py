@@ -1,14 +1,19 @@
 """What systemd says about a unit at this moment, and what that means for a confined service."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from signal import SIGUSR1
-from typing import Literal
 
-__all__ = ["ALIVE", "Judgement", "UnitState", "judge"]
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from typing import Literal
 
-Judgement = Literal[
-    "running", "starting", "stopping", "stopped", "failed", "refused", "not-found", "masked"
-]
+    Judgement = Literal[
+        "running", "starting", "stopping", "stopped", "failed", "refused", "not-found", "masked"
+    ]
+
+__all__ = ["ALIVE", "UnitState", "judge"]
 
 ALIVE = frozenset({"active", "activating", "reloading", "refreshing", "deactivating"})
 """The states of a unit that may have a process: `ActiveState`, as systemd spells it."""

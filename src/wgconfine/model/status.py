@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wgconfine.model.names import TunnelName, UnitName
+
 __all__ = [
     "CarrierStatus",
     "Counter",
+    "Declared",
     "Holes",
     "InboundStatus",
     "PeerStatus",
@@ -16,6 +19,16 @@ __all__ = [
     "TunnelStatus",
     "VerifyStatus",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What `status` asks of the settings of a tunnel; `services` have their real names."""
+
+    name: TunnelName
+    digest: str
+    enable: bool = True
+    services: tuple[UnitName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,10 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import UnitName
+from wgconfine.model.names import UnitName
+from wgconfine.model.unittext import UnitText
 
 __all__ = ["Assignment", "BusUser", "UnitFacts", "UnitText"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitText:
-    """One file that a unit is made of: its main file or a drop-in."""
-
-    path: PurePosixPath
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

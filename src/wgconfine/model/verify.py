@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wgconfine.model.errors import ExitCode
+from wgconfine.model.verdict import Verdict
 
 __all__ = ["Area", "Check", "Verdict", "Verification", "exit_code", "values_of", "worst"]
 
@@ -17,23 +18,6 @@ class Area(StrEnum):
     PROCESSES = "processes"
     ESCAPES = "escapes"
     WORKS = "works"
-
-
-class Verdict(StrEnum):
-    """What was found of one thing.
-
-    OPEN is a hole that the owner asked for, or one that is documented to stay open: it is shown and
-    is no failure. UNAVAILABLE is what this machine can't have: shown, no failure. BROKEN is a
-    tunnel that does not carry: closed, and of no use. UNKNOWN could not be checked.
-    """
-
-    OK = "ok"
-    OPEN = "open"
-    UNAVAILABLE = "not available"
-    UNKNOWN = "unknown"
-    BROKEN = "does not work"
-    NOT_CONFINED = "not confined"
-    LEAK = "LEAK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

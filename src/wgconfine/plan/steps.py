@@ -14,9 +14,9 @@ from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.portsteps import gone_ports, is_port, ports_to_restart, ports_to_start
 from wgconfine.plan.unfinished import Unfinished
-from wgconfine.plan.unitfile import without_comments
+from wgconfine.plan.unitdigest import without_comments
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
 __all__ = [

@@ -17,7 +17,7 @@ from wgconfine.plan.unitcontainers import CONTAINER_RULES
 from wgconfine.plan.unitholes import HOST_RULES
 from wgconfine.plan.unitmounts import MOUNT_RULES, RUN_RULES
 from wgconfine.plan.unitrights import RIGHT_RULES
-from wgconfine.render.service import CLOSING, DROPIN
+from wgconfine.render.places import CLOSING, DROPIN
 
 __all__ = ["HOLE_RULES", "RULES", "HoleRule", "Rule", "check_unit", "named_problems"]
 

@@ -4,27 +4,22 @@ Follows `config_parse()` (systemd src/shared/conf-parser.c) and `unit_file_find_
 (src/shared/dropin.c) of 252, the same in substance up to 262.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from wgconfine.model.settings import UnitName
-from wgconfine.model.tree import MARK
 from wgconfine.model.units import Assignment, UnitFacts, UnitText
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.plan.unitdigest import digest_of, foreign_texts
 
 __all__ = [
-    "MARK_WITHIN",
     "SEARCH_PATH",
     "build_facts",
     "dropin_names",
-    "is_ours",
     "parse_unit",
     "sort_dropins",
     "template_of",
-    "without_comments",
 ]
 
 SEARCH_PATH = tuple(
@@ -46,9 +41,6 @@ SEARCH_PATH = tuple(
     )
 )
 """Where the system manager looks, first found wins: what `systemd-analyze unit-paths` prints."""
-
-MARK_WITHIN = 200
-"""Our mark stands within this many first bytes of a file of ours."""
 
 _WHITESPACE = " \t\n\r"
 # read_line() of systemd takes each of \n, \r and NUL, and any run of different ones, as one end.
@@ -124,16 +116,6 @@ def _ends_in_backslash(line: str) -> bool:
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
-def is_ours(text: str) -> bool:
-    """Whether a file's text carries our mark where a file of ours has it."""
-    return MARK.encode() in text[:MARK_WITHIN].encode(errors="surrogateescape")[:MARK_WITHIN]
-
-
-def without_comments(text: str) -> list[str]:
-    """The lines of a file of ours that count: of a drop-in all but the digest of its unit."""
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
 def build_facts(
     *,
     name: UnitName,
@@ -149,8 +131,7 @@ def build_facts(
     Ours are the two drop-ins of this unit at their places: anybody can write our mark elsewhere.
     """
     own = {name, *names}
-    places = {dropin_path(name), closing_path(name)}
-    foreign = tuple(text for text in texts if not (text.path in places and is_ours(text.text)))
+    foreign = foreign_texts(name, texts)
     return UnitFacts(
         name=name,
         load_state=load_state,
@@ -160,17 +141,8 @@ def build_facts(
         triggered_by=tuple(sorted(set(triggered_by))),
         joined=tuple(sorted(set(joined) - own)),
         user_unit=user_unit,
-        digest=_digest(foreign),
+        digest=digest_of(foreign),
     )
-
-
-def _digest(texts: Iterable[UnitText]) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        for field in (os.fspath(text.path), text.text):
-            encoded = field.encode(errors="surrogateescape")
-            digest.update(b"%d:" % len(encoded) + encoded)  # the length keeps fields apart
-    return digest.hexdigest()
 
 
 def template_of(name: str) -> str | None:

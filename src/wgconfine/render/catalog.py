@@ -1,17 +1,15 @@
 """The message catalog: what `journalctl -x` says below each of our messages in the journal."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from textwrap import fill
 
 from wgconfine.model.tree import File
+from wgconfine.render.places import CATALOG
 from wgconfine.render.templates import HEADER
 from wgconfine.runtime import journal
 
 __all__ = ["CATALOG", "MESSAGES", "Entry", "catalog_file"]
 
-CATALOG = PurePosixPath("/usr/local/lib/systemd/catalog/wgconfine.catalog")
-"""Beside the closing files: journalctl(1) reads this directory and /usr/lib's, none in /etc."""
 WIDTH = 76
 
 

@@ -2,22 +2,18 @@
 
 import hashlib
 import json
-from pathlib import PurePosixPath
 
 from wgconfine.model.ports import Publish, Reach, UnixSocket
 from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
 from wgconfine.model.tree import MARK, File
+from wgconfine.render.places import record_path
 from wgconfine.render.ports import publish_stem, reach_stem
 
-__all__ = ["SCHEMA", "host_link", "record_file", "record_path"]
+__all__ = ["SCHEMA", "host_link", "record_file"]
 
 SCHEMA = 1
 FIREWALL = 2
 """Counts up with the rules in runtime/firewall.py: so `apply` has running tunnels load them."""
-
-
-def record_path(name: TunnelName) -> PurePosixPath:
-    return PurePosixPath(f"/etc/wgconfine/{name}.json")
 
 
 def host_link(name: TunnelName) -> str:

@@ -1,33 +1,21 @@
 """What confines a service: the drop-in that puts it inside, the closing file that outlives it."""
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
 from wgconfine.model.settings import Hardening, Ready, Settings, TunnelName, UnitName
 from wgconfine.model.tree import MARK, File
 from wgconfine.render.hardening import BASELINE, Rights, hardening_keys, hardening_lines
+from wgconfine.render.places import CLOSING, CLOSING_UNITS, UNITS, closing_path, dropin_path
 from wgconfine.render.quote import escape_path_unit, value
-from wgconfine.render.templates import UNITS
 
 __all__ = [
-    "CLOSING_UNITS",
     "GUARD",
     "closing_file",
-    "closing_path",
     "dropin_file",
-    "dropin_path",
     "dropin_settings",
     "slice_file",
     "slice_name",
-    "unit_digest",
 ]
-
-CLOSING_UNITS = PurePosixPath("/usr/local/lib/systemd/system")
-
-# The order of both names matters: `zz-` sorts after the override.conf of `systemctl edit`, and the
-# closing file before the drop-in, whose reset of ExecCondition= takes the closing line away.
-DROPIN = "zz-wgconfine.conf"
-CLOSING = "zz-wgconfine-closed.conf"
 
 # It dies by SIGUSR1, because SuccessExitStatus=255 of a unit would let exit status 255 pass. `$$$$`
 # is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
@@ -153,14 +141,6 @@ kill -USR1 $$$$"
 """
 
 
-def dropin_path(unit: UnitName) -> PurePosixPath:
-    return UNITS / f"{unit}.d" / DROPIN
-
-
-def closing_path(unit: UnitName) -> PurePosixPath:
-    return CLOSING_UNITS / f"{unit}.d" / CLOSING
-
-
 def slice_name(name: TunnelName) -> str:
     return f"wgconfine-{escape_path_unit(name)}.slice"
 
@@ -244,12 +224,6 @@ def guarded(guard: str, commands: Mapping[str, tuple[str, ...]], systemd: int) -
         for key, lines in lists
         if lines or knows(systemd, key)
     )
-
-
-def unit_digest(text: str) -> str:
-    """Give the digest of the unit that a drop-in of ours was written for; empty without one."""
-    marks = (line.partition("# unit-digest: ") for line in text.splitlines())
-    return next((digest for before, mark, digest in marks if mark and not before), "")
 
 
 def closing_file(unit: UnitName) -> File:

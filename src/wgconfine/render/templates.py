@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 
 from wgconfine import __version__
 from wgconfine.model.tree import MARK, File, Tree
+from wgconfine.render.places import UNITS
 from wgconfine.render.quote import value
 
 __all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
 
-UNITS = PurePosixPath("/etc/systemd/system")
 TICK = "wgconfine-tick.timer"
 """The one timer of the host. What it starts asks systemd for everything else."""
 

@@ -1,7 +1,5 @@
 """Lines for a terminal, broken between words where they are too long."""
 
-import textwrap
-
 from wgconfine.config.escape import escape
 
 __all__ = ["INDENT", "folded"]
@@ -13,6 +11,8 @@ def folded(line: str, width: int | None, first: str, then: str) -> list[str]:
     """Give a line with foreign text escaped; a `width` of None is for what is no terminal."""
     if width is None:
         return [first + escape(line)]
+    import textwrap  # noqa: PLC0415 — not for JSON, nor for a pipe
+
     return textwrap.wrap(
         escape(line),
         width,

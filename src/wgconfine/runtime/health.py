@@ -63,17 +63,16 @@ class Health:
     """What is known of a tunnel. It is well where `why` is empty.
 
     `silent` are public keys of peers. `sick` is since when it is not, `acted` when something was
-    done last, both in seconds since boot; `steps` how often. `count` is of what arrives, while a
-    handshake follows the other.
+    done last, both in seconds since boot; `steps` how often. `noted` is for how many looks
+    sessions are being noted.
     """
 
-    __slots__ = ("acted", "count", "peers", "sick", "silent", "steps", "why")
+    __slots__ = ("acted", "noted", "peers", "sick", "silent", "steps", "why")
 
     def __init__(self, peers: dict[str, Peer], why: str = "") -> None:
         self.peers, self.why = peers, why
         self.silent: list[str] = []
-        self.count: shared.Count | None = None
-        self.sick = self.acted = self.steps = 0
+        self.sick = self.acted = self.steps = self.noted = 0
 
 
 def look_at(records: Iterable[Record], now: int) -> None:
@@ -96,7 +95,7 @@ def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
     place = paths.health(record.name)
     kept = parse(read_state(place))
     if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
-        if kept.count is not None:
+        if kept.noted:
             shared.end(record.name)
         if kept.peers or kept.why:
             write_state(place, "")
@@ -128,7 +127,7 @@ def explain(record: Record, kept: Health, health: Health, *, late: str, now: int
         health.why = cause = trouble
     elif cause:
         health.why = f"{health.why}: {cause}"
-    health.count, found = count_on(record, kept, health)
+    found = count_on(record, kept, health)
     if found and not health.why:
         health.why = cause = found
         health.sick, health.acted, health.steps = kept.sick or now, kept.acted, kept.steps
@@ -144,19 +143,21 @@ def why_late(name: str, kept: Health, peers: dict[str, Peer], known: clock.Hands
     return clock.why_behind(max(latest, known.last.get(name, 0)), int(time.time()))
 
 
-def count_on(record: Record, kept: Health, health: Health) -> tuple[shared.Count | None, str]:
-    """Count what arrives as long as handshakes follow one another, and say what that tells."""
+def count_on(record: Record, kept: Health, health: Health) -> str:
+    """Note sessions as long as handshakes follow one another too soon, and say what that tells."""
     often = [key for key, peer in health.peers.items() if peer.soon >= shared.OFTEN]
     if not often:
-        if kept.count is not None:
+        if kept.noted:
             shared.end(record.name)
-        return None, ""
-    received = health.peers[often[0]].received
-    found = kept.why if kept.why.startswith(shared.WHY) else ""
-    now = shared.look(record.name, kept.count.family, received) if kept.count else None
-    if now is None or kept.count is None:
-        return shared.begin(record.name, record.wg_name, often[0], received), found
-    return now, shared.judge(kept.count, now) or found
+        return ""
+    if not kept.noted:
+        health.noted = int(shared.begin(record.name, record.wg_name, often[0]))
+        return ""
+    health.noted = kept.noted + 1
+    if kept.noted == 1:
+        shared.forget_seen(record.name)
+        return ""
+    return kept.why if kept.why.startswith(shared.WHY) else shared.look(record.name)
 
 
 def outer_first(records: Iterable[Record]) -> list[Record]:
@@ -355,8 +356,7 @@ def format_health(health: Health) -> str:
     """Give the text that parse() reads, a line for each thing."""
     lines = [f"sick {health.sick} {health.acted} {health.steps}", f"why {health.why}"]
     lines += [f"silent {' '.join(health.silent)}"] if health.silent else []
-    if (count := health.count) is not None:
-        lines.append(f"count {count.family} {count.packets} {count.size} {count.received}")
+    lines += [f"noted {health.noted}"] if health.noted else []
     lines += [
         f"peer {key} {each.handshake} {each.received} {each.sent} {each.since} {each.asked} "
         f"{each.soon}"
@@ -377,9 +377,8 @@ def parse(text: str) -> Health:
                 health.why = rest
             elif kind == "silent":
                 health.silent = rest.split()
-            elif kind == "count":
-                family, *numbers = rest.split()
-                health.count = shared.Count(family, *map(int, numbers))
+            elif kind == "noted":
+                health.noted = int(rest)
             elif kind == "peer":
                 key, *numbers = rest.split()
                 health.peers[key] = Peer(*map(int, numbers))

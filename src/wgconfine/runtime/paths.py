@@ -61,7 +61,7 @@ def tunnel_state(name: str) -> str:
 
 def trouble(name: str) -> str:
     """Why the tunnel could not be configured, and since when; nothing where it is."""
-    return f"{tunnel_state(name)}/trouble"
+    return f"{STATE}/trouble/{name}"
 
 
 def private_run(unit: str) -> str:

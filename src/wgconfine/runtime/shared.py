@@ -1,14 +1,13 @@
 """Is a tunnel's key used in another place, too?
 
 Then each of the two takes the peer's session away from the other, which makes a new one after
-fifteen seconds, and so on. A link that loses packets may look like that, but there nothing arrives
-that is not understood. So what arrives from the peer is counted by a rule of the host's firewall
-while handshakes follow one another too soon, and compared with what WireGuard made of it.
+fifteen seconds, and so on. A link that loses packets may look like that, too. What tells them apart
+are sessions: those that we have made, and those that the peer sends us packets of. So while
+handshakes follow one another too soon a table of the host's firewall notes both.
 """
 
 from __future__ import annotations
 
-from wgconfine.runtime.firewall import parse_counts
 from wgconfine.runtime.process import Running, run
 
 SOON = 100
@@ -16,40 +15,10 @@ SOON = 100
 after 15."""
 OFTEN = 3
 """So many handshakes in a row that came too soon: of a server that starts anew there is one."""
-FEW = 20
-"""Packets that are too few to tell anything by."""
-HEADERS = {"ip": 28, "ip6": 48}
-"""Bytes of IP and UDP."""
-PADDING = 16
-"""Bytes that a packet may be longer than what wireguard-go counts of it."""
-LEAST = 4
-"""What is not understood must be more than one of so many bytes."""
+STRANGERS = 2
+"""Sessions that are not ours: one may be left from before anything was noted."""
 WHY = "its key is used in another place, too"
-
-
-class Count:
-    """What has arrived of a peer's endpoint, as `nft` counted it, and what WireGuard has counted.
-
-    `family` is that of the endpoint; `received` is in bytes, as wg(8) shows it.
-    """
-
-    __slots__ = ("family", "packets", "received", "size")
-
-    def __init__(self, family: str, packets: int, size: int, received: int) -> None:
-        self.family, self.packets, self.size, self.received = family, packets, size, received
-
-
-def judge(before: Count, now: Count) -> str:
-    """Say that the key is used elsewhere, too, where much of what arrived was not understood."""
-    packets, size = now.packets - before.packets, now.size - before.size
-    understood = now.received - before.received
-    if packets < FEW or understood < 0:
-        return ""
-    arrived = size - packets * HEADERS[now.family]
-    foreign = arrived - understood - packets * PADDING
-    if foreign * LEAST < arrived:
-        return ""
-    return f"{WHY}: {foreign} of {arrived} bytes from its peer belong to another session"
+OURS, SEEN = "ours", "seen"
 
 
 def table_name(name: str) -> str:
@@ -57,42 +26,67 @@ def table_name(name: str) -> str:
 
 
 def rules(name: str, port: int, host: str, source_port: int) -> str:
-    """Give the text for `nft -f` that counts what arrives for a link from one endpoint."""
-    table, family = f"inet {table_name(name)}", family_of(host)
+    """Give the text for `nft -f` that notes sessions by their numbers, and judges no packet.
+
+    Of a message that makes a session, type 2, whoever gets it has chosen the number at 8, and
+    whoever sends it that at 4; packets of the session, type 4, bear at 4 the number of whom they
+    are for (whitepaper of WireGuard, 5.4). Before them are 8 bytes of UDP.
+    """
+    table = f"inet {table_name(name)}"
+    family = "ip6" if ":" in host else "ip"
+    arrives = f"{family} saddr {host} udp sport {source_port} udp dport {port}"
+    leaves = f"{family} daddr {host} udp dport {source_port} udp sport {port}"
     return (
         f"add table {table}\ndelete table {table}\n"
-        f"table {table} {{ counter arrived {{ }}; chain input {{ "
-        "type filter hook input priority raw; policy accept; "
-        f'{family} saddr {host} udp sport {source_port} udp dport {port} counter name "arrived"; '
-        "}; }\n"
+        f"table {table} {{ set {OURS} {{ typeof @th,128,32; flags dynamic; size 1024; }}; "
+        f"set {SEEN} {{ typeof @th,96,32; flags dynamic; size 1024; }}; "
+        "chain input { type filter hook input priority raw; policy accept; "
+        f"{arrives} @th,64,8 2 add @{OURS} {{ @th,128,32 }}; "
+        f"{arrives} @th,64,8 4 add @{SEEN} {{ @th,96,32 }}; }}; "
+        "chain output { type filter hook output priority raw; policy accept; "
+        f"{leaves} @th,64,8 2 add @{OURS} {{ @th,96,32 }}; }}; }}\n"
     )
 
 
-def family_of(host: str) -> str:
-    return "ip6" if ":" in host else "ip"
-
-
-def begin(name: str, link: str, key: str, received: int) -> Count | None:
-    """Begin to count what arrives from a peer; None without an endpoint. Raises Failure."""
+def begin(name: str, link: str, key: str) -> bool:
+    """Begin to note sessions of a peer; False where it has no endpoint. Raises Failure."""
     lines = run("wg", "show", link, "endpoints").splitlines()
     host, _, source_port = dict(each.split("\t") for each in lines).get(key, "").rpartition(":")
     if not host:
-        return None
+        return False
     port = int(run("wg", "show", link, "listen-port"))
     run("nft", "-f", "-", text=rules(name, port, host.strip("[]"), int(source_port)))
-    return Count(family_of(host), 0, 0, received)
+    return True
 
 
-def look(name: str, family: str, received: int) -> Count | None:
-    """Give what has been counted; None where somebody has taken the table away."""
-    words = ("nft", "list", "counters", "table", "inet", table_name(name))
-    status, listing, _ = Running(*words).wait()
-    counted = parse_counts(listing).get("arrived", "").split()
-    if status != 0 or not counted:
-        return None
-    return Count(family, int(counted[1]), int(counted[3]), received)
+def forget_seen(name: str) -> None:
+    """Forget packets of sessions that are older than what was noted of ours."""
+    Running("nft", "flush", "set", "inet", table_name(name), SEEN).wait()
+
+
+def look(name: str) -> str:
+    """Say that the key is used elsewhere, where the peer has sent packets of others' sessions."""
+    seen, ours = (elements(list_set(name, each)) for each in (SEEN, OURS))
+    strangers = len(seen - ours)
+    if not ours or strangers < STRANGERS:
+        return ""
+    return (
+        f"{WHY}: of {len(seen)} sessions that its peer has sent packets of {strangers} are not ours"
+    )
+
+
+def list_set(name: str, which: str) -> str:
+    """Give what nft(8) prints of a set; nothing where somebody has taken the table away."""
+    _, listing, _ = Running("nft", "list", "set", "inet", table_name(name), which).wait()
+    return listing
+
+
+def elements(listing: str) -> set[str]:
+    """Read the elements of a set as nft(8) prints them."""
+    inner = listing.partition("elements = {")[2].partition("}")[0]
+    return {each.strip() for each in inner.split(",") if each.strip()}
 
 
 def end(name: str) -> None:
-    """Stop counting; gone already is fine."""
+    """Stop it; gone already is fine."""
     Running("nft", "delete", "table", "inet", table_name(name)).wait()

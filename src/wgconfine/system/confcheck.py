@@ -1,7 +1,7 @@
 """Check the .conf and key files of the settings where they are there already. Keeps no secret."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -44,8 +44,14 @@ class Findings:
     unseen: list[PurePosixPath] = field(default_factory=list)
 
 
-def check_sources(tunnels: Iterable[Settings]) -> Findings:
-    """Look at every secret file that exists; one that comes later is read and judged then."""
+def check_sources(
+    tunnels: Iterable[Settings], written: Mapping[PurePosixPath, bytes] | None = None
+) -> Findings:
+    """Look at every secret file that exists; one that comes later is read and judged then.
+
+    `written` has those that this very command is going to write.
+    """
+    coming = written or {}
     findings = Findings()
     keys: list[PrivateKey] = []
     tunnels = list(tunnels)
@@ -55,10 +61,10 @@ def check_sources(tunnels: Iterable[Settings]) -> Findings:
         for key, path in secret_files(settings):
             if str(path).startswith(HIDDEN_PLACES):
                 findings.problems.append(hidden(settings, key, path))
-            elif not may_look(path):
+            elif path not in coming and not may_look(path):
                 findings.unseen.append(path)
-            elif os.path.lexists(path):
-                found = check_file(settings, key, path, findings, outer)
+            elif path in coming or os.path.lexists(path):
+                found = check_file(settings, key, path, findings, outer, coming=coming.get(path))
                 keys += [found] if found is not None and settings.enable else []
         findings.problems.extend(check_proxy(settings))
         if not isinstance(settings.wireguard, ConfFile):
@@ -137,17 +143,20 @@ def check_file(
     path: PurePosixPath,
     findings: Findings,
     outer: Settings | None = None,
+    *,
+    coming: bytes | None = None,
 ) -> PrivateKey | None:
     """Check what is at `key` of the settings; gives the private key if that is one.
 
-    `outer` is the tunnel that this one goes through.
+    `outer` is the tunnel that this one goes through, `coming` what a .conf is going to have in it.
     """
     try:
         if not isinstance(settings.wireguard, ConfFile):
             text = read_key(str(path))
             ours = key[0] != "peer"
             return private_key(settings, place_of(settings.path, *key), text) if ours else None
-        conf = parse_conf(path, read_trusted(str(path), secret=True), settings)
+        data = read_trusted(str(path), secret=True) if coming is None else coming
+        conf = parse_conf(path, data, settings)
     except ProblemsFound as found:
         findings.problems.extend(found.problems)
     except Failure as failure:

@@ -1,37 +1,49 @@
 """What of ours is installed: where it lies, and what that tells of services. Reads only."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from __future__ import annotations
 
-from wgconfine.model.settings import UnitName
-from wgconfine.model.tree import File, Tree
-from wgconfine.model.units import UnitFacts
-from wgconfine.render.catalog import CATALOG
-from wgconfine.render.service import CLOSING_UNITS, closing_path, dropin_path, unit_digest
-from wgconfine.render.templates import interpreter_of, templates
-from wgconfine.system.systemctl import RealSystemctl
-from wgconfine.system.units import read_facts
-from wgconfine.system.unitsearch import find_facts
+from wgconfine.model.names import UnitName
+from wgconfine.model.tree import File
+from wgconfine.render.places import CATALOG, CLOSING_UNITS, closing_path, dropin_path, unit_digest
+from wgconfine.system.sources import LIVE
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from wgconfine.model.tree import Tree
+    from wgconfine.model.units import UnitFacts
 
 __all__ = [
     "LIVE",
     "PATTERNS",
+    "SERVICES",
+    "TEMPLATES",
     "changed_units",
     "closed_services",
     "has_other_templates",
     "unit_facts",
 ]
 
+SERVICES = (
+    "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
+    f"{CLOSING_UNITS}/*.service.d/zz-wgconfine-closed.conf",
+)
+"""The files that tell which services are confined, or closed."""
+
+TEMPLATES = "/etc/systemd/system/wgconfine*"
+"""Our units, those of single tunnels among them."""
+
 PATTERNS = (
-    "/etc/systemd/system/wgconfine*",
+    TEMPLATES,
     "/etc/systemd/system/wgconfine*.d/wgconfine.conf",
     "/etc/systemd/system/run-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/run-wgconfine-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/wgconfine-probe@*.service.d/zz-wgconfine-probe.conf",
     "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
     "/etc/systemd/system/timers.target.wants/wgconfine-tick.timer",
-    "/etc/systemd/system/*.service.d/zz-wgconfine.conf",
-    f"{CLOSING_UNITS}/*.service.d/zz-wgconfine-closed.conf",
+    *SERVICES,
     str(CATALOG),
     "/etc/systemd/network/10-wgconfine.network",
     "/etc/NetworkManager/conf.d/wgconfine.conf",
@@ -39,12 +51,14 @@ PATTERNS = (
 )
 """Every place where a file of ours may lie."""
 
-LIVE = Path("/")
-"""The running machine; any other root is a tree of files that no systemd runs from."""
-
 
 def unit_facts(root: Path, names: Sequence[UnitName]) -> dict[UnitName, UnitFacts]:
     """Give what is known of each unit: of a tree from its files alone."""
+    # Neither is needed where nothing has changed since `apply`.
+    from wgconfine.system.systemctl import RealSystemctl  # noqa: PLC0415
+    from wgconfine.system.units import read_facts  # noqa: PLC0415
+    from wgconfine.system.unitsearch import find_facts  # noqa: PLC0415
+
     return read_facts(RealSystemctl(), names) if root == LIVE else find_facts(root, names)
 
 
@@ -56,13 +70,13 @@ def closed_services(installed: Tree) -> set[UnitName]:
     }
 
 
-def changed_units(installed: Tree, facts: Mapping[UnitName, UnitFacts]) -> set[UnitName]:
+def changed_units(installed: Tree, digests: Mapping[UnitName, str]) -> set[UnitName]:
     """Give the units that are not any more what their drop-ins were written for."""
-    written = {unit: installed.get(dropin_path(unit)) for unit in facts}
+    written = {unit: installed.get(dropin_path(unit)) for unit in digests}
     return {
         unit
         for unit, file in written.items()
-        if isinstance(file, File) and unit_digest(file.text) != facts[unit].digest
+        if isinstance(file, File) and unit_digest(file.text) != digests[unit]
     }
 
 
@@ -71,6 +85,8 @@ def has_other_templates(installed: Tree) -> bool:
 
     False where there are none.
     """
+    from wgconfine.render.templates import interpreter_of, templates  # noqa: PLC0415 — its texts
+
     python = interpreter_of(installed)
     if python is None:
         return False

@@ -8,7 +8,9 @@ from wgconfine.runtime.paths import STATE
 
 __all__ = ["sweep_state"]
 
-OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ("trouble",)))
+OF_TUNNELS = (("switch", ("state", "counted")), ("tunnel", ()))
+PLAIN = ("health", "trouble")
+"""A file by the name of each tunnel, and nothing else."""
 OF_VERIFY = (".json", ".stamp")
 OF_PROBE = (".in", ".out", ".lock")
 
@@ -39,6 +41,8 @@ def kept_of_tunnels(state: Path, tunnels: Collection[str]) -> Iterator[Path]:
         state / "namespace" / name for name in names_in(state / "namespace") if name not in tunnels
     )
     yield from others_in(state / "verify", OF_VERIFY, tunnels)
+    for place in PLAIN:
+        yield from others_in(state / place, ("",), tunnels)
 
 
 def kept_of_services(state: Path, stems: Collection[str]) -> Iterator[Path]:

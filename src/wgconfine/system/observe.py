@@ -1,18 +1,20 @@
 """Read the state of the running machine for `status`: systemd's units, links, namespaces."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.config.escape import escape
-from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.status import (
     Counter,
+    Declared,
     Holes,
     PeerStatus,
     ServiceStatus,
@@ -28,9 +30,8 @@ from wgconfine.model.tunnel import (
     Word,
     judge_tunnel,
 )
-from wgconfine.model.verify import Verdict
-from wgconfine.render.record import record_path
-from wgconfine.render.service import dropin_path
+from wgconfine.model.verdict import Verdict
+from wgconfine.render.places import dropin_path
 from wgconfine.runtime import health, paths, trouble
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
@@ -44,6 +45,7 @@ from wgconfine.runtime.paths import (
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
+from wgconfine.system.declared import read_record
 from wgconfine.system.outside import carriers, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
@@ -53,12 +55,18 @@ from wgconfine.system.portstatus import (
     reach_status,
     read_counters,
 )
-from wgconfine.system.systemctl import Systemctl
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from wgconfine.model.settings import Settings
+    from wgconfine.system.systemctl import Systemctl
+
+    States = Mapping[str, UnitState]
 
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
-
-States = Mapping[str, UnitState]
 
 PROC = Path("/proc")
 OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
@@ -68,7 +76,7 @@ LATE = 300
 
 def observe(
     systemctl: Systemctl,
-    tunnels: Iterable[Settings],
+    tunnels: Iterable[Declared | Settings],
     closed: Iterable[UnitName],
     *,
     changed: Collection[UnitName] = (),
@@ -118,16 +126,8 @@ def installed_names() -> list[TunnelName]:
     return [TunnelName(path.stem) for path in Path("/etc/wgconfine").glob("*.json")]
 
 
-def read_record(name: TunnelName) -> dict[str, object] | None:
-    try:
-        values = json.loads(Path(record_path(name)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None
-
-
 def services_of(
-    settings: Settings | None, record: Mapping[str, object] | None
+    settings: Declared | Settings | None, record: Mapping[str, object] | None
 ) -> tuple[UnitName, ...]:
     """Give what is confined by what is installed, or will be."""
     found: list[UnitName] = list(settings.services) if settings and settings.enable else []
@@ -159,7 +159,7 @@ def want_target(unit: UnitName) -> str:
 
 def tunnel_status(
     name: TunnelName,
-    settings: Settings | None,
+    settings: Declared | Settings | None,
     record: Mapping[str, object] | None,
     services: Iterable[UnitName],
     states: States,
@@ -336,7 +336,10 @@ def outdated(changed: Collection[UnitName], services: Iterable[UnitName]) -> tup
 
 
 def difference(
-    settings: Settings | None, record: Mapping[str, object] | None, *, settings_wrong: bool
+    settings: Declared | Settings | None,
+    record: Mapping[str, object] | None,
+    *,
+    settings_wrong: bool,
 ) -> str:
     """Say how the settings differ from what is installed, and the command that mends it."""
     if settings is None:

@@ -24,7 +24,7 @@ from wgconfine.system.cgroup import socket_units, unit_of
 from wgconfine.system.listeners import sockets_of
 from wgconfine.system.sockdiag import listening
 from wgconfine.system.systemctl import Systemctl
-from wgconfine.system.units import unit_states
+from wgconfine.system.unitstates import unit_states
 
 __all__ = ["find_proxy", "own_listens", "port_facts"]
 

@@ -1,15 +1,26 @@
 """The ports of a tunnel for `status`: what is installed of them, and how each is now."""
 
+from __future__ import annotations
+
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from typing import Any
 
-from wgconfine.model.settings import TunnelName
-from wgconfine.model.state import UnitState, judge
+from wgconfine.model.state import judge
 from wgconfine.model.status import Counter, InboundStatus, PublishStatus, ReachStatus
 from wgconfine.runtime.paths import record_of_namespace
 from wgconfine.runtime.process import ENVIRONMENT
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from wgconfine.model.names import TunnelName
+    from wgconfine.model.state import UnitState
+
+    Record = Mapping[str, Any] | None
+    """NAME.json as it lies there, which may be of another version, or nothing."""
+    States = Mapping[str, UnitState]
 
 __all__ = [
     "inbound_status",
@@ -20,10 +31,6 @@ __all__ = [
     "reach_status",
     "read_counters",
 ]
-
-Record = Mapping[str, Any] | None
-"""NAME.json as it lies there, which may be of another version, or nothing."""
-States = Mapping[str, UnitState]
 
 TABLE = ("inet", "wgconfine")
 LISTENING = "listening"

@@ -1,24 +1,32 @@
-"""The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are."""
+"""The settings of all tunnels as they lie in /etc/wgconfine, read as trusted files are.
+
+What parses them is imported where that is done: `status` mostly does without.
+"""
+
+from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from wgconfine.config.check import check_all
 from wgconfine.config.places import place_of
-from wgconfine.config.settings import parse_settings
-from wgconfine.config.via import check_via
 from wgconfine.model.errors import NeedsRoot, OperationFailed, ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.trusted import read_trusted
 from wgconfine.system.replacing import replace_file
 
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from wgconfine.model.settings import Settings
+
 __all__ = [
+    "LIVE",
     "PATTERNS",
     "PLACE",
     "below",
+    "create_file",
     "fragments_of",
     "inside",
     "listed",
@@ -30,7 +38,12 @@ __all__ = [
     "write_settings",
 ]
 
+LIVE = Path("/")
+"""The running machine; any other root is a tree of files that no systemd runs from."""
+
 PLACE = PurePosixPath("/etc/wgconfine")
+
+# ruff: noqa: PLC0415 — see above
 
 PATTERNS = (f"{PLACE}/*.toml", f"{PLACE}/*.d/*.toml")
 """Every place where settings lie."""
@@ -45,6 +58,9 @@ def read_files(
     root: Path, paths: Collection[PurePosixPath]
 ) -> tuple[list[Settings], list[Problem]]:
     """The same for these files. Raises NeedsRoot where this user may not read one."""
+    from wgconfine.config.check import check_all
+    from wgconfine.config.via import check_via
+
     tunnels: list[Settings] = []
     problems: list[Problem] = []
     for path in paths:
@@ -96,6 +112,8 @@ def load_all(root: Path) -> tuple[Settings, ...]:
 
 def load_file(root: Path, path: PurePosixPath) -> Settings:
     """Give one tunnel: its file and the fragments beside it. Raises as `read_text`."""
+    from wgconfine.config.settings import parse_settings
+
     problems: list[Problem] = []
     fragments: Sequence[PurePosixPath] = ()
     try:
@@ -191,6 +209,25 @@ def write_settings(root: Path, path: PurePosixPath, edit: Callable[[str], str]) 
     directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         replace_file(directory, real.name, after.encode(), real.stat().st_mode & 0o777)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a full disk names none
+        raise
+    finally:
+        os.close(directory)
+
+
+def create_file(root: Path, path: PurePosixPath, data: bytes, mode: int) -> None:
+    """Write a file that is not there yet, in one step, and /etc/wgconfine where that is not there.
+
+    Raises OperationFailed where something is in its place.
+    """
+    below(root, path.parent).mkdir(mode=0o755, parents=True, exist_ok=True)
+    real = inside(root, path)
+    if os.path.lexists(real):
+        raise OperationFailed(f"create {path}", "something of that name is there already")
+    directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        replace_file(directory, real.name, data, mode)
     except OSError as error:
         error.filename = os.fspath(path)  # a full disk names none
         raise

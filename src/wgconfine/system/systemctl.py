@@ -1,12 +1,19 @@
 """systemctl(1) behind a small protocol: what is asked of the running systemd."""
 
+from __future__ import annotations
+
 import re
 import subprocess
-from collections.abc import Sequence
-from typing import Protocol
 
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+else:
+    Protocol = object
 
 __all__ = ["RealSystemctl", "Systemctl", "loaded_units", "systemd_version"]
 

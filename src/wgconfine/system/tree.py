@@ -16,7 +16,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.problem import Problem
 from wgconfine.model.tree import MARK, File, Link, Tree
-from wgconfine.plan.unitfile import MARK_WITHIN, is_ours, without_comments
+from wgconfine.plan.unitdigest import MARK_WITHIN, is_ours, without_comments
 from wgconfine.system.replacing import aside, new_name, replace_file
 from wgconfine.system.walk import ReadOnlyPlace, Walk, opened_root, told
 

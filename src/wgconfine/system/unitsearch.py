@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import UnitName
 from wgconfine.model.units import Assignment, UnitFacts, UnitText
 from wgconfine.plan.commandline import split_words
@@ -21,6 +20,7 @@ from wgconfine.plan.unitfile import (
     template_of,
 )
 from wgconfine.system.rooted import RootedFiles
+from wgconfine.system.unitstates import read_texts
 
 __all__ = ["UnitSearch", "find_facts"]
 
@@ -75,6 +75,12 @@ class UnitSearch:
             user_unit=load_state == "not-found" and self.is_user_unit(name),
         )
 
+    def services(self) -> Iterator[UnitName]:
+        """The services that have a file, but for templates: of those instances are services."""
+        for name in self._found:
+            if name.endswith(".service") and not _is_template(name):
+                yield UnitName(name)
+
     def is_user_unit(self, name: str) -> bool:
         """Whether the name, or its template, is among the user units."""
         return any(
@@ -85,13 +91,7 @@ class UnitSearch:
 
     def read(self, paths: Iterable[PurePosixPath]) -> Iterator[UnitText]:
         """The texts of those that are there; raises OperationFailed for one that cannot be read."""
-        for path in paths:
-            try:
-                text = self._files.text(path)
-            except OSError as error:
-                raise OperationFailed(f"read {path}", error.strerror or str(error)) from error
-            if text is not None:
-                yield UnitText(path=path, text=text)
+        yield from read_texts(self._files, paths)
 
     @cached_property
     def _listed(self) -> dict[PurePosixPath, dict[str, None]]:

@@ -16,7 +16,7 @@ from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import expand, is_yes
 from wgconfine.render.hardening import STRICT
 from wgconfine.render.service import GUARDED
-from wgconfine.system.units import words_of
+from wgconfine.system.unitstates import words_of
 
 __all__ = ["PORT_JUDGES", "PORT_PROPERTIES", "PROPERTIES", "UNSHOWN", "judge_effective"]
 

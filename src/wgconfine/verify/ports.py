@@ -41,7 +41,7 @@ from wgconfine.system.listeners import (
 from wgconfine.system.observe import is_set_up
 from wgconfine.system.sockdiag import InetSocket, UnixListener
 from wgconfine.system.systemctl import loaded_units
-from wgconfine.system.units import words_of
+from wgconfine.system.unitstates import words_of
 from wgconfine.verify.effective import PORT_JUDGES, PORT_PROPERTIES, judge_effective
 from wgconfine.verify.inside import ask_outside
 from wgconfine.verify.portjudge import (

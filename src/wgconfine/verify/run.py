@@ -15,7 +15,7 @@ from wgconfine.model.tree import Tree
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code
 from wgconfine.plan.aliases import resolve
 from wgconfine.plan.desired import Machine, desired_tree
-from wgconfine.render.record import record_path
+from wgconfine.render.places import record_path
 from wgconfine.render.templates import PROXYD, interpreter_of
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
@@ -25,7 +25,8 @@ from wgconfine.system.ports import find_proxy
 from wgconfine.system.sources import PLACE, listed, read_all
 from wgconfine.system.systemctl import Systemctl, systemd_version
 from wgconfine.system.tree import read_installed
-from wgconfine.system.units import read_facts, unit_states
+from wgconfine.system.units import read_facts
+from wgconfine.system.unitstates import unit_states
 from wgconfine.verify.escapes import check_escapes
 from wgconfine.verify.openings import check_openings
 from wgconfine.verify.ports import check_listeners, check_ports

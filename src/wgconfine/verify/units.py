@@ -14,15 +14,10 @@ from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.plan.commandline import split_words
 from wgconfine.plan.portsteps import is_port
 from wgconfine.plan.unitcheck import named_problems
-from wgconfine.plan.unitfile import parse_unit, without_comments
-from wgconfine.render.record import record_path
-from wgconfine.render.service import (
-    closing_path,
-    dropin_path,
-    dropin_settings,
-    slice_name,
-    unit_digest,
-)
+from wgconfine.plan.unitdigest import without_comments
+from wgconfine.plan.unitfile import parse_unit
+from wgconfine.render.places import closing_path, dropin_path, record_path, unit_digest
+from wgconfine.render.service import dropin_settings, slice_name
 from wgconfine.render.templates import UNITS
 from wgconfine.render.tunnel import name_dropins
 from wgconfine.system.observe import reason_of_refusal

@@ -1,5 +1,6 @@
 """Edits of settings that keep what people wrote around them."""
 
+import tomllib  # noqa: TID253 — a test may take its time
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tomlkit.items import Array
 
-from wgconfine.config.edit import remove_refinement, remove_service, set_enable
+from wgconfine.config.edit import (
+    add_publish,
+    add_refinement,
+    add_service,
+    remove_refinement,
+    remove_service,
+    set_enable,
+    take_refinement,
+)
 
 
 def _once(first: str, then: Callable[[Array], str]) -> Callable[[Array], str]:
@@ -153,3 +162,125 @@ def test_what_is_no_toml(text: str) -> None:
     """It was parsed before, so the caller gets tomlkit's own ValueError."""
     with pytest.raises(ValueError, match="at line"):
         remove_service(text, "a.service")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('services = ["a.service"] # c\n', 'services = ["a.service", "z.service"] # c\n'),
+        ("services = []\n[x]\n", 'services = ["z.service"]\n[x]\n'),
+        (TEXT, TEXT.replace('    "c.service",\n', '    "c.service",\n    "z.service",\n')),
+        (
+            'services = [\n  "a.service"  # a\n  # b\n]\n',
+            'services = ["a.service", "z.service"]\n',
+        ),
+        ("", 'services = [\n  "z.service",\n]\n'),
+        ("config = 'x'", "config = 'x'\nservices = [\n  \"z.service\",\n]\n"),
+        ("# c\n[x]\n", 'services = [\n  "z.service",\n]\n# c\n[x]\n'),
+        ("[[x]]\n", 'services = [\n  "z.service",\n]\n[[x]]\n'),
+        ("\ufeffservices = []\n", 'services = ["z.service"]\n'),
+        ("services = []\r\n# x\r\n", 'services = ["z.service"]\r\n# x\r\n'),
+    ],
+)
+def test_a_service_is_added(before: str, after: str) -> None:
+    """At the end of the list; comments stay where tomlkit can keep them."""
+    assert after == add_service(before, "z.service")
+
+
+@pytest.mark.parametrize("text", [TEXT, "services = ['b.service']"])
+def test_a_service_that_is_there_is_not_added(text: str) -> None:
+    """The text stays as it is."""
+    assert text == add_service(text, "b.service")
+
+
+def test_a_list_that_is_none_is_refused() -> None:
+    """Nobody gets here with it: it is found when the settings are read."""
+    with pytest.raises(ValueError, match="services is no list"):
+        add_service("services = 1\n", "z.service")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            'x = 1\n# publish = ["8080"]\n\ny = 2\n',
+            'x = 1\npublish = [\n  "9091",\n]\n\ny = 2\n',
+        ),
+        (
+            'x = """\n# publish = ["8080"]\n"""\n',
+            'x = """\n# publish = ["8080"]\n"""\npublish = [\n  "9091",\n]\n',
+        ),
+        (
+            'publish = [{ listen = "1.2.3.4:80", from = ["::/0"] }]\n',
+            'publish = [{ listen = "1.2.3.4:80", from = ["::/0"] }, "9091"]\n',
+        ),
+    ],
+)
+def test_a_port_is_added(before: str, after: str) -> None:
+    """Where the settings of `init` offer it, else as a service is."""
+    assert after == add_publish(before, "9091")
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=5, unique=True),
+    st.sampled_from(["{}", "{},", "\n  {}, # c\n", " # before\n {} # after\n,"]),
+    st.sampled_from(["", "[t]\nx = 1\n"]),
+)
+def test_whatever_the_list_looks_like_a_service_is_added(
+    units: list[str], shape: str, rest: str
+) -> None:
+    """The result has all of it, and the rest as it was."""
+    items = [shape.format(f'"{unit}.service"') for unit in units]
+    joined = "".join(each if "," in each.partition("#")[0] else f"{each}," for each in items)
+    text = f"services = [{joined}]\n{rest}"
+    try:
+        expected = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    expected["services"].append("z.service")
+
+    assert expected == tomllib.loads(add_service(text, "z.service"))
+
+
+TABLE = """\
+[service."x.service"]
+# why
+allow-paths = ["/run/a"]  # that
+"""
+
+
+@pytest.mark.parametrize("end", ["", '\n# next\n[verify]\nevery = "1h"\n'])
+def test_a_refinement_is_taken_as_it_stands(end: str) -> None:
+    """With the comments within it."""
+    assert take_refinement(f"services = []\n\n{TABLE}{end}", "x.service").startswith(TABLE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'service = { "x.service" = { allow-paths = ["/run/a"] } }\n',
+        'service."x.service" = { allow-paths = ["/run/a"] }\n',
+        'service."x.service".allow-paths = ["/run/a"]\n',
+        '[service]\n"x.service" = { allow-paths = ["/run/a"] }\n',
+        '[service]\n"x.service".allow-paths = ["/run/a"]\n',
+    ],
+)
+@pytest.mark.parametrize("there", ["", "y = 1\n", 'service = { "y.service" = {} }\n', TABLE])
+def test_a_refinement_moves_however_it_is_written(text: str, there: str) -> None:
+    """The other text says all of what both said."""
+    there = there.replace("x.service", "y.service")
+    taken = take_refinement(text, "x.service")
+
+    moved = tomllib.loads(add_refinement(there, "x.service", taken))
+
+    before = tomllib.loads(there)
+    said = {**before.get("service", {}), "x.service": {"allow-paths": ["/run/a"]}}
+    assert {**before, "service": said} == moved
+
+
+@pytest.mark.parametrize("text", ["", "service = 1\n", TABLE.replace("x.", "y.")])
+def test_where_there_is_no_refinement_nothing_moves(text: str) -> None:
+    """Neither is anything taken nor added."""
+    assert "" == take_refinement(text, "x.service")
+    assert text == add_refinement(text, "x.service", "")

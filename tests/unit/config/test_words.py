@@ -2,7 +2,7 @@
 
 import pytest
 
-from wgconfine.config.words import suggest
+from wgconfine.config.words import suggest, suggest_services
 
 KNOWN = ["services", "address", "private-key-file", "mtu"]
 
@@ -21,3 +21,20 @@ KNOWN = ["services", "address", "private-key-file", "mtu"]
 def test_suggestions(word: str, hint: str) -> None:
     """A close word is suggested, whatever its case and dashes; a distant one is not."""
     assert hint == suggest(word, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("qbittorrent", "Did you mean 'qbittorrent-nox.service'?"),
+        ("qbitorent-nox.service", "Did you mean 'qbittorrent-nox.service'?"),
+        ("darr", "Did you mean 'radarr.service' or 'sonarr.service'?"),
+        ("sonar", "Did you mean 'sonarr.service'?"),
+        ("x", ""),
+        ("", ""),
+    ],
+)
+def test_services_that_are_near(word: str, hint: str) -> None:
+    """The nearest first, at most three, spelt alike or longer than the word."""
+    known = ["qbittorrent-nox.service", "sonarr.service", "radarr.service"]
+    assert hint == suggest_services(word, known)

@@ -16,7 +16,7 @@ from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.unitfile import build_facts
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 
 SSH, SSHD, OTHER = UnitName("ssh.service"), UnitName("sshd.service"), UnitName("other.service")
 

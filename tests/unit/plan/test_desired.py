@@ -10,7 +10,7 @@ from wgconfine.model.tree import File
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.plan.desired import Machine, check_services, desired_tree, replaced_slices
 from wgconfine.plan.unitfile import build_facts
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 
 UNIT, GHOST = UnitName("x.service"), UnitName("ghost.service")
 

@@ -24,7 +24,7 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
 A, B = UnitName("a.service"), UnitName("b.service")

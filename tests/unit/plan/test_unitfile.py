@@ -16,7 +16,7 @@ from wgconfine.plan.unitfile import (
     sort_dropins,
     template_of,
 )
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 
 PATH = PurePosixPath("/etc/systemd/system/x.service")
 X = UnitName("x.service")

@@ -16,16 +16,8 @@ from wgconfine.model.settings import (
 )
 from wgconfine.model.tree import MARK
 from wgconfine.render.hardening import Rights
-from wgconfine.render.service import (
-    GUARDED,
-    closing_file,
-    closing_path,
-    dropin_file,
-    dropin_path,
-    dropin_settings,
-    slice_file,
-    unit_digest,
-)
+from wgconfine.render.places import closing_path, dropin_path, unit_digest
+from wgconfine.render.service import GUARDED, closing_file, dropin_file, dropin_settings, slice_file
 
 UNIT = UnitName("x.service")
 

@@ -1,6 +1,7 @@
 """What a tunnel adds to the templates, and the record that its runtime reads."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
 
@@ -261,3 +262,47 @@ def test_root_of_a_service_lacks_a_capability_that_each_unit_of_ours_has() -> No
         given = [line.split() for line in file.text.splitlines() if line.startswith(f"{BOUNDING}=")]
         for first, *rest in given:
             assert {first.partition("=")[2], *rest} & {*CAPABILITIES}, file.path
+
+
+def through(wireguard: ConfFile | Inline = CONF) -> Settings:
+    return replace(settings(wireguard), via=TunnelName("home"))
+
+
+@pytest.mark.parametrize("backend", [Backend.KERNEL, Backend.USERSPACE])
+def test_what_goes_through_another_tunnel_is_bound_to_its_namespace(backend: Backend) -> None:
+    """Its sockets are in there, and so are the look-ups of its endpoints."""
+    found = dropins(through(), backend)
+
+    bound = "BindsTo=wgconfine-netns@home.service\nAfter=wgconfine-netns@home.service\n"
+    units = {"wgconfine@vpn", "wgconfine-endpoint@vpn"}
+    units |= {"wgconfine-wireguard@vpn"} if backend is Backend.USERSPACE else set()
+    assert {f"{unit}.service.d" for unit in units} == set(found)
+    assert all(bound in text for text in found.values())
+    inside = {
+        name for name, text in found.items() if "NetworkNamespacePath=/run/netns/home" in text
+    }
+    assert inside == set(found) - {"wgconfine@vpn.service.d"}
+
+
+def test_it_requires_the_other_namespace_and_not_the_other_tunnel() -> None:
+    """That one may stop and start, and this one stays."""
+    text = "".join(dropins(through(), Backend.USERSPACE).values())
+    needed = [line for line in text.splitlines() if "wgconfine@home.service" in line]
+
+    assert [
+        "After=wgconfine@home.service",
+        "ExecStartPre=-systemctl start --no-block --job-mode=fail wgconfine@home.service",
+    ] == needed
+
+
+def test_a_credential_changes_nothing_of_that() -> None:
+    """Both are in the one drop-in of the tunnel's own unit."""
+    text = dropins(through(CREDENTIAL), Backend.KERNEL)["wgconfine@vpn.service.d"]
+
+    assert 1 == text.count("[Service]")
+    assert text.index("ExecStartPre=-systemctl") < text.index("ExecStart=\n")
+
+
+def test_the_record_names_the_other_tunnel() -> None:
+    """The runtime asks for the link there."""
+    assert "home" == record(through()).via

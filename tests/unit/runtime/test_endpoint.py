@@ -112,6 +112,7 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
+    monkeypatch.setattr(endpoint, "is_without", lambda *_: False)
     monkeypatch.setattr(endpoint, "path_mtu", lambda *_: None)
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
@@ -119,6 +120,28 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
 
     expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
     assert (expected if there else []) == commands
+
+
+def test_a_first_endpoint_comes_with_a_peer_that_has_begun_no_handshake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All that the peer had is kept, and its secret goes the way that no argument goes."""
+    shown = {"preshared-keys": "s3cret", "allowed-ips": "0.0.0.0/0 ::/0"}
+    shown["persistent-keepalive"] = "off"
+    calls: list[tuple[tuple[str, ...], str]] = []
+
+    def run(*command: str, text: str = "") -> str:
+        calls.append((command, text))
+        return f"other\t(none)\n{KEY}\t{shown[command[3]]}\n" if command[1] == "show" else ""
+
+    monkeypatch.setattr(endpoint, "run", run)
+
+    endpoint.start_over("wg0", KEY, "192.0.2.1:51820")
+
+    begins = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
+    sets = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off")
+    routes = ("allowed-ips", "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")
+    assert ((*begins, *sets, *routes), "s3cret") == calls[-1]
 
 
 def record() -> Record:

@@ -1,5 +1,8 @@
 """What makes a tunnel sick, what makes it well, and which step comes when."""
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from wgconfine.runtime.health import (
@@ -10,9 +13,13 @@ from wgconfine.runtime.health import (
     format_health,
     judge,
     next_step,
+    outer_first,
     parse,
     step_of,
 )
+
+if TYPE_CHECKING:
+    from wgconfine.runtime.record import Record
 
 KEY, OTHER = "k" * 43 + "=", "o" * 43 + "="
 WHY = "no answer from peer kkkkkkkk… for 180 s or longer"
@@ -186,3 +193,13 @@ def test_what_is_kept_is_read_again() -> None:
 def test_what_is_no_such_text_is_nothing(text: str) -> None:
     """A full disk, or an earlier version, left it."""
     assert ("", {}) == (parse(text).why, parse(text).peers)
+
+
+def test_each_tunnel_is_looked_at_after_the_one_that_it_goes_through() -> None:
+    """So that it can be told whose trouble it is; a circle ends, too."""
+    vias = {"a": "b", "b": "c", "c": None, "d": "a", "x": "y", "y": "x", "z": "gone"}
+    records = [SimpleNamespace(name=name, via=via) for name, via in vias.items()]
+    names = [each.name for each in outer_first(cast("list[Record]", records))]
+
+    assert ["c", "b", "a", "d"] == [name for name in names if name in "abcd"]
+    assert sorted(vias) == sorted(names)

@@ -172,3 +172,32 @@ def test_a_declared_mtu_is_not_asked_for() -> None:
 def test_links_are_read_from_this_process_own_namespace() -> None:
     """At least lo is there."""
     assert "lo" in link.names_in_this_namespace()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "path", "mtu"),
+    [
+        (["10.0.0.2/32"], 1420, 1340),
+        (["10.0.0.2/32"], None, 1340),
+        (["10.0.0.2/32"], 1280, 1200),
+        (["10.0.0.2/32", "fd00::2/128"], 1340, 1280),
+        (["fd00::2/128"], 1400, 1320),
+    ],
+)
+def test_through_another_tunnel_its_link_is_the_way(
+    addresses: list[str], path: int | None, mtu: int
+) -> None:
+    """Less 80 bytes, and never less than IPv6 takes; of one that is not up yet the default."""
+    found = conf()
+    found.addresses = addresses
+
+    assert ["link show dev wg0"] == link.routes_to_ask_for(found, via=True)
+    assert mtu == link.mtu_of(found, path, via=True)
+
+
+def test_the_mtu_of_a_way_without_another_tunnel() -> None:
+    """wg-quick's rule; a declared one goes before it."""
+    assert (1420, 1380) == tuple(link.mtu_of(conf(), path, via=False) for path in (None, 1460))
+    declared = conf()
+    declared.mtu = 1300
+    assert 1300 == link.mtu_of(declared, 1460, via=True)

@@ -15,7 +15,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path))
     monkeypatch.setattr(journal, "SOCKET", os.fspath(tmp_path / "nobody"))
     monkeypatch.setattr(trouble, "clock", lambda: 1000)
-    return tmp_path / "tunnel/vpn/trouble"
+    return tmp_path / "trouble/vpn"
 
 
 def test_nothing_is_kept_of_a_tunnel_that_never_failed() -> None:
@@ -89,6 +89,6 @@ def test_what_configures_a_tunnel_leaves_why_it_failed(
 
 def test_a_full_run_does_not_add_to_the_failure(place: Path) -> None:
     """What failed has been said."""
-    place.parent.parent.write_text("in the way")
+    place.parent.write_text("in the way")
 
     trouble.keep("vpn", "no .conf")

@@ -13,7 +13,7 @@ from wgconfine.model.tree import MARK, File
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path
 from wgconfine.system.execute import execute
 from wgconfine.system.tree import TreeWriter
 

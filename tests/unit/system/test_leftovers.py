@@ -6,23 +6,27 @@ from wgconfine.system.leftovers import sweep_state
 
 KEPT = (
     "bus/a/system_bus_socket",
+    "health/vpn",
     "namespace/vpn",
     "probe/a.in",
     "probe/a.lock",
     "run/gone/file",
     "switch/vpn/state",
+    "trouble/vpn",
     "tunnel/vpn/in-force",
     "verify/=refused",
     "verify/vpn.json",
 )
 SWEPT = (
     "bus/gone/system_bus_socket",
+    "health/gone",
     "namespace/gone",
     "probe/gone.in",
     "probe/gone.out",
     "probe/x@gone.lock",
     "switch/gone/counted",
     "switch/gone/state",
+    "trouble/gone",
     "verify/gone.json",
     "verify/gone.stamp",
 )

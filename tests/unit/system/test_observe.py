@@ -57,7 +57,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         module, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
     )
     monkeypatch.setattr(module, "installed_names", list)
-    for directory in ("netns", "wgconfine/netns", "wgconfine/tunnel/vpn"):
+    for directory in ("netns", "wgconfine/netns", "wgconfine/trouble", "wgconfine/tunnel/vpn"):
         (tmp_path / directory).mkdir(parents=True)
     return tmp_path
 
@@ -324,7 +324,7 @@ def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
     """As the runtime left it, and since when."""
     now = trouble.clock()
     text = f"{now - 9} {now}\n/etc/vpn.conf: No such file or directory.\x1b[2J\n"
-    (state / "wgconfine/tunnel/vpn/trouble").write_text(text)
+    (state / "wgconfine/trouble/vpn").write_text(text)
     failing = {**STOPPED, "ActiveState": "activating", "SubState": "auto-restart"}
     tunnel = up(**{"wgconfine@vpn__service": failing})
 
@@ -361,7 +361,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
     now = trouble.clock()
-    (state / "wgconfine/tunnel/vpn/trouble").write_text(f"{now} {now}\nno key\n")
+    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
 
@@ -409,17 +409,6 @@ def test_no_peers_without_a_namespace_or_root(state: Path, monkeypatch: pytest.M
     complete(state)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert module.read_peers(VPN, "wg0") == ()
-
-
-@pytest.mark.parametrize("text", ["", "[", "[]", '"x"'])
-def test_a_damaged_record_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    """`status` still shows the rest."""
-    (tmp_path / "vpn.json").write_text(text)
-    monkeypatch.setattr(module, "record_path", lambda name: PurePosixPath(tmp_path, f"{name}.json"))
-
-    assert module.read_record(VPN) is None
 
 
 def verified(state: Path, text: str) -> None:

@@ -221,3 +221,21 @@ def test_settings_behind_a_link_out_of_the_tree_are_not_written(tmp_path: Path) 
         )
 
     assert (outside / "vpn.toml").read_text(encoding="utf-8") == "enable = true\n"
+
+
+def test_one_file_is_checked_with_what_it_goes_through(tmp_path: Path) -> None:
+    """The tunnels beside it are looked at for that, and not told of for themselves."""
+    deep = put(tmp_path, "/etc/wgconfine/deep.toml", CONFIG + 'via = "vpn"\n')
+    place = PurePosixPath("/etc/wgconfine/deep.toml")
+
+    def found() -> list[str]:
+        return [str(each) for each in sources.read_files(tmp_path, [place])[1]]
+
+    assert [f"{place}: via: there is no tunnel 'vpn'."] == found()
+    put(tmp_path, "/etc/wgconfine/vpn.toml", "mtu = 1\n")
+    assert [] == found()
+    put(tmp_path, "/etc/wgconfine/vpn.toml", CONFIG.replace("vpn", "x") + 'via = "deep"\n')
+    assert [f"{place}: via: it leads back to itself: deep via vpn via deep."] == found()
+    put(tmp_path, "/etc/wgconfine/vpn.toml", CONFIG.replace("vpn", "x") + "enable = false\n")
+    assert ["disabled" in each for each in found()] == [True]
+    assert deep.exists()

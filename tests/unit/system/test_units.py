@@ -9,9 +9,10 @@ import pytest
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import UnitName
-from wgconfine.model.state import Judgement, UnitState, judge
+from wgconfine.model.state import UnitState, judge
 from wgconfine.model.units import UnitFacts
-from wgconfine.system.units import read_facts, unit_states
+from wgconfine.system.units import read_facts
+from wgconfine.system.unitstates import unit_states
 
 X = UnitName("x.service")
 
@@ -222,6 +223,6 @@ def test_state() -> None:
         ),
     ],
 )
-def test_judge(state: UnitState, expected: Judgement) -> None:
+def test_judge(state: UnitState, expected: str) -> None:
     """What was kept from running is refused, never stopped."""
     assert expected == judge(state)

@@ -146,3 +146,14 @@ def test_rules_are_the_kernels_own() -> None:
 def test_another_rule_is_named(rule: Json) -> None:
     """One that differs from the kernel's in anything may lead elsewhere."""
     assert Verdict.NOT_CONFINED is judge_rules({4: [*RULES4, rule], 6: RULES6}).verdict
+
+
+def test_a_link_that_is_on_its_way_to_another_tunnel() -> None:
+    """wireguard-go makes it here, where its socket stays; it is down and without address."""
+    made: Json = {"ifname": "wgc-0", "flags": [], "linkinfo": {"info_kind": "tun"}}
+    ours = {"wgc-0"}
+
+    assert Verdict.OK is judge_links([LO, WG0, made], up=True, on_the_way=ours).verdict
+    for stranger in ({**made, "flags": ["UP"]}, {**made, "ifname": "wgc-1"}):
+        found = judge_links([LO, WG0, stranger], up=True, on_the_way=ours)
+        assert Verdict.NOT_CONFINED is found.verdict

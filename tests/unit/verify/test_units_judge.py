@@ -13,8 +13,7 @@ from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.model.verify import Check, Verdict
 from wgconfine.plan.desired import Machine, desired_tree
 from wgconfine.plan.unitfile import build_facts
-from wgconfine.render.record import record_path
-from wgconfine.render.service import closing_path, dropin_path
+from wgconfine.render.places import closing_path, dropin_path, record_path
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.verify.subject import Origin, Subject, units_of_tunnel
 from wgconfine.verify.units import (

@@ -6,10 +6,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from wgconfine.model.settings import TunnelName
+from wgconfine.model.state import UnitState
 from wgconfine.model.verify import Check, Verdict
 from wgconfine.verify.works import (
     Peer,
     Reply,
+    check_via,
     judge_works,
     peer_of,
     read_peers,
@@ -163,3 +165,21 @@ def test_peers_of_a_tunnel_that_is_not_there_are_no_peers() -> None:
     """What can't be seen is an error, and not an empty list."""
     with pytest.raises(Exception, match="does not show the link of no-such-tunnel"):
         read_peers(TunnelName("no-such-tunnel"), "wg0")
+
+
+@pytest.mark.parametrize(
+    ("active", "words"),
+    [
+        ("active", None),
+        ("inactive", "it goes through tunnel home, which is not up: stopped"),
+        (None, "it goes through tunnel home, which is not up: not-found"),
+    ],
+)
+def test_the_tunnel_that_it_goes_through(active: str | None, words: str | None) -> None:
+    """While that is not up nothing comes back, and it is that one that must be started."""
+    unit = "wgconfine@home.service"
+    state = UnitState(name=unit, load="loaded", active=active or "", sub="", result="success")
+    found = check_via(TunnelName("home"), {unit: state} if active else {})
+
+    assert words == (found.evidence if found else None)
+    assert found is None or f"systemctl start {unit}" == found.mend

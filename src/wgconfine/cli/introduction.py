@@ -1,0 +1,83 @@
+"""What `init` says of a .conf and of what it is going to do, and what may be done next. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from wgconfine.config.conf import Conf
+from wgconfine.config.confcopy import LeftOut
+from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.plan.steps import FileStep, Step
+from wgconfine.render.templates import UNITS
+
+__all__ = ["next_steps", "outline", "read_from", "undo", "unfinished_words"]
+
+
+def read_from(where: str, conf: Conf, left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Give what was read of a .conf at `where`, and what of it will not count."""
+    peers = "1 peer" if len(conf.peers) == 1 else f"{len(conf.peers)} peers"
+    called = [_endpoint(*peer.endpoint) for peer in conf.peers if peer.endpoint]
+    yield f"{where}: {peers}, at {', '.join(called) or 'no endpoint'}"
+    yield f"  addresses {', '.join(conf.addresses)}; resolvers {', '.join(conf.dns) or 'none'}"
+    for each in left_out:
+        yield f"  line {each.line}: {each.key} is left out: {each.why}"
+    for warning in conf.warnings:
+        yield f"  line {warning.line}: {warning}"
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def outline(steps: Sequence[Step]) -> Iterator[str]:
+    """Give the steps one by one, but for the files of wgconfine's own units, which are counted."""
+    own = [step for step in steps if _is_own(step)]
+    counted = False
+    for step in steps:
+        if not _is_own(step):
+            yield step.describe()
+        elif not counted:
+            counted = True
+            yield f"write {len(own)} files of wgconfine's own: its units, and what they are told"
+
+
+def _is_own(step: Step) -> bool:
+    if not isinstance(step, FileStep):
+        return False
+    path = step.change.path
+    own_unit = path.is_relative_to(UNITS) and "wgconfine" in str(path.relative_to(UNITS).parts[0])
+    return own_unit or not path.name.startswith("zz-wgconfine")
+
+
+def next_steps(settings: Settings) -> Iterator[str]:
+    """Give the commands that a person may want now."""
+    name = settings.name
+    yield "Next:"
+    yield from _table([
+        (f"wgconfine status {name}", "how it is"),
+        (f"wgconfine verify {name}", "prove it again; a timer does so every 15 minutes"),
+        (f"wgconfine confine {name} UNIT", "put another service into it"),
+        (f"wgconfine logs {name}", "what happened"),
+        (undo(name, settings.services), "undo all of this"),
+    ])  # fmt: skip
+
+
+def undo(name: TunnelName, services: Sequence[UnitName]) -> str:
+    """Give the command that takes away what `init` made; services run in the open after it."""
+    release = " --release" if services else ""
+    return f"wgconfine remove {name}{release} --purge"
+
+
+def unfinished_words(settings: Settings) -> Iterator[str]:
+    """Give what is there, and what can be done, where not all of it came to its end."""
+    yield f"[!] Not all of it is done. The settings are in {settings.path}."
+    if settings.services:
+        yield "    What could not start inside stays closed; nothing was let into the open."
+    yield from _table([
+        ("wgconfine apply", "go on, once it is mended"),
+        (undo(settings.name, settings.services), "undo it"),
+    ])  # fmt: skip
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    width = max(len(command) for command, _ in rows)
+    for command, words in rows:
+        yield f"  {command:<{width}}  {words}"

@@ -1,0 +1,124 @@
+"""Units of the running system: how they are, and whether their files have changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from wgconfine.model.errors import OperationFailed
+from wgconfine.model.state import UnitState
+from wgconfine.model.unittext import UnitText
+from wgconfine.plan.unitdigest import digest_of, foreign_texts
+from wgconfine.system.rooted import RootedFiles
+
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from wgconfine.model.names import UnitName
+    from wgconfine.system.systemctl import Systemctl
+
+__all__ = ["files_of", "read_texts", "unit_digests", "unit_states", "words_of"]
+
+_FILES = ("LoadState", "FragmentPath", "DropInPaths", "NeedDaemonReload")
+_STATE = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "ConditionResult",
+    "ConditionTimestampMonotonic",
+    "AssertResult",
+    "AssertTimestampMonotonic",
+    "MainPID",
+    "NeedDaemonReload",
+    "InvocationID",
+    "ExecCondition",
+    "ExecMainStatus",
+    "ActiveEnterTimestampMonotonic",
+    "InactiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
+)
+_SINCE = {
+    **dict.fromkeys(("active", "reloading", "refreshing"), "ActiveEnterTimestampMonotonic"),
+    **dict.fromkeys(("inactive", "failed"), "InactiveEnterTimestampMonotonic"),
+}
+"""Which time of a unit is the one since when it is what it is; of others, when it began to start.
+
+A reload changes none of them, as it does `StateChangeTimestamp`.
+"""
+_ENDED = re.compile(r" ; code=(\S+) ; status=(\d+)(?:/\S*)? \}")
+
+
+def unit_digests(systemctl: Systemctl, names: Sequence[UnitName]) -> dict[UnitName, str]:
+    """The digest of each unit's facts, without the facts; names are real ones and no aliases.
+
+    A unit that systemd has not read anew is left out. Raises OperationFailed.
+    """
+    shown = systemctl.show(names, _FILES)
+    there = (name for name in names if shown[name]["NeedDaemonReload"] != "yes")
+    return {name: _digest(name, shown[name]) for name in there}
+
+
+def _digest(name: UnitName, shown: dict[str, str]) -> str:
+    there = shown["LoadState"] not in {"not-found", "masked"}
+    texts = read_texts(RootedFiles(Path("/")), files_of(shown)) if there else ()
+    return digest_of(foreign_texts(name, tuple(texts)))
+
+
+def files_of(shown: dict[str, str]) -> list[PurePosixPath]:
+    """The files that a unit is made of: the main one, and its drop-ins in their order."""
+    paths = [*words_of(shown["FragmentPath"]), *words_of(shown["DropInPaths"])]
+    return [PurePosixPath(path) for path in paths]
+
+
+def read_texts(files: RootedFiles, paths: Iterable[PurePosixPath]) -> Iterator[UnitText]:
+    """The texts of those that are there; raises OperationFailed for one that cannot be read."""
+    for path in paths:
+        try:
+            text = files.text(path)
+        except OSError as error:
+            raise OperationFailed(f"read {path}", error.strerror or str(error)) from error
+        if text is not None:
+            yield UnitText(path=path, text=text)
+
+
+def words_of(value: str) -> list[str]:
+    """A list as `systemctl show` prints it: what has a backslash is in quotes, with it doubled."""
+    import shlex  # noqa: PLC0415 — for few
+
+    return shlex.split(value) if '"' in value or "'" in value else value.split()
+
+
+def unit_states(systemctl: Systemctl, names: Sequence[str]) -> dict[str, UnitState]:
+    """The state of each unit, in one question to systemd. Raises OperationFailed."""
+    shown = systemctl.show(names, _STATE)
+    return {name: _state(name, shown[name]) for name in names}
+
+
+def _state(name: str, shown: dict[str, str]) -> UnitState:
+    ended = [match for match in _ENDED.findall(shown["ExecCondition"]) if match[0] != "(null)"]
+    code, status = ended[-1] if ended else ("", "0")
+    return UnitState(
+        name=name,
+        load=shown["LoadState"],
+        active=shown["ActiveState"],
+        sub=shown["SubState"],
+        result=shown["Result"],
+        condition=_tried(shown, "Condition"),
+        assertion=_tried(shown, "Assert"),
+        main_pid=int(shown["MainPID"] or "0"),
+        need_daemon_reload=shown["NeedDaemonReload"] == "yes",
+        invocation=shown["InvocationID"],
+        condition_code=code,
+        condition_status=int(status),
+        main_status=int(shown["ExecMainStatus"] or "0"),
+        since=int(shown[_SINCE.get(shown["ActiveState"], "InactiveExitTimestampMonotonic")] or "0"),
+    )
+
+
+def _tried(shown: dict[str, str], what: str) -> bool | None:
+    """systemd says "no" of a unit that was never started: only a time tells that it has looked."""
+    if shown[f"{what}TimestampMonotonic"] in {"", "0"}:
+        return None
+    return shown[f"{what}Result"] == "yes"

@@ -1,0 +1,141 @@
+"""`wgconfine confine` and `release` on a running machine, by words and by questions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import World, assert_confined, boot_container
+from tests.matrix import first
+from tests.scenario import HOST, PROBE, TUNNEL, refused, seen_by_web, wgconfine, write_service
+from tests.terminal import Terminal
+
+pytestmark = pytest.mark.container
+
+SECOND = "10.66.0.3"
+
+
+@pytest.fixture(scope="module", params=first("trixie"))
+def machine(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
+    """A machine with two tunnels, and two services in neither."""
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        for name, client in (("one", 2), ("two", 3)):
+            conf = world.internet.provider_conf(client=client)
+            world.machine.write(f"/root/{name}.conf", conf)
+            wgconfine(world, "init", f"/root/{name}.conf", "--name", name)
+        write_service(world, "probe.service", PROBE)
+        write_service(world, "other-probe.service", PROBE)
+        yield world
+
+
+@pytest.fixture
+def world(machine: World) -> World:
+    """The same with the first service confined to the first tunnel, where it runs."""
+    if '"probe.service"' not in machine.machine.read("/etc/wgconfine/one.toml"):
+        wgconfine(machine, "confine", "one", "probe")
+    machine.machine.systemctl("start", "probe.service")
+    return machine
+
+
+def seen_from(world: World, address: str) -> bool:
+    """Tell whether the web has been asked from this address in the last moments."""
+    return any(each.client == address for each in world.internet.web_requests()[-20:])
+
+
+def test_a_running_service_is_confined_in_one_step(world: World) -> None:
+    """It ran in the open; now it is verified, and its line is in the settings."""
+    done = wgconfine(world, "confine", "one", "other-probe", "--publish", "8080")
+
+    assert "one: confined. " in done.stdout
+    assert "other-probe.service" in world.machine.read("/etc/wgconfine/one.toml")
+    assert 'publish = [\n  "8080",\n]' in world.machine.read("/etc/wgconfine/one.toml")
+    assert 0 == wgconfine(world, "plan").returncode
+
+
+def test_a_service_moves_over_without_being_open_in_between(world: World) -> None:
+    """While it is asked without pause, no packet of it leaves by another way than the tunnels."""
+    machine = world.machine
+    machine.wait_for(lambda: seen_from(world, TUNNEL["v4"]), "it asks by the first tunnel")
+    with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
+        done = wgconfine(world, "confine", "two", "probe.service")
+        machine.wait_for(lambda: seen_from(world, SECOND), "it asks by the second tunnel")
+        machine.run("sleep", "5")
+    assert_confined(uplink.traffic, tunnel.traffic)
+    assert "probe.service moves from one to two, stopped in between." in done.stderr
+    assert "two: confined. " in done.stdout
+    assert "one: confined. " in done.stdout
+    assert '"probe.service"' not in machine.read("/etc/wgconfine/one.toml")
+    assert "probe.service: confined" == refused(world, "probe.service")
+
+
+def test_a_person_is_told_and_may_say_no(world: World) -> None:
+    """On a terminal; the settings are as they were."""
+    before = world.machine.read("/etc/wgconfine/one.toml")
+    terminal = Terminal(world, "wgconfine confine two probe")
+    terminal.wait("probe.service moves from one to two")
+    terminal.answer("Go on? [y/N]", "n")
+    code, said = terminal.ended()
+
+    assert 2 == code
+    assert "Nothing was changed." in said
+    assert before == world.machine.read("/etc/wgconfine/one.toml")
+    assert "probe.service: confined" == refused(world, "probe.service")
+
+
+@pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "no"])
+def test_a_release_is_told_and_may_be_refused(world: World, way: str) -> None:
+    """It goes on running inside."""
+    pid = world.machine.show("probe.service", "MainPID")
+    terminal = Terminal(world, "wgconfine release probe")
+    terminal.wait("probe.service: confined to one, and runs. It is stopped, and starts again")
+    terminal.wait("In the open it uses the address and the resolver of this machine")
+    question = "Release? [y/N]"
+    if way == "no":
+        terminal.answer(question, "nein")
+    else:
+        (terminal.interrupt if way == "Ctrl-C" else terminal.end_of_input)(question)
+    code, _ = terminal.ended()
+
+    assert (1 if way == "Ctrl-C" else 2) == code
+    assert pid == world.machine.show("probe.service", "MainPID")
+    assert "probe.service: confined" == refused(world, "probe.service")
+
+
+def test_a_release_by_a_pattern(world: World) -> None:
+    """Of all that fit and are confined; from then on they are in the open."""
+    wgconfine(world, "confine", "two", "other-probe")
+    world.machine.systemctl("start", "other-probe.service")
+    terminal = Terminal(world, "wgconfine release '*probe'")
+    terminal.answer("Release? [y/N]", "y")
+    code, _ = terminal.ended()
+
+    assert 0 == code
+    for unit in ("probe.service", "other-probe.service"):
+        world.machine.wait_for(
+            lambda unit=unit: set(HOST.values()) <= seen_by_web(world, unit),  # type: ignore[misc]
+            f"{unit} is in the open",
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ("confine one", 2, "Name a service, or a port"),
+        ("confine none probe", 2, "There is no tunnel 'none'. There are: one, two."),
+        ("confine two prob", 2, "There is no service 'prob.service'. Did you mean 'probe.service'"),
+        ("confine two dbus", 78, "dbus.service"),
+        ("confine two probe --publish 53", 2, "--publish: port 53 inside is DNS"),
+        ("release prob", 1, "Did you mean 'probe.service'?"),
+        ("release probe", 2, "add --yes"),
+        ("release x.timer", 2, "Name the service it starts: 'x.service'"),
+    ],
+)
+def test_each_error_says_what_to_do(world: World, arguments: str, code: int, words: str) -> None:
+    """And changes nothing."""
+    settings = "cat /etc/wgconfine/*.toml"
+    before = world.machine.sh(settings)
+    done = wgconfine(world, *arguments.split(), check=False)
+
+    assert code == done.returncode, done.stderr
+    assert words in done.stderr
+    assert before == world.machine.sh(settings)
