@@ -58,6 +58,9 @@ def one_of(choices: type[StrEnum]) -> Schema:
     return {"enum": [str(each) for each in choices]}
 
 
+CREDENTIAL: Schema = {"type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._+@,=~-]{1,255}$"}
+
+
 def span(*, off: bool) -> Schema:
     return {"type": "string", "pattern": f"^({SPAN}{'|off' if off else ''})$"}
 
@@ -84,12 +87,10 @@ def top() -> dict[str, Schema]:
     return {
         "enable": BOOLEAN,
         "config": PATH,
+        "config-credential": CREDENTIAL,
         "address": each_of(NETWORK, least=1),
         "private-key-file": PATH,
-        "private-key-credential": {
-            "type": "string",
-            "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._+@,=~-]{1,255}$",
-        },
+        "private-key-credential": CREDENTIAL,
         "peer": each_of(peer(), least=1),
         "services": each_of({"type": "string", "pattern": SERVICE}),
         "backend": one_of(Backend),
@@ -113,6 +114,7 @@ def top() -> dict[str, Schema]:
         "ready": one_of(Ready),
         "ready-timeout": span(off=False),
         "reload-on-change": BOOLEAN,
+        "encrypted-credentials": BOOLEAN,
         "endpoints": each_of(
             {"anyOf": [ENDPOINT, table(["endpoint"], endpoint=ENDPOINT, public_key=KEY)]}
         ),
@@ -129,6 +131,7 @@ def peer() -> Schema:
         endpoint=ENDPOINT,
         allowed_ips=each_of(NETWORK, least=1),
         preshared_key_file=PATH,
+        preshared_key_credential=CREDENTIAL,
         persistent_keepalive={
             "anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, {"const": "off"}]
         },

@@ -17,9 +17,8 @@ pytestmark = pytest.mark.container
 READY = "wgconfine-ready@vpn.service"
 TUNNEL = "wgconfine@vpn.service"
 SERVICES = ("probe.service", "other.service")
-LIMIT = 5
-SOON = 2
-"""Seconds: far less than the limit."""
+LIMIT = 8
+"""Seconds: what is not waited for is done long before, on a busy machine too."""
 
 
 @pytest.fixture(scope="module", params=EVERYWHERE)
@@ -38,8 +37,10 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
 def silence(world: World) -> Iterator[None]:
     """The server neither hears nor says anything."""
     world.internet.run("nft", "-f", "-", text=SILENCE)
-    yield
-    world.internet.run("nft", "delete", "table", "inet", "silence")
+    try:
+        yield
+    finally:
+        world.internet.run("nft", "delete", "table", "inet", "silence")
 
 
 def since_boot(world: World, unit: str, key: str) -> float:
@@ -78,16 +79,19 @@ def test_a_server_that_does_not_answer(world: World) -> None:
     """The tunnel is up at once, services wait, one is stopped by its owner, the other starts."""
     machine = world.machine
     with world.capture_uplink() as uplink, silence(world):
-        begun = float(machine.read("/proc/uptime").split()[0])
         restart_without_waiting(world)
         assert machine.is_active(TUNNEL)
-        assert since_boot(world, TUNNEL, "ActiveEnter") - begun < SOON
-        machine.systemctl("stop", "other.service", timeout=SOON)
+        machine.systemctl("stop", "other.service")
+        assert "activating" == machine.show(READY, "ActiveState")
         assert ["inactive"] * 2 == [machine.show(unit, "ActiveState") for unit in SERVICES]
 
         machine.wait_for(lambda: machine.is_active("probe.service"), "it starts all the same")
         assert "failed" == machine.show(READY, "ActiveState")
-        assert since_boot(world, READY, "InactiveEnter") - begun > LIMIT
+        begun, ended = (
+            since_boot(world, TUNNEL, "ActiveEnter"),
+            since_boot(world, READY, "InactiveEnter"),
+        )
+        assert LIMIT < ended - begun < LIMIT + 5
         assert "probe.service: confined" == refused(world, "probe.service")
         assert "inactive" == machine.show("other.service", "ActiveState")
         assert loud(world)
@@ -119,6 +123,6 @@ def test_a_stop_ends_the_waiting(world: World) -> None:
     machine = world.machine
     with silence(world):
         restart_without_waiting(world)
-        machine.systemctl("stop", TUNNEL, timeout=SOON)
+        machine.systemctl("stop", TUNNEL)
     assert "inactive" == machine.show(READY, "ActiveState")
     machine.systemctl("start", TUNNEL)

@@ -34,6 +34,11 @@ PORTS = """
         reach = ["127.0.0.1:7000:198.51.100.1:7001"]
 """
 
+WATCHED = """
+        ready = "handshake"
+        reload-on-change = true
+"""
+
 OPENED = """
         [service."messy.service"]
         allow-paths = ["/run/log"]
@@ -88,6 +93,7 @@ def write_inline(world: World, name: str, client: int) -> None:
         services = [{services}]
         {key}
         {PORTS if name == "files" else ""}
+        {WATCHED if name == "cred" else ""}
         [[peer]]
         public-key = "{conf["PublicKey"]}"
         endpoint = "{ENDPOINTS[name]}"

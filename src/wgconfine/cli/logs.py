@@ -17,9 +17,9 @@ __all__ = ["journal_units", "run_logs"]
 
 KINDS = (
     *("netns", "reload", "rebind", "next", "relink", "endpoint", "wireguard", "look", "name"),
-    *("ready", "switch", "verify", "paths", "repath"),
+    *("ready", "changed", "switch", "verify", "paths", "repath"),
 )
-PER_ENTRY = ("publish", "reach", "paths")
+PER_ENTRY = ("publish", "reach", "paths", "watch")
 
 
 def run_logs(name: str, options: Sequence[str]) -> NoReturn:

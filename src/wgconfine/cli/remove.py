@@ -19,7 +19,7 @@ from wgconfine.cli.release import (
 from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
 from wgconfine.model.errors import ExitCode, OperationFailed
-from wgconfine.model.settings import ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.render.places import record_path
@@ -116,12 +116,7 @@ def delete_settings(root: Path, settings: Settings) -> Iterator[PurePosixPath]:
     tunnel for who says the same again.
     """
     paths = list(fragments_of(root, settings.path))
-    source = settings.wireguard
-    if isinstance(source, ConfFile):
-        paths.append(source.path)
-    else:
-        keys = [source.private_key_file, *(peer.preshared_key_file for peer in source.peers)]
-        paths += [path for path in keys if path is not None]
+    paths += settings.secret_files
     for path in paths:
         if path.is_relative_to(PLACE):
             with suppress(FileNotFoundError):

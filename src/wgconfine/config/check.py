@@ -15,7 +15,15 @@ from wgconfine.config.wgquick import decode, parse
 from wgconfine.config.words import suggest
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import ConfFile, IPAddress, IPInterface, IPNetwork, Peer, Settings
+from wgconfine.model.settings import (
+    ConfCredential,
+    ConfFile,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Peer,
+    Settings,
+)
 
 __all__ = [
     "DNS_HINT",
@@ -168,6 +176,8 @@ def _key_source(settings: Settings) -> tuple[str, str]:
     source = settings.wireguard
     if isinstance(source, ConfFile):
         return "config", str(source.path)
+    if isinstance(source, ConfCredential):
+        return "config-credential", source.name
     if source.private_key_file is not None:
         return "private-key-file", str(source.private_key_file)
     return "private-key-credential", str(source.private_key_credential)

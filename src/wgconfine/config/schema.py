@@ -96,7 +96,7 @@ LIST_KEYS = (
 )  # fmt: skip
 """What a file of NAME.d may add to: lists, and tables that hold nothing else."""
 INLINE_KEYS = ("address", "private-key-file", "private-key-credential", "peer")
-"""What stands in the place of `config`."""
+"""What stands in the place of `config` and `config-credential`."""
 _LATER = ("port-forward",)
 _SECRETS = {"privatekey": "private-key-file", "presharedkey": "preshared-key-file"}
 _ALL_ADDRESSES = ["0.0.0.0/0", "::/0"]
@@ -115,6 +115,7 @@ class Document:
 
     enable: bool | None = None
     config: PurePosixPath | None = None
+    config_credential: str | None = None
     address: tuple[IPInterface, ...] | None = None
     private_key_file: PurePosixPath | None = None
     private_key_credential: str | None = None
@@ -135,6 +136,7 @@ class Document:
     ready: Ready | None = None
     ready_timeout: int | None = None
     reload_on_change: bool | None = None
+    encrypted_credentials: bool | None = None
     endpoints: tuple[Alternative, ...] | None = None
     endpoint_order: EndpointOrder | None = None
     pin_endpoint: bool | None = None
@@ -316,6 +318,7 @@ _read_peer_table = _table_reader(
         "endpoint": read_endpoint,
         "allowed_ips": _list_of(read_network, empty=False),
         "preshared_key_file": read_absolute_path,
+        "preshared_key_credential": read_credential,
         "persistent_keepalive": read_keepalive,
     },
 )
@@ -352,6 +355,7 @@ _read_document = _table_reader(
     {
         "enable": read_boolean,
         "config": read_absolute_path,
+        "config_credential": read_credential,
         "address": _list_of(read_address, empty=False),
         "private_key_file": read_absolute_path,
         "private_key_credential": read_credential,
@@ -372,6 +376,7 @@ _read_document = _table_reader(
         "ready": read_ready,
         "ready_timeout": read_ready_timeout,
         "reload_on_change": read_boolean,
+        "encrypted_credentials": read_boolean,
         "endpoints": _list_of(_read_alternative),
         "endpoint_order": read_endpoint_order,
         "pin_endpoint": read_boolean,

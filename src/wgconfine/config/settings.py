@@ -10,6 +10,7 @@ from typing import TypeVar
 from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
 from wgconfine.config.digest import settings_digest
 from wgconfine.config.escape import escape, holds_key, quote
+from wgconfine.config.holes import is_plain
 from wgconfine.config.places import place_of
 from wgconfine.config.ports import in_order, overlap
 from wgconfine.config.schema import (
@@ -27,6 +28,7 @@ from wgconfine.model.ports import Inbound, PortRange, Publish, SocketAddress
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     EndpointOrder,
     HealthSettings,
@@ -93,6 +95,8 @@ def parse_settings(
         files.append(_File(path=path, table=table, document=document))
     if len(files) == len(texts):  # else what seems to be missing may stand in the unreadable one
         problems.extend(_check_source(files))
+    if files:
+        problems.extend(_check_secrets(files))
     problems.extend(_check_services(files))
     problems.extend(_check_refinements(files, complete=len(files) == len(texts)))
     problems.extend(_check_peers(files))
@@ -153,9 +157,12 @@ def _check_source(files: Sequence[_File]) -> Iterator[Problem]:
     """Check that the tunnel is described once: by a `.conf`, or by the inline keys."""
     main, given = files[0].path, _given(files)
     inline = [key for key in INLINE_KEYS if key in given]
-    if "config" in given:
-        for key in inline:
-            yield Problem(where=place_of(given[key], key), what="it cannot stand beside config")
+    whole = [key for key in ("config", "config-credential") if key in given]
+    if whole:
+        for key in (*whole[1:], *inline):
+            yield Problem(
+                where=place_of(given[key], key), what=f"it cannot stand beside {whole[0]}"
+            )
         return
     if not inline:
         what = "it says neither config nor address, private-key-file and [[peer]]"
@@ -171,6 +178,34 @@ def _check_source(files: Sequence[_File]) -> Iterator[Problem]:
         yield Problem(where=place_of(main, "private-key-file"), what=what, hint=hint)
     if "dns" not in given:
         yield Problem(where=place_of(main, "dns"), what="it is missing", hint=DNS_HINT)
+
+
+def _check_secrets(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that each preshared key is in one place, and what is said of files and credentials."""
+    document = _merge(files)
+    for file in files:
+        for position, peer in enumerate(file.document.peer or ()):
+            if peer.preshared_key_file is not None and peer.preshared_key_credential is not None:
+                yield Problem(
+                    where=place_of(file.path, "peer", position, "preshared-key-credential"),
+                    what="it stands beside preshared-key-file",
+                    hint="Keep one of them",
+                )
+    peers = document.peer or ()
+    if document.encrypted_credentials is not None and not any(
+        (
+            document.config_credential,
+            document.private_key_credential,
+            *(peer.preshared_key_credential for peer in peers),
+        )
+    ):
+        where = place_of(files[0].path, "encrypted-credentials")
+        yield Problem(where=where, what="there are no credentials that it could be of")
+    paths = (document.config, document.private_key_file, *(p.preshared_key_file for p in peers))
+    odd = [str(path) for path in paths if path is not None and not is_plain(str(path))]
+    if document.reload_on_change and odd:
+        what = f"{quote(odd[0])} has characters that can't stand in a unit"
+        yield Problem(where=place_of(files[0].path, "reload-on-change"), what=what)
 
 
 def _check_services(files: Sequence[_File]) -> Iterator[Problem]:
@@ -329,20 +364,26 @@ def _joined(lists: Iterable[tuple[_T, ...] | None]) -> tuple[_T, ...] | None:
     return tuple(dict.fromkeys(chain.from_iterable(there))) if there else None
 
 
+def _source(document: Document) -> ConfFile | ConfCredential | Inline:
+    if document.config is not None:
+        return ConfFile(path=document.config)
+    if document.config_credential is not None:
+        return ConfCredential(name=document.config_credential)
+    return Inline(
+        address=document.address or (),
+        peers=document.peer or (),
+        private_key_file=document.private_key_file,
+        private_key_credential=document.private_key_credential,
+    )
+
+
 def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Settings:
     document = _merge(files)
-    source = ConfFile(path=document.config) if document.config is not None else None
     return Settings(
         name=name,
         path=files[0].path,
         digest=settings_digest(texts),
-        wireguard=source
-        or Inline(
-            address=document.address or (),
-            peers=document.peer or (),
-            private_key_file=document.private_key_file,
-            private_key_credential=document.private_key_credential,
-        ),
+        wireguard=_source(document),
         enable=document.enable is not False,
         services=document.services or (),
         backend=document.backend or Backend.AUTO,
@@ -353,6 +394,7 @@ def _build(name: TunnelName, files: Sequence[_File], texts: Iterable[str]) -> Se
         ready=document.ready or Ready.LINK,
         ready_timeout=document.ready_timeout or 90,
         reload_on_change=document.reload_on_change is True,
+        encrypted_credentials=document.encrypted_credentials is True,
         endpoints=document.endpoints or (),
         endpoint_order=document.endpoint_order or EndpointOrder.LISTED,
         pin_endpoint=document.pin_endpoint is True,

@@ -18,6 +18,7 @@ from wgconfine.model.ports import Inbound, Publish, Reach
 __all__ = [
     "Alternative",
     "Backend",
+    "ConfCredential",
     "ConfFile",
     "Endpoint",
     "EndpointOrder",
@@ -73,6 +74,7 @@ class Peer:
     endpoint: Endpoint | None = None
     allowed_ips: tuple[IPNetwork, ...]
     preshared_key_file: PurePosixPath | None = None
+    preshared_key_credential: str | None = None
     persistent_keepalive: int | None = None
 
 
@@ -103,6 +105,13 @@ class ConfFile:
     """The tunnel is a wg-quick `.conf`, read when the tunnel starts or reloads."""
 
     path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfCredential:
+    """The same, handed over by systemd: `name` is that of the credential."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +188,7 @@ class Settings:
     name: TunnelName
     path: PurePosixPath
     digest: str
-    wireguard: ConfFile | Inline
+    wireguard: ConfFile | ConfCredential | Inline
     enable: bool = True
     services: tuple[UnitName, ...] = ()
     backend: Backend = Backend.AUTO
@@ -190,6 +199,7 @@ class Settings:
     ready: Ready = Ready.LINK
     ready_timeout: int = 90
     reload_on_change: bool = False
+    encrypted_credentials: bool = False
     endpoints: tuple[Alternative, ...] = ()
     endpoint_order: EndpointOrder = EndpointOrder.LISTED
     pin_endpoint: bool = False
@@ -201,6 +211,30 @@ class Settings:
     reach: tuple[Reach, ...] = ()
     inbound: Inbound = field(default_factory=Inbound)
     outbound_deny: tuple[IPNetwork, ...] = ()
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The names of what systemd is to hand over, each once."""
+        match self.wireguard:
+            case ConfCredential(name=name):
+                return (name,)
+            case Inline(private_key_credential=key, peers=peers):
+                names = (key, *(peer.preshared_key_credential for peer in peers))
+                return tuple(dict.fromkeys(name for name in names if name is not None))
+            case ConfFile():
+                return ()
+
+    @property
+    def secret_files(self) -> tuple[PurePosixPath, ...]:
+        """The `.conf` and the files with keys, credentials aside."""
+        match self.wireguard:
+            case ConfFile(path=path):
+                return (path,)
+            case Inline(private_key_file=key, peers=peers):
+                paths = (key, *(peer.preshared_key_file for peer in peers))
+                return tuple(dict.fromkeys(path for path in paths if path is not None))
+            case ConfCredential():
+                return ()
 
     def refinement(self, unit: UnitName) -> Refinement:
         """Give what was said of a service; the defaults where nothing was."""

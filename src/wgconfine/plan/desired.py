@@ -33,6 +33,7 @@ from wgconfine.render.tunnel import (
     boot_link,
     bus_dropin,
     instance_dropins,
+    source_watches,
     tick_link,
     unmanaged_link_files,
     watches,
@@ -117,6 +118,7 @@ def desired_tree(
             bus=bus,
             publish=publish,
             reach=reach,
+            watching=any(settings.reload_on_change for settings in enabled),
             ready=any(settings.ready is Ready.HANDSHAKE for settings in enabled),
         )
         files += [tick_link(), catalog_file()]
@@ -149,6 +151,7 @@ def tunnel_files(
         record_file(settings, backend),
         *instance_dropins(settings, backend, python=machine.python),
         *watches(settings, python=machine.python),
+        *source_watches(settings),
         *port_files(settings, python=machine.python),
         *(
             bus_dropin(settings, each, bus_user(facts[each.unit]))

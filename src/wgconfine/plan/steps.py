@@ -143,7 +143,7 @@ def live_steps(
     ]
     steps += [*file_steps(closing), *reload_if(closing)]
     steps += [*stop_tick(others, machine), *stop_tunnels(others, machine.units, concerned)]
-    steps += stop_ports(others, machine)
+    steps += [*stop_ports(others, machine), *stop_watches(others)]
     unread = others or machine.stale_units or machine.unfinished
     steps += [*file_steps(others), *reload_if(unread)]
     # Only now does systemd know the new files: whoever started one of them since is stopped again.
@@ -364,6 +364,17 @@ def bring_switches_up(changes: Sequence[Change], machine: Running) -> list[Step]
             action = Action.RELOAD if switch in machine.units else Action.START
             steps.append(UnitStep(action=action, units=(switch,), why="its rule is new"))
     return steps
+
+
+def stop_watches(changes: Sequence[Change]) -> list[Step]:
+    """Stop what watches files that it should not any more: systemd has its unit no longer."""
+    gone = tuple(
+        each.path.name
+        for each in changes
+        if each.after is None and each.path.name.startswith("wgconfine-watch@")
+    )
+    why = "its file is not watched any more"
+    return [UnitStep(action=Action.STOP, units=gone, why=why)] if gone else []
 
 
 def stop_ports(changes: Sequence[Change], machine: Running) -> list[Step]:

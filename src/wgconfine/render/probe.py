@@ -119,8 +119,10 @@ def odd_backslashes(text: str) -> bool:
 
 
 def asserts(dropin: str) -> Iterator[str]:
+    """Give what must be there, and after what; whether the tunnel carries is `verify`'s to say."""
     for section, key, text in settings_of(dropin):
-        if section == "Unit" and (key.startswith("Assert") or key == "After"):
+        ordered = key == "After" and not text.startswith("wgconfine-ready@")
+        if section == "Unit" and (key.startswith("Assert") or ordered):
             yield f"{key}={of_the_service(text)}\n"
 
 

@@ -2,16 +2,25 @@
 
 import hashlib
 import json
+from pathlib import PurePosixPath
 
 from wgconfine.model.ports import Publish, Reach, UnixSocket
-from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName
+from wgconfine.model.settings import Backend, ConfCredential, ConfFile, Inline, Settings, TunnelName
 from wgconfine.model.tree import MARK, File
 from wgconfine.render.places import record_path
 from wgconfine.render.ports import publish_stem, reach_stem
 
-__all__ = ["SCHEMA", "host_link", "record_file"]
+__all__ = [
+    "SCHEMA",
+    "host_link",
+    "record_file",
+    "watch_units",
+    "watched_ways",
+]
 
 SCHEMA = 1
+TOP = 2
+"""Parts of the path of a directory at the top, such as /etc."""
 FIREWALL = 2
 """Counts up with the rules in runtime/firewall.py: so `apply` has running tunnels load them."""
 
@@ -19,6 +28,37 @@ FIREWALL = 2
 def host_link(name: TunnelName) -> str:
     """Give the userspace link's name before it moves into its namespace: 12 of at most 15 bytes."""
     return "wgc-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def watched_files(settings: Settings) -> tuple[PurePosixPath, ...]:
+    """Give the files whose change reloads the tunnel; of a credential the places it may lie in.
+
+    That of packages (/usr/lib) does not change while a machine runs.
+    """
+    if not settings.reload_on_change:
+        return ()
+    store = "credstore.encrypted" if settings.encrypted_credentials else "credstore"
+    return settings.secret_files + tuple(
+        PurePosixPath(top, store, name) for name in settings.credentials for top in ("/etc", "/run")
+    )
+
+
+def watched_ways(settings: Settings) -> tuple[PurePosixPath, ...]:
+    """Give each of those files, and the directories in which a link on its way may be replaced.
+
+    Of those at the top only /run: sops-nix and agenix have a link there to what is in force. On the
+    way to credentials nobody has any.
+    """
+    files = watched_files(settings)
+    parents = (parent for path in settings.secret_files for parent in path.parents)
+    links = (each for each in parents if len(each.parts) > TOP or str(each) == "/run")
+    return tuple(dict.fromkeys((*files, *links))) if files else ()
+
+
+def watch_units(settings: Settings) -> tuple[str, ...]:
+    """Give the path units that do so: one for each, in their order."""
+    ways = watched_ways(settings)
+    return tuple(f"wgconfine-watch@{settings.name}.{each}.path" for each in range(len(ways)))
 
 
 def record_file(settings: Settings, backend: Backend) -> File:
@@ -31,16 +71,21 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "backend": backend.value,
         "link": host_link(settings.name),
         "config-file": str(source.path) if isinstance(source, ConfFile) else None,
+        "config-credential": source.name if isinstance(source, ConfCredential) else None,
         "config": inline_config(source) if isinstance(source, Inline) else None,
         "private-key-file": None,
         "private-key-credential": None,
         "preshared-key-files": {},
+        "preshared-key-credentials": {},
         "dns": None if settings.dns is None else [str(each) for each in settings.dns],
         "mtu": settings.mtu,
         "listen-port": settings.listen_port,
         "fwmark": settings.fwmark,
         "ready": settings.ready.value,
         "ready-timeout": settings.ready_timeout,
+        "watched-files": list(map(str, watched_files(settings))),
+        "watch-units": list(watch_units(settings)),
+        "encrypted-credentials": settings.encrypted_credentials,
         "endpoints": [
             {"endpoint": str(each.endpoint), "public-key": each.public_key}
             for each in settings.endpoints
@@ -73,6 +118,11 @@ def record_file(settings: Settings, backend: Backend) -> File:
         if source.private_key_file is not None:
             values["private-key-file"] = str(source.private_key_file)
         values["private-key-credential"] = source.private_key_credential
+        values["preshared-key-credentials"] = {
+            peer.public_key: peer.preshared_key_credential
+            for peer in source.peers
+            if peer.preshared_key_credential is not None
+        }
         values["preshared-key-files"] = {
             peer.public_key: str(peer.preshared_key_file)
             for peer in source.peers

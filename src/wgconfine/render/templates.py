@@ -595,6 +595,42 @@ TriggerLimitIntervalSec=0
 PathChanged={path}
 """
 
+CHANGED = """\
+[Unit]
+Description=Have a changed file of WireGuard tunnel %i read
+# When the reload that it asks for runs, systemd watches again.
+Before=wgconfine@%i.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+UMask=0077
+ExecStart=-{runtime} changed %i
+# One that root of a confined service lacks, which can't look into this process then: ptrace(2).
+CapabilityBoundingSet=CAP_SYS_BOOT
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+IPAddressDeny=any
+ReadOnlyPaths=/run
+"""
+
+# One path each, as in WATCH.
+WATCH_SOURCE = """\
+[Unit]
+Description=Watch {path} for WireGuard tunnel {tunnel}
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+PartOf=wgconfine@{tunnel}.service
+StartLimitIntervalSec=0
+
+[Path]
+Unit=wgconfine-changed@{tunnel}.service
+TriggerLimitIntervalSec=0
+PathChanged={path}
+"""
+
 BUS = """\
 [Unit]
 Description=Names on the system bus for %i.service
@@ -705,6 +741,7 @@ def templates(
     publish: bool = False,
     reach: bool = False,
     ready: bool = False,
+    watching: bool = False,
 ) -> list[File]:
     """Give the template units.
 
@@ -712,7 +749,7 @@ def templates(
 
     `bus` says that a service has names on the bus allowed: that takes a program of another package.
     So do `publish` and `reach`, where any tunnel has such ports. `ready` says that services of one
-    wait for a handshake.
+    wait for a handshake, `watching` that one is reloaded when its files change.
     """
     interpreter = value(str(python))
     runtime = f"{interpreter}{RUNTIME}"
@@ -751,6 +788,8 @@ def templates(
         texts["wgconfine-bus@.service"] = BUS + MOUNTS + SANDBOX
     if publish:
         texts["wgconfine-publish@.service"] = PUBLISH + PROXY + LOOPBACK + MOUNTS + SANDBOX + IDLE
+    if watching:
+        texts["wgconfine-changed@.service"] = CHANGED + MOUNTS + SANDBOX
     if ready:
         texts["wgconfine-ready@.service"] = READY + CONFIGURE + MOUNTS + TUNNELS_OWN
     if reach:

@@ -2,18 +2,19 @@
 
 from pathlib import PurePosixPath
 
-from wgconfine.model.settings import Backend, Inline, Refinement, Settings, TunnelName
+from wgconfine.model.settings import Backend, Refinement, Settings, TunnelName
 from wgconfine.model.tree import MARK, File, Link
 from wgconfine.model.units import BusUser
 from wgconfine.render.quote import escape_path_unit, value
-from wgconfine.render.record import host_link
+from wgconfine.render.record import host_link, watch_units, watched_ways
 from wgconfine.render.service import slice_name
-from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH
+from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH, WATCH_SOURCE
 
 __all__ = [
     "boot_link",
     "bus_dropin",
     "instance_dropins",
+    "source_watches",
     "tick_link",
     "unmanaged_link_files",
     "watches",
@@ -70,8 +71,8 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
         text += f"[Service]\nEnvironment=LINK={value(host_link(name))}\n"
         text += WIREGUARD_INSIDE.format(via=via) if via is not None else ""
         files.append(dropin(f"wgconfine-wireguard@{name}.service", text))
-    source = settings.wireguard
-    if isinstance(source, Inline) and source.private_key_credential is not None:
+    load = credential_lines(settings)
+    if load:
         # PID 1 loads credentials for each start of a unit, and would do so for its ExecStopPost
         # too: with the source gone the tunnel could not be stopped. So one short unit alone has it.
         runtime = f"{value(str(python))}{RUNTIME}"
@@ -80,12 +81,34 @@ def instance_dropins(settings: Settings, backend: Backend, *, python: PurePosixP
             f"ExecStart={runtime} clear %i\n"
             "ExecStart=systemctl start wgconfine-reload@%i.service\n"
         )
-        load = f"[Service]\nLoadCredential={value(source.private_key_credential)}\n"
-        files.append(dropin(f"wgconfine-reload@{name}.service", load))
+    watching = watch_units(settings)
+    reload = f"[Unit]\nWants={' '.join(watching)}\n" if watching else ""
+    reload += f"[Service]\n{load}" if load else ""
+    if reload:
+        files.append(dropin(f"wgconfine-reload@{name}.service", reload))
     if unit or service:
         text = (f"[Unit]\n{unit}" if unit else "") + (f"[Service]\n{service}" if service else "")
         files.append(dropin(f"wgconfine@{name}.service", text))
     return files
+
+
+def credential_lines(settings: Settings) -> str:
+    """Have systemd hand credentials over; no line of its takes both forms of them."""
+    key = "LoadCredentialEncrypted" if settings.encrypted_credentials else "LoadCredential"
+    return "".join(f"{key}={value(name)}\n" for name in settings.credentials)
+
+
+def source_watches(settings: Settings) -> list[File]:
+    """Give what watches the files that a tunnel is made from."""
+    if not settings.reload_on_change:
+        return []
+    return [
+        File(
+            path=UNITS / unit,
+            text=HEADER + WATCH_SOURCE.format(tunnel=settings.name, path=value(str(way))),
+        )
+        for unit, way in zip(watch_units(settings), watched_ways(settings), strict=True)
+    ]
 
 
 def needs_namespace(via: TunnelName) -> str:

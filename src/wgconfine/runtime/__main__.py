@@ -26,6 +26,7 @@ VERBS = {
     "clear": ("services", "clear"),
     "endpoint": ("endpoint", "resolve_all"),
     "ready": ("ready", "wait"),
+    "changed": ("sources", "ask_to_read"),
     "switch-up": ("switch", "up"),
     "switch-down": ("switch", "down"),
     "paths-up": ("offered", "up"),

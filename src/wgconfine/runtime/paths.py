@@ -27,6 +27,10 @@ OUTER_RESOLVERS = "outer-resolv.conf"
 them."""
 
 
+SOURCES = "sources"
+"""Which files the running tunnel was configured from: where `reload-on-change` watches them."""
+
+
 COLLECTOR = "/var/lib/prometheus/node-exporter"
 """Where node_exporter of Debian's, and of many others', looks for files of metrics."""
 

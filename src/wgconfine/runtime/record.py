@@ -54,6 +54,11 @@ class Record:
         self.handshake_max_age: int | None = values.get("handshake-max-age", 180)
         self.ready: str = values.get("ready", "link")
         self.ready_timeout: int = values.get("ready-timeout", 90)
+        self.watched_files: list[str] = values.get("watched-files", [])
+        self.watch_units: list[str] = values.get("watch-units", [])
+        self.encrypted_credentials: bool = values.get("encrypted-credentials", False)
+        self.config_credential: str | None = values.get("config-credential")
+        self.preshared_key_credentials: dict[str, str] = values.get("preshared-key-credentials", {})
         self.endpoints: list[dict[str, str | None]] = values.get("endpoints", [])
         self.endpoint_order: str = values.get("endpoint-order", "listed")
         self.pin_endpoint: bool = values.get("pin-endpoint", False)
@@ -67,6 +72,12 @@ class Record:
         self.inbound_tcp = inbound.get("tcp", [])
         self.inbound_udp = inbound.get("udp", [])
         self.outbound_deny: list[str] = values.get("outbound-deny", [])
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether systemd hands over what it is configured by, to wgconfine-reload@ alone."""
+        one = self.config_credential or self.private_key_credential
+        return bool(one or self.preshared_key_credentials)
 
     @property
     def waits(self) -> bool:
@@ -108,16 +119,31 @@ def read_conf(record: Record) -> wgquick.Conf:
     Every file is judged before it is believed. Raises Failure with every problem of the .conf.
     """
     conf = read_bare(record)
-    if record.config_file is not None:
+    if record.config is None:
         for each in conf.warnings:
-            warn(f"{record.config_file}:{each.line}: {each}")
+            warn(f"{conf_place(record)}:{each.line}: {each}")
     else:
         conf.private_key = read_private_key(record)
         for peer in conf.peers:
-            if peer.public_key in record.preshared_key_files:
-                peer.preshared_key = read_key(record.preshared_key_files[peer.public_key])
+            peer.preshared_key = read_preshared_key(record, peer.public_key)
     turns.take(record, conf)
     return conf
+
+
+def conf_place(record: Record) -> str:
+    """Give the path of the `.conf`: a file's own, or that of what systemd has handed over."""
+    return record.config_file or credential(record, record.config_credential)
+
+
+def credential(record: Record, name: str | None) -> str:
+    """Give the path of a credential. Raises Failure where systemd has handed none over."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory is None or name is None:
+        raise Failure(
+            f"{record.name}: there is no credential. "
+            "Start this by systemd, which hands it over; it must lie in /etc/credstore or its like."
+        )
+    return f"{directory}/{name}"
 
 
 def read_declared(record: Record) -> wgquick.Conf:
@@ -129,12 +155,12 @@ def read_declared(record: Record) -> wgquick.Conf:
 
 def read_bare(record: Record) -> wgquick.Conf:
     """The same with the endpoint that the peer itself has."""
-    if record.config_file is not None:
-        data = read_trusted(record.config_file, secret=True)
-        conf = parse(data, record.config_file, record=record)
+    if record.config is None:
+        path = conf_place(record)
+        conf = parse(read_trusted(path, secret=True), path, record=record)
     else:
         path = f"{paths.SETTINGS}/{record.name}.json"
-        conf = parse((record.config or "").encode(), path, record=record)
+        conf = parse(record.config.encode(), path, record=record)
     if record.dns is not None:
         conf.dns = record.dns
     if record.mtu is not None:
@@ -149,7 +175,7 @@ def parse(data: bytes, where: str, *, record: Record) -> wgquick.Conf:
         for key, value in (("ListenPort", record.listen_port), ("FwMark", record.fwmark))
         if value is not None
     ]
-    whole = record.config_file is not None
+    whole = record.config is None
     try:
         text = wgquick.decode(data, where)
         return wgquick.parse(text, where, need_private_key=whole, repeated=repeated)
@@ -160,13 +186,15 @@ def parse(data: bytes, where: str, *, record: Record) -> wgquick.Conf:
 def read_private_key(record: Record) -> str:
     if record.private_key_file is not None:
         return read_key(record.private_key_file)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory is None or record.private_key_credential is None:
-        raise Failure(
-            f"{record.name}: there is no private key. "
-            "Give private-key-file, or start this by systemd, which hands the credential over."
-        )
-    return read_key(f"{directory}/{record.private_key_credential}")
+    return read_key(credential(record, record.private_key_credential))
+
+
+def read_preshared_key(record: Record, public_key: str) -> str | None:
+    if public_key in record.preshared_key_files:
+        return read_key(record.preshared_key_files[public_key])
+    if public_key in record.preshared_key_credentials:
+        return read_key(credential(record, record.preshared_key_credentials[public_key]))
+    return None
 
 
 def read_key(path: str) -> str:

@@ -11,12 +11,15 @@ from wgconfine.runtime.record import load
 
 
 def resume(name: str) -> None:
-    """Start the services that somebody wants and that a failed tunnel kept down.
+    """Start the services that somebody wants and that a failed tunnel kept down; watch its files.
 
     `wgconfine-want@UNIT.target` is active exactly while somebody wants UNIT to run: what its owner
     stopped stays stopped. Without waiting, since those services are ordered after the caller.
     """
-    services = load(name).services
+    record = load(name)
+    if record.watch_units:
+        ask_to_start(*record.watch_units)
+    services = record.services
     targets = [f"wgconfine-want@{unit.removesuffix('.service')}.target" for unit in services]
     if not targets:
         return

@@ -11,7 +11,7 @@ import os
 import time
 
 from wgconfine import __version__
-from wgconfine.runtime import health, journal, paths, switch, whole
+from wgconfine.runtime import health, journal, paths, sources, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
@@ -34,7 +34,7 @@ def tick() -> None:
     """Look at every tunnel that is installed. Raises Failure at the end if one could not be."""
     records, failures = read_records()
     # Health is last: it keeps something at each tick, and a service can fill /run.
-    mends = (mend_names, mend_switches)
+    mends = (mend_names, mend_switches, sources.reload_changed)
     for part in (look_at_units, *mends, start_due, start_metrics, look_at_health):
         try:
             part(records)

@@ -6,7 +6,7 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, firewall, link, paths, resolver, turns
+from wgconfine.runtime import carried, firewall, link, paths, resolver, sources, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
@@ -24,21 +24,25 @@ PATIENCE = 10.0  # seconds for wireguard-go to make its link; it takes some 20 m
 def up(name: str) -> None:
     """Start the tunnel. Raises Failure before anything is changed where its settings are wrong."""
     record = load(name)
+    seen = sources.look(record)  # before they are read: what changes later is news
     turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         resolver.clear_private_runs(record.services)
         configure(record, conf)
+        sources.keep(name, seen)
     carried.follow(name)
 
 
 def reload(name: str) -> None:
     """Bring changed settings into the live link: no service restarts and no new source port."""
     record = load(name)
+    seen = sources.look(record)
     turns.settle(record)
     conf = read_conf(record)
     with Lock(name):
         configure(record, conf)
+        sources.keep(name, seen)
     carried.follow(name)
 
 
@@ -293,7 +297,7 @@ def unlink(name: str) -> None:
     Raises Failure before that where there would be no other one: the .conf may be away for now.
     """
     record = load(name)
-    if record.private_key_credential is None:
+    if not record.has_credentials:
         read_conf(record)
     with Lock(name), Visit(name):
         remove_link()

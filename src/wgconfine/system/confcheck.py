@@ -17,7 +17,7 @@ from wgconfine.config.places import place_of
 from wgconfine.config.via import check_way
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
-from wgconfine.model.settings import ConfFile, Settings
+from wgconfine.model.settings import ConfCredential, ConfFile, Inline, Settings
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import find
 from wgconfine.runtime.record import read_key
@@ -28,11 +28,14 @@ __all__ = ["Findings", "check_sources"]
 
 # The tunnel's unit has PrivateDevices=, ProtectHome= and PrivateTmp=.
 HIDDEN_PLACES = ("/dev/", "/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 — refused
-CREDENTIALS = (
-    "/run/credentials/@system", "/etc/credstore", "/run/credstore", "/usr/local/lib/credstore",
-    "/usr/lib/credstore",
-)  # fmt: skip
-"""Where systemd looks for LoadCredential=NAME, first to last; the encrypted ones it alone reads."""
+TOPS = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+STORES = ("/run/credentials/@system", *(f"{top}/credstore" for top in TOPS))
+"""Where systemd looks for LoadCredential=NAME, first to last."""
+ENCRYPTED_STORES = (
+    "/run/credentials/@encrypted",
+    *(f"{top}/credstore.encrypted" for top in TOPS),
+)
+"""Likewise for LoadCredentialEncrypted=NAME, which it alone can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ def check_sources(
             elif path in coming or os.path.lexists(path):
                 found = check_file(settings, key, path, findings, outer, coming=coming.get(path))
                 keys += [found] if found is not None and settings.enable else []
+        findings.problems.extend(check_forms(settings))
         findings.problems.extend(check_proxy(settings))
-        if not isinstance(settings.wireguard, ConfFile):
+        if isinstance(settings.wireguard, Inline):
             findings.warnings.extend(remarks_on_inbound(settings, settings.wireguard.peers))
             findings.problems.extend(check_way(settings, outer, settings.wireguard.peers))
     findings.problems.extend(check_keys(keys))
@@ -97,25 +101,67 @@ Key = tuple[str | int, ...]
 
 
 def secret_files(settings: Settings) -> list[tuple[Key, PurePosixPath]]:
-    source = settings.wireguard
-    if isinstance(source, ConfFile):
-        return [(("config",), source.path)]
-    found: list[tuple[Key, PurePosixPath | None]] = [
-        (("private-key-file",), source.private_key_file)
-    ]
-    if source.private_key_credential is not None:
-        found.append((("private-key-credential",), credential_file(source.private_key_credential)))
-    found += [
-        (("peer", index, "preshared-key-file"), peer.preshared_key_file)
-        for index, peer in enumerate(source.peers)
-    ]
+    """Give the files that hold secrets and can be read, and where the settings lead to each."""
+    found: list[tuple[Key, PurePosixPath | None]] = []
+    match settings.wireguard:
+        case ConfFile(path=path):
+            found = [(("config",), path)]
+        case Inline(private_key_file=path, peers=peers):
+            found = [(("private-key-file",), path)]
+            found += [
+                (("peer", index, "preshared-key-file"), peer.preshared_key_file)
+                for index, peer in enumerate(peers)
+            ]
+        case ConfCredential():
+            pass
+    if not settings.encrypted_credentials:
+        found += [(key, place_in(STORES, name)) for key, name in credentials(settings)]
     return [(key, path) for key, path in found if path is not None]
 
 
-def credential_file(name: str) -> PurePosixPath | None:
+def credentials(settings: Settings) -> list[tuple[Key, str]]:
+    """Give the names of credentials, and where the settings name each."""
+    found: list[tuple[Key, str | None]] = []
+    match settings.wireguard:
+        case ConfCredential(name=name):
+            found = [(("config-credential",), name)]
+        case Inline(private_key_credential=name, peers=peers):
+            found = [(("private-key-credential",), name)]
+            found += [
+                (("peer", index, "preshared-key-credential"), peer.preshared_key_credential)
+                for index, peer in enumerate(peers)
+            ]
+        case ConfFile():
+            pass
+    return [(key, name) for key, name in found if name is not None]
+
+
+def place_in(stores: Iterable[str], name: str) -> PurePosixPath | None:
     """Give the file that a credential will come from, where that is known already."""
-    paths = [PurePosixPath(place, name) for place in CREDENTIALS]
+    paths = [PurePosixPath(place, name) for place in stores]
     return next((path for path in paths if not may_look(path) or os.path.lexists(path)), None)
+
+
+def check_forms(settings: Settings) -> list[Problem]:
+    """Name each credential that lies there in the other form only: systemd takes the one or the
+    other.
+    """
+    ours, others = STORES, ENCRYPTED_STORES
+    if settings.encrypted_credentials:
+        ours, others = others, ours
+    return [
+        Problem(
+            where=place_of(settings.path, *key),
+            what=f"{found} is {'not ' if settings.encrypted_credentials else ''}encrypted",
+            hint="Encrypt it with systemd-creds encrypt, or take encrypted-credentials away"
+            if settings.encrypted_credentials
+            else "Write encrypted-credentials = true",
+        )
+        for key, name in credentials(settings)
+        if place_in(ours, name) is None
+        and (found := place_in(others, name)) is not None
+        and os.path.lexists(found)
+    ]
 
 
 def hidden(settings: Settings, key: Key, path: PurePosixPath) -> Problem:
@@ -151,7 +197,7 @@ def check_file(
     `outer` is the tunnel that this one goes through, `coming` what a .conf is going to have in it.
     """
     try:
-        if not isinstance(settings.wireguard, ConfFile):
+        if isinstance(settings.wireguard, Inline):
             text = read_key(str(path))
             ours = key[0] != "peer"
             return private_key(settings, place_of(settings.path, *key), text) if ours else None

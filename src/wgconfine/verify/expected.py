@@ -66,6 +66,8 @@ def read_policy(state: Path, conf: Conf) -> firewall.Policy:
 
 def compare_source(record: Record, text: str) -> tuple[str, str]:
     """Tell whether what the runtime would read now is what it read."""
+    if record.config_credential is not None:
+        return "absent", "it is a credential, which systemd hands over at a reload alone"
     try:
         now = read_declared(record)
     except Failure as failure:

@@ -8,11 +8,13 @@ from wgconfine.config.ports import Listen, read_listen, read_socket_address
 from wgconfine.model.ports import Inbound, PortRange, Publish, Reach, UnixSocket
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     Endpoint,
     Inline,
     OnLeak,
     Peer,
+    Ready,
     Settings,
     TunnelName,
     UnitName,
@@ -32,13 +34,17 @@ def settings_of_record(record: Record) -> Settings:
         name=TunnelName(record.name),
         path=PurePosixPath(f"/etc/wgconfine/{record.name}.toml"),
         digest="",
-        wireguard=inline(record) if record.config_file is None else conf_file(record.config_file),
+        wireguard=source_of(record),
         services=tuple(map(UnitName, record.services)),
         backend=Backend(record.backend),
         dns=None if record.dns is None else tuple(map(ip_address, record.dns)),
         mtu=record.mtu,
         listen_port=record.listen_port,
         fwmark=record.fwmark,
+        ready=Ready(record.ready),
+        ready_timeout=record.ready_timeout,
+        reload_on_change=bool(record.watch_units),
+        encrypted_credentials=record.encrypted_credentials,
         via=None if record.via is None else TunnelName(record.via),
         verify=VerifySettings(every=record.verify_every, on_leak=OnLeak(record.on_leak)),
         publish=tuple(map(publish_of, record.publish)),
@@ -77,13 +83,20 @@ def port_range(text: str) -> PortRange:
     return PortRange(first=int(first), last=int(last or first))
 
 
-def conf_file(path: str) -> ConfFile:
-    return ConfFile(path=PurePosixPath(path))
+def source_of(record: Record) -> ConfFile | ConfCredential | Inline:
+    if record.config_file is not None:
+        return ConfFile(path=PurePosixPath(record.config_file))
+    if record.config_credential is not None:
+        return ConfCredential(name=record.config_credential)
+    return inline(record)
+
+
+def path_or_none(text: str | None) -> PurePosixPath | None:
+    return None if text is None else PurePosixPath(text)
 
 
 def inline(record: Record) -> Inline:
     conf = read_bare(record)
-    key = record.private_key_file
     return Inline(
         address=tuple(map(ip_interface, conf.addresses)),
         peers=tuple(
@@ -93,10 +106,12 @@ def inline(record: Record) -> Inline:
                 if peer.endpoint
                 else None,
                 allowed_ips=tuple(map(ip_network, peer.allowed_ips)),
+                preshared_key_file=path_or_none(record.preshared_key_files.get(peer.public_key)),
+                preshared_key_credential=record.preshared_key_credentials.get(peer.public_key),
                 persistent_keepalive=peer.persistent_keepalive,
             )
             for peer in conf.peers
         ),
-        private_key_file=None if key is None else PurePosixPath(key),
+        private_key_file=path_or_none(record.private_key_file),
         private_key_credential=record.private_key_credential,
     )

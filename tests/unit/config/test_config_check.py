@@ -85,6 +85,11 @@ def test_tunnels_that_share_nothing() -> None:
             inline("two", 'private-key-credential = "k"'),
             "private-key-credential: 'k'",
         ),
+        (
+            named("one", 'config-credential = "k"'),
+            named("two", 'config-credential = "k"'),
+            "config-credential: 'k'",
+        ),
     ],
 )
 def test_two_tunnels_with_one_key(one: Settings, two: Settings, problem: str) -> None:

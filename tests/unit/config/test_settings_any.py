@@ -16,6 +16,7 @@ from wgconfine.config.settings import parse_settings
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     Endpoint,
     Hardening,
@@ -127,10 +128,13 @@ def written(tunnel: Settings) -> str:
     source = tunnel.wireguard
     if isinstance(source, ConfFile):
         return lines_of(tunnel, keys) + f"config = {toml(source.path)}\n" + tables_of(tunnel)
+    if isinstance(source, ConfCredential):
+        line = f"config-credential = {toml(source.name)}\n"
+        return lines_of(tunnel, keys) + line + tables_of(tunnel)
     text = lines_of(tunnel, keys)
     text += lines_of(source, ["address", "private-key-file", "private-key-credential"])
     peer_keys = ["public-key", "endpoint", "allowed-ips", "preshared-key-file"]
-    peer_keys.append("persistent-keepalive")
+    peer_keys += ["preshared-key-credential", "persistent-keepalive"]
     text += "".join("[[peer]]\n" + lines_of(peer, peer_keys) for peer in source.peers)
     return text + tables_of(tunnel)
 
@@ -159,21 +163,22 @@ INTERFACES = st.one_of(
     st.builds(IPv4Interface, st.tuples(st.ip_addresses(v=4), st.integers(0, 32))), IPV6_INTERFACES
 )
 HOSTS = st.one_of(st.just("vpn.example.net"), st.ip_addresses().map(str))
+CREDENTIALS = st.from_regex(r"[a-zA-Z0-9_-]{1,30}", fullmatch=True)
 PEERS = st.builds(
-    Peer,
+    lambda preshared, **rest: Peer(**preshared, **rest),
+    st.just({})
+    | st.builds(dict, preshared_key_file=PATHS)
+    | st.builds(dict, preshared_key_credential=CREDENTIALS),
     public_key=KEYS,
     endpoint=st.none() | st.builds(Endpoint, host=HOSTS, port=PORTS),
     allowed_ips=tuples(INTERFACES.map(lambda each: each.network), 1),
-    preshared_key_file=st.none() | PATHS,
     persistent_keepalive=st.none() | PORTS,
 )
 PEER_LISTS = st.lists(PEERS, min_size=1, max_size=3, unique_by=lambda each: each.public_key)
 INLINES = st.builds(
     lambda named, **rest: Inline(**{named[0]: named[1]}, **rest),
     st.tuples(st.just("private_key_file"), PATHS)
-    | st.tuples(
-        st.just("private_key_credential"), st.from_regex(r"[a-zA-Z0-9_-]{1,30}", fullmatch=True)
-    ),
+    | st.tuples(st.just("private_key_credential"), CREDENTIALS),
     address=tuples(INTERFACES, 1),
     peers=PEER_LISTS.map(tuple),
 )
@@ -193,7 +198,9 @@ TUNNELS = st.builds(
     name=st.just(TunnelName("vpn")),
     path=st.just(PurePosixPath("/vpn.toml")),
     digest=st.just(""),
-    wireguard=INLINES | st.builds(ConfFile, path=PATHS),
+    wireguard=INLINES
+    | st.builds(ConfFile, path=PATHS)
+    | st.builds(ConfCredential, name=CREDENTIALS),
     enable=st.booleans(),
     services=tuples(
         UNITS.filter(lambda unit: not unit.startswith((".", "wgconfine"))).map(UnitName)

@@ -12,6 +12,7 @@ from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     Endpoint,
     Hardening,
@@ -349,6 +350,44 @@ def test_a_conf_and_an_inline_tunnel() -> None:
         "vpn.toml: address: it cannot stand beside config.",
         "vpn.toml: private-key-file: it cannot stand beside config.",
     ] == problems(CONFIG + INLINE, PEER)
+
+
+def test_a_conf_is_one_thing() -> None:
+    """A file or a credential."""
+    text = CONFIG + 'config-credential = "vpn.conf"\n'
+    assert ["vpn.toml: config-credential: it cannot stand beside config."] == problems(text)
+
+
+def test_a_conf_that_is_a_credential() -> None:
+    """It stands for the whole tunnel, as a file does."""
+    found = read('config-credential = "vpn.conf"\nencrypted-credentials = true\n')
+    assert ConfCredential(name="vpn.conf") == found.wireguard
+    assert found.encrypted_credentials
+    assert ("vpn.conf",) == found.credentials
+
+
+def test_what_is_encrypted_is_there() -> None:
+    """Said of nothing it would be a mistake."""
+    text = CONFIG + "encrypted-credentials = true\n"
+    what = "there are no credentials that it could be of"
+    assert [f"vpn.toml: encrypted-credentials: {what}."] == problems(text)
+
+
+def test_a_preshared_key_is_in_one_place() -> None:
+    """A file or a credential."""
+    peer = PEER + 'preshared-key-file = "/k"\npreshared-key-credential = "k"\n'
+    assert (
+        "vpn.toml: peer[0].preshared-key-credential: it stands beside preshared-key-file. "
+        "Keep one of them."
+    ) in problems(INLINE + peer)
+
+
+def test_a_path_that_is_watched_stands_in_a_unit() -> None:
+    """White space would need quotes, which differ between settings of systemd."""
+    text = 'config = "/etc/my vpn.conf"\n'
+    assert PurePosixPath("/etc/my vpn.conf") == read(text).secret_files[0]
+    what = "'/etc/my vpn.conf' has characters that can't stand in a unit"
+    assert [f"vpn.toml: reload-on-change: {what}."] == problems(text + "reload-on-change = true\n")
 
 
 def test_an_inline_tunnel_lacks_everything() -> None:

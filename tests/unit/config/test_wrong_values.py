@@ -43,6 +43,28 @@ NO_TUNNEL = (
     "Use small letters, digits and '-', at most 31, and no '-' at the beginning"
 )
 NO_NAME = "is not a name on a bus, such as 'org.example.Name'"
+BOOLEANS = [
+    ('"yes"', ": 'yes' is neither true nor false"),
+    ("1", ": 1 is neither true nor false"),
+    ("{}", ": a table is neither true nor false"),
+]
+
+CREDENTIALS = [
+    ('""', ": '' is not the name of a credential"),
+    ('".."', ": '..' is not the name of a credential"),
+    ('"a/b"', ": 'a/b' is not the name of a credential"),
+    ('"a:b"', ": 'a:b' is not the name of a credential"),
+    ('"a b"', ": 'a b' is not the name of a credential"),
+    ('"a%b"', ": 'a%b' is not the name of a credential"),
+    ('"a$b"', ": 'a$b' is not the name of a credential"),
+    ('"a\\nb"', ": 'a\\x0ab' is not the name of a credential"),
+    ("'a\"b'", ": 'a\"b' is not the name of a credential"),
+    ('"ä"', ": 'ä' is not the name of a credential"),
+    ("5", ": 5 is not the name of a credential"),
+    (f'"{"x." * 128}"', f": '{'x.' * 39}x…' is not the name of a credential"),
+    (f'"{KEY}"', ": (hidden) is not the name of a credential"),
+]
+
 SETTINGS: dict[str, Rows] = {
     "enable": [
         ('"yes"', ": 'yes' is neither true nor false"),
@@ -50,6 +72,7 @@ SETTINGS: dict[str, Rows] = {
         ("[]", ": a list is neither true nor false"),
     ],
     "config": PATHS,
+    "config-credential": CREDENTIALS,
     "address": [
         ('"10.0.0.1"', ": '10.0.0.1' is not a list"),
         ("[]", ": the list is empty"),
@@ -59,21 +82,7 @@ SETTINGS: dict[str, Rows] = {
         (f'["{KEY}"]', "[0]: (hidden) is not an IP address with a prefix length"),
     ],
     "private-key-file": PATHS,
-    "private-key-credential": [
-        ('""', ": '' is not the name of a credential"),
-        ('".."', ": '..' is not the name of a credential"),
-        ('"a/b"', ": 'a/b' is not the name of a credential"),
-        ('"a:b"', ": 'a:b' is not the name of a credential"),
-        ('"a b"', ": 'a b' is not the name of a credential"),
-        ('"a%b"', ": 'a%b' is not the name of a credential"),
-        ('"a$b"', ": 'a$b' is not the name of a credential"),
-        ('"a\\nb"', ": 'a\\x0ab' is not the name of a credential"),
-        ("'a\"b'", ": 'a\"b' is not the name of a credential"),
-        ('"ä"', ": 'ä' is not the name of a credential"),
-        ("5", ": 5 is not the name of a credential"),
-        (f'"{"x." * 128}"', f": '{'x.' * 39}x…' is not the name of a credential"),
-        (f'"{KEY}"', ": (hidden) is not the name of a credential"),
-    ],
+    "private-key-credential": CREDENTIALS,
     "peer": [
         ("[]", ": the list is empty"),
         ("[5]", "[0]: 5 is not a table"),
@@ -181,11 +190,8 @@ SETTINGS: dict[str, Rows] = {
         ('"off"', ": 'off' is not a time span. Write '90s' or '5min'"),
         ('"2h"', ": '2h' is not from '5s' to '1h'"),
     ],
-    "reload-on-change": [
-        ('"yes"', ": 'yes' is neither true nor false"),
-        ("1", ": 1 is neither true nor false"),
-        ("{}", ": a table is neither true nor false"),
-    ],
+    "reload-on-change": BOOLEANS,
+    "encrypted-credentials": BOOLEANS,
     "endpoints": [
         ('"a.example:1"', ": 'a.example:1' is not a list"),
         ('["a.example"]', "[0]: 'a.example' has no port"),
@@ -293,6 +299,7 @@ PEER: dict[str, Rows] = {
         ('["::/0", "10.0.0.0/33"]', "[1]: '10.0.0.0/33' is not an IP network"),
     ],
     "preshared-key-file": PATHS,
+    "preshared-key-credential": CREDENTIALS,
     "persistent-keepalive": [
         ("65536", ": 65536 is not a whole number from 0 to 65535"),
         ("-1", ": -1 is not a whole number from 0 to 65535"),
@@ -412,7 +419,7 @@ def test_wrong_values_of_the_settings(key: str, value: str, problem: str) -> Non
     }
     if key == "private-key-credential":
         del whole["private-key-file"]
-    if key == "config":
+    if key in {"config", "config-credential"}:
         whole = {"dns": "[]"}
     text = "".join(f"{name} = {each}\n" for name, each in (whole | {key: value}).items())
     end = "" if problem.endswith("?") else "."

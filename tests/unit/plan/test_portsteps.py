@@ -98,3 +98,20 @@ def test_what_an_apply_left_unstarted_starts_the_next_time() -> None:
 
     assert [(Action.START, SOCKET)] == asked(running=(NETNS, TUNNEL), unfinished=left)
     assert [] == asked(unfinished=left)
+
+
+def test_what_watches_a_file_no_more_is_stopped_while_its_unit_is_there() -> None:
+    """Without it systemd would go on watching, and fail when it wants to start something."""
+    watch = "wgconfine-watch@vpn.0.path"
+    steps = live_steps([change(f"{PLACE}/{watch}", ChangeKind.REMOVE)], Running(), frozenset())
+    described = [step.describe() for step in steps]
+
+    stop = f"stop {watch}  (its file is not watched any more)"
+    assert [stop, f"remove {PLACE}/{watch}"] == described[:2]
+    assert [] == [
+        step
+        for step in live_steps(
+            [change(f"{PLACE}/{watch}", ChangeKind.CREATE)], Running(), frozenset()
+        )
+        if isinstance(step, UnitStep) and watch in step.units
+    ]

@@ -9,6 +9,7 @@ import pytest
 from wgconfine.model.settings import (
     ConfFile,
     Hardening,
+    Ready,
     Refinement,
     Settings,
     TunnelName,
@@ -43,6 +44,18 @@ def values(text: str, key: str) -> list[str]:
 def test_the_closing_file_is_read_before_the_drop_in() -> None:
     """systemd sorts by name over all directories; the drop-in then resets the closing line."""
     assert os.fsencode(closing_path(UNIT).name) < os.fsencode(dropin_path(UNIT).name)
+
+
+def test_services_wait_for_a_handshake_where_it_is_asked_for() -> None:
+    """Without needing it: after its time limit they start all the same."""
+    ready = "wgconfine-ready@vpn.service"
+    waiting = replace(settings(), ready=Ready.HANDSHAKE)
+    text = dropin_file(waiting, UNIT, digest="d1g", own={}).text
+
+    assert ready not in dropin()
+    assert ready in values(text, "Wants")
+    assert ready in values(text, "After")
+    assert dropin() == text.replace(f"Wants={ready}\nAfter={ready}\n", "")
 
 
 @pytest.mark.parametrize("name", ["override.conf", "99-local.conf", "z.conf"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wgconfine.config import wgquick
 from wgconfine.model.settings import (
     Backend,
+    ConfCredential,
     ConfFile,
     Endpoint,
     Inline,
@@ -28,6 +29,7 @@ from wgconfine.render.tunnel import (
     boot_link,
     instance_dropins,
     name_dropins,
+    source_watches,
     switch_dropin,
     watches,
 )
@@ -53,7 +55,9 @@ INLINE = Inline(
 CREDENTIAL = Inline(address=INLINE.address, peers=INLINE.peers, private_key_credential="wg")
 
 
-def settings(wireguard: ConfFile | Inline = CONF, *, name: str = "vpn") -> Settings:
+def settings(
+    wireguard: ConfFile | ConfCredential | Inline = CONF, *, name: str = "vpn"
+) -> Settings:
     return Settings(
         name=TunnelName(name),
         path=PurePosixPath(f"/etc/wgconfine/{name}.toml"),
@@ -176,6 +180,56 @@ def test_a_credential_is_given_to_the_reload_unit_alone() -> None:
 
     assert found["wgconfine-reload@vpn.service.d"] == "[Service]\nLoadCredential=wg\n"
     assert "LoadCredential" not in found["wgconfine@vpn.service.d"]
+
+
+def test_credentials_that_are_encrypted() -> None:
+    """No line of systemd's takes both forms: so all of them are, or none."""
+    peer = replace(INLINE.peers[0], preshared_key_file=None, preshared_key_credential="psk")
+    inline = replace(CREDENTIAL, peers=(peer,))
+    found = dropins(replace(settings(inline), encrypted_credentials=True), Backend.KERNEL)
+
+    lines = "LoadCredentialEncrypted=wg\nLoadCredentialEncrypted=psk\n"
+    assert found["wgconfine-reload@vpn.service.d"] == f"[Service]\n{lines}"
+
+
+def test_a_conf_can_be_a_credential() -> None:
+    """The record has its name, and the first configuration is a reload as with a key."""
+    tunnel = settings(ConfCredential(name="vpn.conf"))
+    found = dropins(tunnel, Backend.KERNEL)
+
+    assert found["wgconfine-reload@vpn.service.d"] == "[Service]\nLoadCredential=vpn.conf\n"
+    assert "wgconfine-reload@%i.service" in found["wgconfine@vpn.service.d"]
+    assert ("vpn.conf", None, None) == (
+        record(tunnel).config_credential,
+        record(tunnel).config_file,
+        record(tunnel).config,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wireguard", "watched"),
+    [
+        (CONF, ["/etc/wireguard/vpn.conf", "/etc/wireguard"]),
+        (
+            ConfFile(path=PurePosixPath("/run/secrets/vpn.conf")),
+            ["/run/secrets/vpn.conf", "/run/secrets", "/run"],
+        ),
+        (INLINE, ["/etc/wgconfine/wg.key", "/etc/wgconfine/psk", "/etc/wgconfine"]),
+        (ConfCredential(name="c"), ["/etc/credstore/c", "/run/credstore/c"]),
+    ],
+)
+def test_what_is_watched(wireguard: ConfFile | ConfCredential | Inline, watched: list[str]) -> None:
+    """Each file, and the directories where a link on its way may be replaced: a unit for each."""
+    tunnel = replace(settings(wireguard), reload_on_change=True)
+    files = source_watches(tunnel)
+    units = [f"wgconfine-watch@vpn.{each}.path" for each in range(len(watched))]
+    lines = [line for file in files for line in file.text.splitlines()]
+
+    assert units == [file.path.name for file in files] == record(tunnel).watch_units
+    assert watched == [line[12:] for line in lines if line.startswith("PathChanged=")]
+    reload = dropins(tunnel, Backend.KERNEL)["wgconfine-reload@vpn.service.d"]
+    assert reload.startswith(f"[Unit]\nWants={' '.join(units)}\n")
+    assert [] == source_watches(settings(wireguard))
 
 
 def test_the_second_switch_goes_with_its_slice() -> None:

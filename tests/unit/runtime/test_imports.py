@@ -49,6 +49,7 @@ BUDGET = {
     "switch-down": CORE | CTYPES,
     "endpoint": CORE | CTYPES | JSON | FLOCK | SOCKET,
     "ready": CORE | CTYPES | JSON | FLOCK,
+    "changed": CORE | JSON,
     "rebind": CORE | CTYPES | JSON | FLOCK,
     "unlink": CORE | CTYPES | JSON | FLOCK,
     "pass-on": CORE | CTYPES | JSON | FLOCK,

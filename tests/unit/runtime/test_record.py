@@ -73,8 +73,40 @@ def test_a_credential_gives_the_private_key(place: Path, monkeypatch: pytest.Mon
 
 def test_without_a_key_it_says_what_to_do(place: Path) -> None:
     """A credential is there only where systemd started this."""
-    with pytest.raises(Failure, match=r"vpn: there is no private key\. Give private-key-file"):
+    with pytest.raises(Failure, match=r"vpn: there is no credential\. Start this by systemd"):
         record.read_conf(loaded(place, private_key_credential="wg"))
+
+
+def test_a_credential_gives_the_conf(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, as a file does; a line that is wrong is named by its place."""
+    conf = (
+        f"[Interface]\nPrivateKey = {KEY}\nAddress = 10.66.0.2/32\n[Peer]\n"
+        f"PublicKey = {PUBLIC}\nPresharedKey = {PRESHARED}\nAllowedIPs = 0.0.0.0/0\n"
+    )
+    path = written(place / "vpn.conf", conf)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", os.fspath(place))
+    tunnel = loaded(place, config=None, config_credential="vpn.conf")
+    found = record.read_conf(tunnel)
+
+    assert tunnel.has_credentials
+    assert (KEY, PRESHARED) == (found.private_key, found.peers[0].preshared_key)
+    written(place / "vpn.conf", conf + "PostUp = reboot\n")
+    with pytest.raises(Failure, match=f"^{path}:8: PostUp"):
+        record.read_conf(tunnel)
+
+
+def test_a_preshared_key_can_be_a_credential(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the peer with that public key."""
+    written(place / "psk", PRESHARED)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", os.fspath(place))
+    tunnel = loaded(
+        place,
+        private_key_file=written(place / "key", KEY),
+        preshared_key_credentials={PUBLIC: "psk"},
+    )
+
+    assert tunnel.has_credentials
+    assert [PRESHARED] == [peer.preshared_key for peer in record.read_conf(tunnel).peers]
 
 
 def test_a_preshared_key_goes_to_its_peer(place: Path) -> None:

@@ -54,6 +54,17 @@ def test_an_answer_that_does_not_fit_starts_nothing(
     assert capsys.readouterr().err == "[!] systemctl is-active: no bus\n"
 
 
+def test_files_are_watched_from_then_on(machine: Path) -> None:
+    """By the units that the record names."""
+    watched = VALUES | {"watched-files": ["/x"], "watch-units": ["wgconfine-watch@vpn.0.path"]}
+    (machine / "vpn.json").write_text(json.dumps(watched))
+    install(machine, "")
+    services.resume("vpn")
+
+    asked = "start --no-block --job-mode=fail -- wgconfine-watch@vpn.0.path"
+    assert [asked] == told(machine)
+
+
 def test_without_services_nobody_is_asked(machine: Path) -> None:
     """A tunnel for hand-written units alone."""
     (machine / "vpn.json").write_text(json.dumps(VALUES))

@@ -259,3 +259,21 @@ def test_a_socket_that_can_not_be_started_holds_up_nothing(
 
     assert "systemctl start: conflict" in capsys.readouterr().err
     assert 2 == len(told(machine, "start"))
+
+
+@pytest.mark.parametrize(
+    ("handshake", "state", "started"),
+    [(1700000000, "failed", True), (0, "failed", False), (1700000000, "active", False)],
+)
+def test_an_answer_after_the_time_limit(
+    machine: Path, handshake: int, state: str, *, started: bool
+) -> None:
+    """What waited for it has failed, and is started again: it finds it at once."""
+    write_record(machine, "vpn", ready="handshake")
+    install(machine, "systemctl", f"[ $1 != show ] || printf 'ActiveState={state}\\n\\n%.0s' 1 2")
+    (machine / "run/health").mkdir(parents=True)
+    (machine / "run/health/vpn").write_text(f"sick 0 0 0\nwhy \npeer K {handshake} 1 1 1 0\n")
+    tick()
+
+    asked = "systemctl start --no-block --job-mode=fail -- wgconfine-ready@vpn.service"
+    assert started == (asked in told(machine, "start"))

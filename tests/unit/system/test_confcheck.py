@@ -124,7 +124,7 @@ def credential(name: str) -> str:
 
 def test_one_private_key_in_two_tunnels(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever each has it from; every place is named, and the key is not shown."""
-    monkeypatch.setattr(confcheck, "CREDENTIALS", [f"{rooted}/none", os.fspath(rooted)])
+    monkeypatch.setattr(confcheck, "STORES", [f"{rooted}/none", os.fspath(rooted)])
     conf = written(rooted / "a.conf", CONF)
     spaced = written(rooted / "b.conf", "\n" + CONF.replace(KEY, f"{KEY[:9]} {KEY[9:]}"))
     key, shared = written(rooted / "key", KEY), written(rooted / "shared", OTHER)
@@ -156,11 +156,39 @@ def test_a_tunnel_that_is_off_disturbs_nobody(rooted: Path) -> None:
 
 def test_a_credential_that_is_there(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a key file like any other; one that is encrypted or comes later is judged later."""
-    monkeypatch.setattr(confcheck, "CREDENTIALS", [f"{rooted}/none", os.fspath(rooted)])
+    monkeypatch.setattr(confcheck, "STORES", [f"{rooted}/none", os.fspath(rooted)])
     path = written(rooted / "wg.key", "nonsense")
 
     assert Findings() == found(credential("another"))
     assert [os.fspath(path)] == [each.where for each in found(credential("wg.key")).problems]
+
+
+def test_a_conf_that_is_a_credential(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it can be read it is checked as a file is; what is encrypted is judged later."""
+    monkeypatch.setattr(confcheck, "STORES", [os.fspath(rooted)])
+    path = written(rooted / "vpn.conf", CONF + "PostUp = reboot\n")
+    said = 'config-credential = "vpn.conf"\n'
+
+    assert [f"{path}:8"] == [each.where for each in found(said).problems]
+    monkeypatch.setattr(confcheck, "ENCRYPTED_STORES", [os.fspath(rooted)])
+    assert Findings() == found(said + "encrypted-credentials = true\n")
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_credential_of_the_other_form(
+    rooted: Path, monkeypatch: pytest.MonkeyPatch, *, encrypted: bool
+) -> None:
+    """systemd takes the one or the other, and says nothing that helps."""
+    monkeypatch.setattr(confcheck, "STORES", [f"{rooted}/plain"])
+    monkeypatch.setattr(confcheck, "ENCRYPTED_STORES", [f"{rooted}/encrypted"])
+    (rooted / "plain").mkdir()
+    (rooted / "encrypted").mkdir()
+    path = written(rooted / ("plain" if encrypted else "encrypted") / "wg.key", "nonsense")
+    line = "encrypted-credentials = true\n" if encrypted else ""
+
+    assert [f"{path} is {'not ' if encrypted else ''}encrypted"] == [
+        each.what for each in found(line + credential("wg.key")).problems
+    ]
 
 
 def test_what_cannot_be_seen_is_said(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

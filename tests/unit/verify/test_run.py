@@ -11,7 +11,7 @@ import pytest
 from wgconfine.config.ports import read_publish_text, read_reach, read_socket_address
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.ports import Inbound, PortRange, Publish
-from wgconfine.model.settings import Backend, ConfFile, Settings, TunnelName, UnitName
+from wgconfine.model.settings import Backend, ConfFile, Inline, Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code
 from wgconfine.render.record import record_file
@@ -146,7 +146,7 @@ def test_an_inline_form_is_told_by_the_record() -> None:
         "Endpoint = vpn.example.net:51820\n"
     )
     found = settings_of_record(record(config=config, dns=["10.0.0.1"]))
-    assert not isinstance(found.wireguard, ConfFile)
+    assert isinstance(found.wireguard, Inline)
     assert ["vpn.example.net:51820"] == [str(peer.endpoint) for peer in found.wireguard.peers]
     assert found.dns is not None
     assert ["10.0.0.1"] == list(map(str, found.dns))
