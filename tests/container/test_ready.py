@@ -126,3 +126,17 @@ def test_a_stop_ends_the_waiting(world: World) -> None:
         machine.systemctl("stop", TUNNEL)
     assert "inactive" == machine.show(READY, "ActiveState")
     machine.systemctl("start", TUNNEL)
+
+
+def test_the_tick_starts_no_tunnel_that_its_owner_stopped(world: World) -> None:
+    """What has failed to wait for it stays failed, though the last look saw a handshake."""
+    machine = world.machine
+    with silence(world):
+        restart_without_waiting(world)
+        machine.wait_for(lambda: machine.show(READY, "ActiveState") == "failed", "it gives up")
+        machine.systemctl("stop", TUNNEL)
+    seen = f"sick 0 0 0\nwhy \npeer {'A' * 43}= 1 1 1 1 0 0\n"
+    machine.write("/run/wgconfine/health/vpn", seen)
+    machine.systemctl("start", "wgconfine-tick.service")
+    machine.run("sleep", "1")  # what it starts is not waited for
+    assert ["failed", "inactive"] == [machine.show(unit, "ActiveState") for unit in (READY, TUNNEL)]

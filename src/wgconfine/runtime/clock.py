@@ -29,11 +29,12 @@ class Handshakes:
 
     def __init__(self) -> None:
         try:
-            lines = [line.split() for line in read_state(paths.HANDSHAKES).splitlines()]
+            lines = [line.partition(" ") for line in read_state(paths.HANDSHAKES).splitlines()]
         except OSError as error:
             warn(f"{paths.HANDSHAKES}: {error.strerror}")
             lines = []
-        self.last = {name: int(last) for name, last in lines if last.isdecimal()}
+        # Not synced: after a power cut anything may be in there.
+        self.last = {name: int(last) for name, _, last in lines if last.isdecimal()}
         self.changed = False
 
     def saw(self, name: str, last: int) -> None:

@@ -84,17 +84,22 @@ def look_at(records: Iterable[Record], now: int) -> None:
         try:
             look_at_one(record, now, known)
         except Failure as failure:
-            failures.append(str(failure))
+            if is_up(record.name):  # else it was stopped while it was looked at
+                failures.append(str(failure))
     known.save([record.name for record in ordered])
     if failures:
         raise Failure("\n".join(failures))
+
+
+def is_up(name: str) -> bool:
+    return bool(read_state(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}"))
 
 
 def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
     """Look at a tunnel, keep what was seen, and do what is due. Raises Failure."""
     place = paths.health(record.name)
     kept = parse(read_state(place))
-    if not read_state(f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"):
+    if not is_up(record.name):
         if kept.noted:
             shared.end(record.name)
         if kept.peers or kept.why:
@@ -200,7 +205,7 @@ def outer_first(records: Iterable[Record]) -> list[Record]:
 
 def trouble_of(via: str) -> str:
     """Say why nothing comes back through a tunnel; empty where that is not its fault."""
-    if not read_state(f"{paths.tunnel_state(via)}/{paths.IN_FORCE}"):
+    if not is_up(via):
         return f"tunnel {via}, which it goes through, is not up"
     why = parse(read_state(paths.health(via))).why
     return f"tunnel {via}, which it goes through: {why}" if why else ""
@@ -356,9 +361,12 @@ def announce(name: str, kept: Health, health: Health, now: int) -> None:
 
 
 def has_answered(name: str) -> bool:
-    """Tell whether a peer had had a handshake at the last look, and the tunnel was well."""
+    """Tell whether a peer had had a handshake at the last look, and the tunnel was well.
+
+    False of one that has been stopped since: that look was at another time.
+    """
     kept = parse(read_state(paths.health(name)))
-    return not kept.why and any(peer.handshake for peer in kept.peers.values())
+    return is_up(name) and not kept.why and any(peer.handshake for peer in kept.peers.values())
 
 
 def act(name: str, due: str, why: str) -> None:

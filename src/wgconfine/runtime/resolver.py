@@ -224,6 +224,7 @@ def remove_files(name: str) -> None:
     ours = (
         *("resolv.conf", "nsswitch.conf", "endpoints", paths.DECLARED, paths.PORTS),
         *(paths.IN_FORCE, paths.OUTER, paths.OUTER_RESOLVERS, paths.TURNS, paths.ANSWERS),
+        paths.SOURCES,
     )
     for file in ours:
         try:

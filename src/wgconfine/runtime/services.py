@@ -42,9 +42,9 @@ def ask_to_start(*units: str, patience: int = 0) -> None:
     ask("start", "--job-mode=fail", "--", *units, patience=patience)
 
 
-def ask_to_reload(unit: str, *, patience: int = 0) -> None:
-    """The same of a reload, where the unit runs."""
-    ask("try-reload-or-restart", "--", unit, patience=patience)
+def ask_to_reload(*units: str, patience: int = 0) -> None:
+    """The same of a reload, where the units run."""
+    ask("try-reload-or-restart", "--", *units, patience=patience)
 
 
 def ask(verb: str, *words: str, patience: int) -> None:

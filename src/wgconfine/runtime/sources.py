@@ -9,9 +9,8 @@ import os
 import time
 
 from wgconfine.runtime import paths
-from wgconfine.runtime.failure import warn
-from wgconfine.runtime.process import Running
 from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.services import ask_to_reload
 from wgconfine.runtime.state import read_state, write_state
 
 TYPE_CHECKING = False
@@ -81,7 +80,7 @@ def ask_to_read(name: str) -> None:
     while time.monotonic() < end and is_missing(record):
         time.sleep(LOOK)
     if has_changed(record) or is_recent(record):
-        ask_to_reload([name])
+        ask_to_reload(tunnel(name))
 
 
 def is_missing(record: Record) -> bool:
@@ -102,13 +101,8 @@ def is_recent(record: Record) -> bool:
     return False
 
 
-def ask_to_reload(names: Iterable[str]) -> None:
-    """Reload tunnels without waiting, and start none that is stopped."""
-    units = [f"wgconfine@{name}.service" for name in names]
-    order = ("try-reload-or-restart", "--no-block", "--", *units)
-    status, _, complaint = Running("systemctl", *order).wait()
-    if status != 0:
-        warn(f"systemctl try-reload-or-restart: {complaint.strip()}")
+def tunnel(name: str) -> str:
+    return f"wgconfine@{name}.service"
 
 
 def reload_changed(records: Iterable[Record]) -> None:
@@ -116,6 +110,6 @@ def reload_changed(records: Iterable[Record]) -> None:
 
     A link somewhere on the way to a file may lead elsewhere now.
     """
-    changed = [record.name for record in records if has_changed(record)]
+    changed = [tunnel(record.name) for record in records if has_changed(record)]
     if changed:
-        ask_to_reload(changed)
+        ask_to_reload(*changed)

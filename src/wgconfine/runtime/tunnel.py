@@ -47,13 +47,20 @@ def up(name: str) -> None:
 def reload(name: str) -> None:
     """Bring changed settings into the live link: no service restarts and no new source port."""
     record = load(name)
-    seen = sources.look(record)
-    turns.settle(record)
-    conf = read_conf(record)
     with Lock(name):
-        configure(record, conf)
+        if not is_wanted(name):
+            warn(f"tunnel {name} has been stopped meanwhile, and stays so")
+            return
+        seen = sources.look(record)
+        turns.settle(record)
+        configure(record, read_conf(record))
         sources.keep(name, seen)
     carried.follow(name)
+
+
+def is_wanted(name: str) -> bool:
+    """Tell whether the tunnel is up, or its start has come so far; a stop takes that away."""
+    return os.path.exists(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}")
 
 
 def configure(record: Record, conf: wgquick.Conf) -> None:

@@ -105,7 +105,11 @@ def read_answers(name: str) -> dict[str, Answer]:
     """Give what look-ups have found, by host name."""
     text = read_state(f"{paths.tunnel_state(name)}/{paths.ANSWERS}")
     lines = [words for words in map(str.split, text.splitlines()) if len(words) > 2]  # noqa: PLR2004 — host, count, addresses
-    return {host: Answer(addresses, int(passed)) for host, passed, *addresses in lines}
+    return {
+        host: Answer(addresses, int(passed))
+        for host, passed, *addresses in lines
+        if passed.isdecimal()
+    }
 
 
 def write_answers(name: str, answers: dict[str, Answer]) -> None:

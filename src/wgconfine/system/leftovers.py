@@ -1,10 +1,10 @@
-"""What tunnels and services that are gone have left below /run/wgconfine: small files of ours."""
+"""What tunnels and services that are gone have left: small files of ours."""
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from wgconfine.runtime.paths import STATE
+from wgconfine.runtime.paths import HANDSHAKES, STATE
 
 __all__ = ["sweep_state"]
 
@@ -16,13 +16,18 @@ OF_PROBE = (".in", ".out", ".lock")
 
 
 def sweep_state(
-    tunnels: Collection[str], stems: Collection[str], state: Path = Path(STATE)
+    tunnels: Collection[str],
+    stems: Collection[str],
+    state: Path = Path(STATE),
+    handshakes: Path = Path(HANDSHAKES),
 ) -> None:
     """Delete what is kept of other tunnels, and of other services: `stems` is %N of each of these.
 
     Never a private /run: the host's own files may be mounted there. What can't be deleted stays.
     """
-    for path in [*kept_of_tunnels(state, tunnels), *kept_of_services(state, stems)]:
+    # Of one tunnel among others the tick forgets them, which goes with the last.
+    tick = () if tunnels else (handshakes, handshakes.parent)
+    for path in [*kept_of_tunnels(state, tunnels), *kept_of_services(state, stems), *tick]:
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()

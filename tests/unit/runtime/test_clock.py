@@ -75,3 +75,12 @@ def test_what_can_not_be_written_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
     """A full disk."""
     monkeypatch.setattr(paths, "HANDSHAKES", "/proc/no/such")
     saw(("a", 1000))
+
+
+@pytest.mark.parametrize("damage", ["\0\0\0", "a\n", "a 1 2\nb\n", "a x\n"])
+def test_what_a_power_cut_has_left_is_nothing(kept: Path, damage: str) -> None:
+    """The tick goes on, and what comes next is kept."""
+    kept.parent.mkdir()
+    kept.write_text(damage, "ascii")
+    saw(("b", 1000))
+    assert "b 1000\n" == kept.read_text("ascii")

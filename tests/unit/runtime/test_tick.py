@@ -262,17 +262,24 @@ def test_a_socket_that_can_not_be_started_holds_up_nothing(
 
 
 @pytest.mark.parametrize(
-    ("handshake", "state", "started"),
-    [(1700000000, "failed", True), (0, "failed", False), (1700000000, "active", False)],
+    ("in_force", "handshake", "state", "started"),
+    [
+        ("digest", 1700000000, "failed", True),
+        ("digest", 0, "failed", False),
+        ("digest", 1700000000, "active", False),
+        ("", 1700000000, "failed", False),  # its owner has stopped the tunnel since
+    ],
 )
 def test_an_answer_after_the_time_limit(
-    machine: Path, handshake: int, state: str, *, started: bool
+    machine: Path, in_force: str, handshake: int, state: str, *, started: bool
 ) -> None:
     """What waited for it has failed, and is started again: it finds it at once."""
     write_record(machine, "vpn", ready="handshake")
     install(machine, "systemctl", f"[ $1 != show ] || printf 'ActiveState={state}\\n\\n%.0s' 1 2")
-    (machine / "run/health").mkdir(parents=True)
+    for place in ("health", "tunnel/vpn"):
+        (machine / "run" / place).mkdir(parents=True, exist_ok=True)
     (machine / "run/health/vpn").write_text(f"sick 0 0 0\nwhy \npeer K {handshake} 1 1 1 0\n")
+    (machine / "run/tunnel/vpn/in-force").write_text(in_force)
     tick()
 
     asked = "systemctl start --no-block --job-mode=fail -- wgconfine-ready@vpn.service"

@@ -130,5 +130,5 @@ def test_a_name_that_has_moved() -> None:
 
 def test_what_is_damaged_is_left_out(state: Path) -> None:
     """A full /run may have cut a line short."""
-    (state / paths.ANSWERS).write_text("one 0 a b\ntwo 1\n\nthree\n", "ascii")
+    (state / paths.ANSWERS).write_text("one 0 a b\ntwo 1\n\nthree\nfour a b\n", "ascii")
     assert ["one"] == list(turns.read_answers("vpn"))

@@ -6,6 +6,7 @@ from wgconfine.system.leftovers import sweep_state
 
 KEPT = (
     "bus/a/system_bus_socket",
+    "handshakes",
     "health/vpn",
     "namespace/vpn",
     "probe/a.in",
@@ -43,7 +44,7 @@ def test_of_what_is_gone_nothing_stays_but_its_private_run(tmp_path: Path) -> No
     written(tmp_path, *KEPT, *SWEPT)
     (tmp_path / "tunnel/gone").mkdir()
 
-    sweep_state({"vpn"}, {"a"}, tmp_path)
+    sweep_state({"vpn"}, {"a"}, tmp_path, tmp_path / "handshakes")
 
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [*KEPT] == sorted(str(path.relative_to(tmp_path)) for path in left)
@@ -56,7 +57,7 @@ def test_what_is_somebody_elses_in_there_stays(tmp_path: Path) -> None:
     written(tmp_path, "switch/gone/mine", "elsewhere/state")
     (tmp_path / "switch/linked").symlink_to("../elsewhere")
 
-    sweep_state((), (), tmp_path)
+    sweep_state((), (), tmp_path, tmp_path / "handshakes")
 
     assert (tmp_path / "switch/gone/mine").exists()
     assert (tmp_path / "elsewhere/state").exists()
@@ -65,4 +66,11 @@ def test_what_is_somebody_elses_in_there_stays(tmp_path: Path) -> None:
 def test_where_nothing_was_kept_nothing_is_done(tmp_path: Path) -> None:
     """As on a machine that has just booted."""
     sweep_state({"vpn"}, {"a"}, tmp_path / "not-there")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_last_tunnel_takes_the_handshakes_with_it(tmp_path: Path) -> None:
+    """And the directory, which is the tick's."""
+    written(tmp_path, "lib/handshakes")
+    sweep_state((), (), tmp_path / "run", tmp_path / "lib/handshakes")
     assert [] == list(tmp_path.iterdir())
