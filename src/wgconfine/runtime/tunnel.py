@@ -223,8 +223,10 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -
     port = conf.listen_port
     if port is None and keep_port:
         port = int(run("wg", "show", record.wg_name, "listen-port"))
-    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
     text = link.wg_config(conf, port, known_addresses(record))
+    if keep_port and link.is_in_force(run("wg", "showconf", record.wg_name), text):
+        return
+    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
     run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
 
 
