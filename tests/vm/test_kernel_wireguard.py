@@ -198,7 +198,7 @@ def test_only_an_inbound_port_answers(world: World) -> None:
 
 def deep_carries(world: World) -> None:
     get = f"nsenter --net=/run/netns/deep curl -s -m 5 http://{WEB[0]}/ || true"
-    world.machine.wait_for(lambda: world.machine.sh(get) == "10.77.0.2", "deep carries", 90)
+    world.machine.wait_for(lambda: world.machine.sh(get) == "10.77.0.2", "deep carries", 240)
 
 
 def found(world: World, check: str, tunnel: str = "deep") -> str:
