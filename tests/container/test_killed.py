@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.container.swing import KILL_AT, LOG, Swing, Way, look, settled
+from tests.container.swing import KILL_AT, LOG, WHERE, Swing, Way, look, settled
 from tests.faults import EXTENT
 from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
 
@@ -146,7 +146,7 @@ def test_a_service_moves_to_another_tunnel(
     assert "probe is in vpn" in table.clean[1]
 
 
-@EXTENT
+@ONLY
 def test_one_command_moves_a_service_to_another_tunnel(
     world: World, most: int | None, record_property: Property
 ) -> None:
@@ -161,21 +161,47 @@ def test_one_command_moves_a_service_to_another_tunnel(
     assert "probe is in vpn" in table.clean[1]
 
 
-@EXTENT
+@ONLY
 def test_a_tunnel_is_made_by_one_command(
     world: World, most: int | None, record_property: Property
 ) -> None:
-    """The same words again finish it, wherever it was cut off; so do those that undo it."""
-    machine = world.machine
-    machine.write("/root/two.conf", world.internet.provider_conf(client=3))
+    """The same words again finish it, wherever it was cut off."""
+    world.machine.write("/root/two.conf", world.internet.provider_conf(client=3))
     init = ("init", "/root/two.conf", "--name", "two", "--service", "probe", "--yes")
     undo = ("remove", "two", "--release", "--purge", "--yes")
     there = Way(prepare=nothing, command=init)
     table = swing(world, there, Way(prepare=nothing, command=undo, opens=True), most)
     assert "probe is in two" in table.clean[0]
     assert "probe is in the open" in table.clean[1]
-    table.kill()
+    for number in table.tables[0].numbers():
+        table.kill_once(there, number, table.clean[0], f"{number}")
+        wgconfine(world, *undo)
     record_property("table", table.describe())
+
+
+def test_a_move_that_is_cut_off_between_the_settings_opens_nothing(world: World) -> None:
+    """In neither's settings it runs on where it was; `apply` closes it, the word moves it."""
+    machine = world.machine
+    write_tunnel(world, [], name="two", client=3)
+    confined(world)
+    move = ("/usr/local/bin/wgconfine", "confine", "two", "probe")
+    for name in ("two", "vpn"):  # what Python keeps of modules is no step any more then
+        wgconfine(world, "confine", name, "probe")
+    machine.run(*KILL_AT, "0", LOG, *move, timeout=180)
+    steps = machine.read(LOG).splitlines()
+    wgconfine(world, "confine", "vpn", "probe")
+    with world.capture_uplink() as uplink:
+        # Written are what it is about, the settings that it leaves, and those that it comes to.
+        written = [at for at, step in enumerate(steps) if step == "after renameat of wgconfine"]
+        machine.run(*KILL_AT, str(written[1] + 1), LOG, *move, check=False, timeout=180)
+        assert "probe" not in machine.sh("cat /etc/wgconfine/vpn.toml /etc/wgconfine/two.toml")
+        assert "inside" == machine.sh(WHERE)
+        wgconfine(world, "apply")
+        assert 0 != machine.systemctl("start", "probe.service", check=False).returncode
+        wgconfine(world, "confine", "two", "probe")
+        machine.systemctl("start", "probe.service")
+        assert "probe is in two" in look(world)
+    assert () == uplink.traffic.foreign()
 
 
 @ONLY
