@@ -13,20 +13,26 @@ PYTHON = "/opt/wgconfine/bin/python3"
 # As the units have it.
 RUNTIME = (PYTHON, "-I", "-c", "from wgconfine.runtime.__main__ import run; run()")
 QUICK = ("nsenter", "--net=/run/netns/quick")
+UP, DOWN, NOTHING = (*RUNTIME, "up", "bench"), (*RUNTIME, "down", "bench"), ("true",)
+# Without what the verb does besides: it waits for others to look at.
+LOOK = """\
+from wgconfine.runtime import look, whole
+import sys
+sys.exit(" ".join(whole.missing_inside("bench").values()) or None)
+"""
 
-# Each: its name, what is timed, and what takes it down again.
-CONTEST: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "recipe's script": (("/root/recipe",), ("ip", "-n", "recipe", "link", "del", "wg0")),
-    "wgconfine up (with firewall, resolver)": (
-        (*RUNTIME, "up", "bench"),
-        (*RUNTIME, "down", "bench"),
-    ),
+# Each: its name, what goes before, what is timed, and what takes it down again.
+CONTEST: dict[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
+    "recipe's script": (NOTHING, ("/root/recipe",), ("ip", "-n", "recipe", "link", "del", "wg0")),
+    "wgconfine up (with firewall, resolver)": (NOTHING, UP, DOWN),
     "wg-quick up": (
+        NOTHING,
         (*QUICK, "wg-quick", "up", "/root/quick.conf"),
         (*QUICK, "wg-quick", "down", "/root/quick.conf"),
     ),
-    "wgconfine tick (nothing is due)": ((*RUNTIME, "tick"), ("true",)),
-    "python3 -I -c pass": (("/usr/bin/python3", "-I", "-c", "pass"), ("true",)),
+    "wgconfine tick (nothing is due)": (UP, (*RUNTIME, "tick"), DOWN),
+    "wgconfine look (nothing is missing)": (UP, (PYTHON, "-I", "-c", LOOK), DOWN),
+    "python3 -I -c pass": (NOTHING, ("/usr/bin/python3", "-I", "-c", "pass"), NOTHING),
 }
 
 
@@ -55,9 +61,10 @@ def main(rounds: int) -> None:
     prepare()
     taken: dict[str, list[float]] = {name: [] for name in CONTEST}
     for turn in range(rounds + 2):  # the first two warm caches and load modules
-        for name, (up, down) in CONTEST.items():
-            seconds = run(up)
-            run(down)
+        for name, (before, timed, after) in CONTEST.items():
+            run(before)
+            seconds = run(timed)
+            run(after)
             if turn >= 2:
                 taken[name].append(seconds)
     print(json.dumps({name: statistics.median(each) for name, each in taken.items()}))

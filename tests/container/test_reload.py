@@ -130,7 +130,8 @@ def test_a_reload_that_changes_nothing_sends_nothing(world: World) -> None:
     machine.wait_for(lambda: carries(world, "quiet") == "10.66.0.3", "it carries")
     time.sleep(IDLE)
     link = link_of(world, "quiet")
-    show = "; ".join(f"wg show {link} {each}" for each in ("latest-handshakes", "transfer"))
+    shows = [f"wg show {link} {each}" for each in ("latest-handshakes", "transfer")]
+    show = "; ".join([*shows, "ss -Huane | grep -o 'ino:[0-9]*'"])
     port = int(machine.sh(f"wg show {link} listen-port"))
     before = machine.sh(show)
     with world.capture_uplink() as uplink:
@@ -294,3 +295,18 @@ def test_a_reload_brings_another_key_in(world: World) -> None:
             world.machine.wait_for(lambda: carries(world) == address, "it carries")  # noqa: B023 — is called at once
     assert () == uplink.traffic.foreign()
     assert before == seen(world)
+
+
+def test_secrets_that_come_after_the_boot(world: World) -> None:
+    """Until then the tunnel is tried and its service is closed; nobody has to do anything after."""
+    machine = world.machine
+    machine.systemctl("enable", "late.service")
+    with world.capture_uplink(endpoints=BOTH, beacons="world") as uplink:
+        machine.reboot()
+        assert not machine.is_active("late.service")
+        assert "activating" == machine.show("wgconfine@late.service", "ActiveState")
+        place(world, 1, 131, keep=True)
+        machine.wait_for(lambda: machine.is_active("late.service"), "it runs")
+        machine.wait_for(lambda: carries(world, "late") == "10.66.0.4", "it carries")
+    assert () == uplink.traffic.foreign()
+    assert "late.service: confined" == refused(world, "late.service")

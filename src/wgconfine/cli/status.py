@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wgconfine.cli.dialogue import columns, complain
 from wgconfine.model.errors import ExitCode, OperationFailed
@@ -22,7 +22,6 @@ from wgconfine.system.observe import observe
 from wgconfine.system.sources import read_all
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.tree import read_installed
-from wgconfine.system.unitstates import unit_digests
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 
     from wgconfine.model.names import UnitName
     from wgconfine.model.settings import Settings
-    from wgconfine.model.status import Declared, Status, TunnelStatus
+    from wgconfine.model.state import UnitState
+    from wgconfine.model.status import Status, TunnelStatus
     from wgconfine.model.units import UnitFacts
 
 __all__ = ["current_status", "known_facts", "run_status"]
@@ -67,58 +67,33 @@ def has_leaked(tunnel: TunnelStatus) -> bool:
 def current_status() -> Status:
     """Look at the machine; wrong settings are said on stderr and the rest is given."""
     installed = read_installed(LIVE, (*SERVICES, TEMPLATES))
-    found = applied_now() or read_anew()
+
+    def changed(states: Mapping[str, UnitState]) -> set[UnitName]:
+        try:
+            return changed_units(installed, states)
+        except OperationFailed as error:  # a file is root's alone
+            complain(str(error))
+            return set()
+
+    declared = applied()  # of which nothing can be wrong
+    tunnels, wrong = (declared, False) if declared is not None else read_anew()
     return observe(
         RealSystemctl(),
-        found.tunnels,
+        tunnels,
         closed_services(installed),
-        changed=changed_units(installed, found.digests),
+        changed=changed,
         other_templates=has_other_templates(installed),
-        settings_wrong=found.wrong,
+        settings_wrong=wrong,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The tunnels that are declared, and the digest of the unit of each of their services.
-
-    `wrong` says that there are settings that could not be read.
-    """
-
-    tunnels: Sequence[Declared | Settings]
-    digests: Mapping[UnitName, str]
-    wrong: bool = False
-
-
-def applied_now() -> Found | None:
-    """Give what was applied, where that is what is declared; None else, or if units changed."""
-    tunnels = applied()
-    if tunnels is None:
-        return None
-    services = [unit for each in tunnels for unit in each.services]
-    try:
-        digests = unit_digests(RealSystemctl(), services)
-    except OperationFailed as error:
-        complain(str(error))
-        digests = {}
-    else:
-        if digests.keys() != set(services):  # systemd has not read one anew: it is searched for
-            return None
-    return Found(tunnels=tunnels, digests=digests)
-
-
-def read_anew() -> Found:
-    """Read all settings, and all that is known of their services; what is wrong is said."""
+def read_anew() -> tuple[Sequence[Settings], bool]:
+    """Read all settings, services by their real names; say what is wrong, give whether it is."""
     from wgconfine.plan.aliases import resolve  # noqa: PLC0415 — not needed as a rule
 
     tunnels, problems = read_all(LIVE)
     complain(*map(str, problems))
-    resolved = resolve(tunnels, known_facts(tunnels))
-    return Found(
-        tunnels=resolved.tunnels,
-        digests={unit: facts.digest for unit, facts in resolved.facts.items()},
-        wrong=bool(problems),
-    )
+    return resolve(tunnels, known_facts(tunnels)).tunnels, bool(problems)
 
 
 def known_facts(tunnels: Iterable[Settings]) -> dict[UnitName, UnitFacts]:

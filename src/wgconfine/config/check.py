@@ -111,6 +111,10 @@ def check_conf(conf: Conf, settings: Settings, path: PurePosixPath) -> list[Prob
     if settings.endpoints and len(conf.peers) > 1:
         what = f"they are of one peer, and {place_of(path)} has {len(conf.peers)}"
         problems.append(Problem(where=place_of(settings.path, "endpoints"), what=what))
+    for peer in conf.peers if settings.pin_endpoint and not settings.endpoints else ():
+        if peer.endpoint is None:
+            what = f"{place_of(path)}:{peer.line}: this [Peer] has no Endpoint"
+            problems.append(Problem(where=place_of(settings.path, "pin-endpoint"), what=what))
     return problems
 
 
@@ -144,7 +148,8 @@ def check_all(settings: Sequence[Settings]) -> list[Problem]:
                 what = f"'{unit}' is also a service of {place_of(owner.path)}"
                 where = place_of(tunnel.path, "services")
                 problems.append(Problem(where=where, what=what, hint="Keep it in one tunnel"))
-    return problems + _check_key_sources([each for each in settings if each.enable])
+    enabled = [each for each in settings if each.enable]
+    return problems + _check_key_sources(enabled) + _check_marks(enabled)
 
 
 def check_keys(keys: Iterable[PrivateKey]) -> list[Problem]:
@@ -156,6 +161,19 @@ def check_keys(keys: Iterable[PrivateKey]) -> list[Problem]:
         if other.source != key.source:
             what = f"the private key is also that of {other.where}"
             problems.append(Problem(where=key.where, what=what, hint=KEY_HINT))
+    return problems
+
+
+def _check_marks(settings: Sequence[Settings]) -> list[Problem]:
+    """Check that a mark by which packets are pinned is of one tunnel alone."""
+    problems: list[Problem] = []
+    for tunnel in (each for each in settings if each.pin_endpoint):
+        for other in settings:
+            if other is not tunnel and other.outer_mark == tunnel.outer_mark:
+                what = f"{place_of(other.path)} has the mark {tunnel.outer_mark}, too"
+                hint = "Give fwmark, a number of its own for each"
+                where = place_of(tunnel.path, "pin-endpoint")
+                problems.append(Problem(where=where, what=what, hint=hint))
     return problems
 
 

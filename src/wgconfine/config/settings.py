@@ -104,6 +104,7 @@ def parse_settings(
     problems.extend(_check_inbound(files))
     problems.extend(_check_endpoints(files))
     problems.extend(_check_networks(files))
+    problems.extend(_check_pin(files))
     problems.extend(_check_via(files))
     if problems:
         raise ProblemsFound(problems)
@@ -306,6 +307,23 @@ def _check_endpoints(files: Sequence[_File]) -> Iterator[Problem]:
     if "endpoints" in given and len(peers) > 1:
         what = f"they are of one peer, and there are {len(peers)}"
         yield Problem(where=place_of(given["endpoints"], "endpoints"), what=what)
+
+
+def _check_pin(files: Sequence[_File]) -> Iterator[Problem]:
+    """Check that encrypted packets are known by a mark, and that each peer is in a known place."""
+    given = _given(files)
+    if not any(file.document.pin_endpoint for file in files):
+        return
+    if any(file.document.fwmark == 0 for file in files):
+        what = "pin-endpoint needs a mark"
+        hint = "Take fwmark away, or give another number"
+        yield Problem(where=place_of(given["fwmark"], "fwmark"), what=what, hint=hint)
+    for file in files:
+        for position, peer in enumerate(file.document.peer or ()):
+            if peer.endpoint is None and "endpoints" not in given:
+                where = place_of(file.path, "peer", position)
+                what = "pin-endpoint, and this peer has no endpoint"
+                yield Problem(where=where, what=what, hint="Declare it")
 
 
 def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:

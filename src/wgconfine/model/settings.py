@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -39,6 +40,7 @@ __all__ = [
     "VerifySettings",
 ]
 
+_MARK, _MARK_BITS = 0x77670000, 0x3FFF
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
@@ -211,6 +213,17 @@ class Settings:
     reach: tuple[Reach, ...] = ()
     inbound: Inbound = field(default_factory=Inbound)
     outbound_deny: tuple[IPNetwork, ...] = ()
+
+    @property
+    def outer_mark(self) -> int | None:
+        """The mark of encrypted packets: what `fwmark` says, or with `pin-endpoint` one of our own.
+
+        Its bits are none of those that Tailscale and Kubernetes give a meaning.
+        """
+        if self.fwmark is not None or not self.pin_endpoint:
+            return self.fwmark
+        number = int.from_bytes(sha256(self.name.encode()).digest()[:2], "big")
+        return _MARK | number & _MARK_BITS
 
     @property
     def credentials(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class UnitState:
     `main_pid` is 0 where there is none; `invocation` is the hexadecimal invocation ID.
     `main_status` is what the last main process ended with. `since` is when it came to be active,
     activating or inactive as it is, in microseconds of CLOCK_MONOTONIC; 0 if it was never anything
-    else.
+    else. `files` are those that it is made of, the main one first.
     """
 
     name: str
@@ -49,6 +49,7 @@ class UnitState:
     condition_status: int = 0
     main_status: int = 0
     since: int = 0
+    files: tuple[str, ...] = ()
 
     @property
     def guard_fired(self) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "Holes",
     "InboundStatus",
     "PeerStatus",
+    "PinStatus",
     "PublishStatus",
     "ReachStatus",
     "ServiceStatus",
@@ -131,6 +132,19 @@ class CarrierStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinStatus:
+    """`pin-endpoint`: where encrypted packets may go, and how many went elsewhere and were dropped.
+
+    `held` says whether the rule that does so is there; None, and so is `dropped`, where that could
+    not be seen.
+    """
+
+    endpoints: tuple[str, ...]
+    held: bool | None
+    dropped: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelStatus:
     """One tunnel; `problems` name what is wrong and the command that mends it.
 
@@ -142,7 +156,7 @@ class TunnelStatus:
     none has been kept since the machine started. `publish` to `outbound_deny` are what is
     installed. `firewall` has the counters of the namespace by their names; it is empty where they
     could not be asked for. `endpoints` are those of the settings in the order of their turns: the
-    first is in use. `carriers` are no problem, but worth knowing.
+    first is in use. `carriers` are no problem, but worth knowing. `pin` is None without it.
     """
 
     name: str
@@ -165,6 +179,7 @@ class TunnelStatus:
     firewall: Mapping[str, Counter] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
     carriers: tuple[CarrierStatus, ...] = ()
+    pin: PinStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ def record_file(settings: Settings, backend: Backend) -> File:
         "dns": None if settings.dns is None else [str(each) for each in settings.dns],
         "mtu": settings.mtu,
         "listen-port": settings.listen_port,
-        "fwmark": settings.fwmark,
+        "fwmark": settings.outer_mark,
         "ready": settings.ready.value,
         "ready-timeout": settings.ready_timeout,
         "watched-files": list(map(str, watched_files(settings))),

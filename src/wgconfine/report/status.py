@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from wgconfine.model.status import (
     Counter,
     PeerStatus,
+    PinStatus,
     PublishStatus,
     ReachStatus,
     ServiceStatus,
@@ -81,8 +82,18 @@ def outside_lines(tunnel: TunnelStatus) -> Iterator[str]:
     if tunnel.endpoints:
         first, *others = tunnel.endpoints
         yield f"  endpoint {first} has its turn" + (f", then {', '.join(others)}" if others else "")
+    if tunnel.pin is not None:
+        yield pin_line(tunnel.pin)
     for each in tunnel.carriers:
         yield f"  to {each.endpoint} by {each.link} ({each.kind}): through the host's own VPN"
+
+
+def pin_line(pin: PinStatus) -> str:
+    where = ", ".join(pin.endpoints) or "nobody, until its name is known"
+    if pin.held is False:
+        return f"  pinned to {where}: NOT IN FORCE, its rule is gone or another"
+    dropped = f", {pin.dropped} packets to others dropped" if pin.dropped else ""
+    return f"  pinned to {where}{dropped}"
 
 
 def port_lines(tunnel: TunnelStatus) -> Iterator[str]:

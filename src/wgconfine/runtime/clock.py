@@ -38,8 +38,8 @@ class Handshakes:
 
     def saw(self, name: str, last: int) -> None:
         """Learn of a handshake that came about just now: after an earlier one, its peer forgot."""
-        before = self.last.get(name, 0)
-        if last < before or last >= before + SELDOM:
+        before = self.last.get(name)
+        if before is None or not before <= last < before + SELDOM:
             self.last[name] = last
             self.changed = True
 

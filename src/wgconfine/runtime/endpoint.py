@@ -10,7 +10,7 @@ import socket
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, link, paths, turns
+from wgconfine.runtime import carried, link, paths, pin, turns
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, identity
@@ -139,6 +139,8 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
         # Through another tunnel it is that one's link that counts.
         follows = declared == "auto" and record.via is None
         mtu = path_mtu(address, record.fwmark) if follows else None
+        if record.pin_endpoint:
+            hold(record)
         with Visit(record.name):
             begin = start_over if is_without(record, public_key) else set_where
             begin(record.wg_name, public_key, text)
@@ -146,6 +148,17 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
     if mtu is not None:
         carried.follow(record.name)
+
+
+def hold(record: Record) -> None:
+    """Let encrypted packets go to what is known now, and no more to what was."""
+    state = f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"
+    try:
+        conf = wgquick.parse(read_state(state), state, need_private_key=False)
+    except wgquick.ConfError as error:
+        raise Failure(str(error)) from None
+    known = {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
+    pin.hold(record.name, pin.pins_of(record, conf, known))
 
 
 def is_without(record: Record, public_key: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import clock, journal, link, paths, shared, turns
+from wgconfine.runtime import clock, journal, link, paths, pin, shared, turns
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import Visit, outer_identity
 from wgconfine.runtime.process import run
@@ -104,6 +104,8 @@ def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
     if missing:
         time.sleep(SETTLED)
         missing, peers = observe(record)
+    if record.pin_endpoint and not missing:
+        call_back(record)
     late = why_late(record.name, kept, peers, known)
     # A cause that is known need not be waited for.
     patience = record.handshake_max_age and (0 if late else record.handshake_max_age)
@@ -117,6 +119,29 @@ def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
     write_state(place, format_health(health), mode=0o600)
     if due:
         act(record.name, due, health.why)
+
+
+def call_back(record: Record) -> None:
+    """Have a peer that is elsewhere set back to where its tunnel is pinned to."""
+    pins = pin.read_pins(record.name)
+    with Visit(record.name):
+        seen = rows(run(*ASK, record.wg_name, "endpoints"))
+    allowed = {link.endpoint_text(*each) for each in pins.endpoints} if pins is not None else set()
+    moved = [
+        f"{key[:8]}… to {where}"
+        for key, (where, *_) in seen.items()
+        if where not in {*allowed, "(none)"}
+    ]
+    if moved:
+        unit = f"wgconfine-{STEPS[0]}@{record.name}.service"
+        journal.send(
+            journal.WARNING,
+            f"tunnel {record.name}: peer {', '.join(moved)} has moved, and is set back by {unit}",
+            journal.MENDED,
+            wgconfine_tunnel=record.name,
+            object_systemd_unit=unit,
+        )
+        ask_to_start(unit)
 
 
 def explain(record: Record, kept: Health, health: Health, *, late: str, now: int) -> str:

@@ -45,6 +45,35 @@ def wg_config(
     return "\n".join(lines) + "\n"
 
 
+def is_in_force(live: str, wanted: str) -> bool:
+    """Tell whether a configuration is what `wg showconf` gives; of an Endpoint that is not in it
+    nothing is said.
+
+    Where it is, wg(8) needs not be told: wireguard-go opens its sockets anew each time that it is,
+    and what arrives meanwhile is lost.
+    """
+    found, said = sections(live), sections(wanted)
+    for key, peer in said.items():
+        if "Endpoint" not in peer:
+            found.get(key, {}).pop("Endpoint", None)
+    return found == said
+
+
+def sections(text: str) -> dict[str, dict[str, list[str]]]:
+    """Read wg(8)'s own format: what is said of the interface, and of each peer by its key."""
+    found: dict[str, dict[str, list[str]]] = {}
+    here: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" = ")
+        if line == "[Interface]":
+            here = found.setdefault("", {})
+        elif key == "PublicKey":
+            here = found.setdefault(value, {})
+        elif value and line != "PersistentKeepalive = 0":
+            here[key] = sorted(value.split(", "))
+    return found
+
+
 def address_of(host: str, known: Mapping[str, str]) -> str:
     """Give the address of an endpoint's host; empty for a name of which none is known."""
     return host if wgquick.parse_ip(host) else known.get(host, "")

@@ -103,7 +103,11 @@ def up(name: str) -> None:
     """Load the rule, or say why this machine can't have it, which is no failure. Raises Failure.
 
     Said again it puts back what is missing, and holds the rule to the control group as it is now.
+    So it does with the tunnel's other rule in the host's namespace, that of `pin-endpoint`.
     """
+    from wgconfine.runtime import pin  # noqa: PLC0415 — it has its table read by this module
+
+    pin.restore(name)
     live = look(name)
     reason = why_not(name) if live is None else ""
     if reason:

@@ -11,7 +11,7 @@ import os
 import time
 
 from wgconfine import __version__
-from wgconfine.runtime import health, journal, paths, sources, switch, whole
+from wgconfine.runtime import health, journal, paths, pin, sources, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
@@ -230,6 +230,8 @@ def why_refused(state: dict[str, str]) -> str:
 
 def mend_switches(_records: Iterable[Record]) -> None:
     """Have the second switch loaded again where somebody took it away: `nft flush ruleset`."""
+    for name in pin.lost():
+        whole.mend_switch(name, whole.PIN)
     on = switch.switched_on()
     if not on:
         return

@@ -6,7 +6,17 @@ import os
 import time
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import carried, firewall, link, paths, resolver, sources, turns
+from wgconfine.runtime import (
+    carried,
+    firewall,
+    link,
+    paths,
+    pin,
+    resolver,
+    shared,
+    sources,
+    turns,
+)
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
@@ -70,9 +80,13 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
         rules = load_firewall(policy, reload=live is not None)
     mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
+    if record.pin_endpoint:  # before the link can send
+        pin.hold(record.name, pin.pins_of(record, conf, known_addresses(record)))
     with visit:
         set_keys_and_peers(record, conf, keep_port=live is not None)
         bring_up(conf, mtu, live)
+    if not record.pin_endpoint:
+        pin.release(record.name)
     state = paths.tunnel_state(record.name)
     resolver.write_in_place(f"{state}/{paths.DECLARED}", link.declaration(conf))
     resolver.write_in_place(f"{state}/{paths.PORTS}", firewall.declaration(policy))
@@ -209,8 +223,10 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -
     port = conf.listen_port
     if port is None and keep_port:
         port = int(run("wg", "show", record.wg_name, "listen-port"))
-    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
     text = link.wg_config(conf, port, known_addresses(record))
+    if keep_port and link.is_in_force(run("wg", "showconf", record.wg_name), text):
+        return
+    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
     run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
 
 
@@ -258,11 +274,13 @@ def down(name: str) -> None:
     """Stop the tunnel: no link, no resolver. Gone already is fine. Raises Failure."""
     with Lock(name):
         resolver.remove_files(name)
-        if not is_namespace(paths.record_of_namespace(name)):
-            return
-        with Visit(name):
-            remove_link()
-            load_firewall(firewall.Policy(), reload=False).succeed()
+        if is_namespace(paths.record_of_namespace(name)):
+            with Visit(name):
+                remove_link()
+                load_firewall(firewall.Policy(), reload=False).succeed()
+        pin.release(name)
+        if "\nnoted " in read_state(paths.health(name)):
+            shared.end(name)
 
 
 def rebind(name: str) -> None:

@@ -6,7 +6,7 @@ A mend is asked for, and done by another unit.
 from __future__ import annotations
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import firewall, journal, link, paths, switch
+from wgconfine.runtime import firewall, journal, link, paths, pin, switch
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.lock import Shared
 from wgconfine.runtime.namespace import Visit, lost_names
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "a name of its namespace"
 SWITCH = "its second switch"
+PIN = "the rule that pins its endpoint"
 
 
 def missing_inside(name: str) -> Missing:
@@ -74,8 +75,9 @@ def mend_inside(name: str, what: str, *, patience: int = 0) -> None:
 
 
 def missing_switches() -> Missing:
-    """Give the tunnels whose second switch was on and has been taken away."""
-    return {name: SWITCH for name in switch.switched_on() if not switch.is_whole(name)}
+    """Give the tunnels whose second switch was on and has been taken away, or their other rule."""
+    switches = {name: SWITCH for name in switch.switched_on() if not switch.is_whole(name)}
+    return dict.fromkeys(pin.lost(), PIN) | switches
 
 
 def mend_switch(name: str, what: str, *, patience: int = 0) -> None:

@@ -6,12 +6,14 @@ from wgconfine.model.names import UnitName
 from wgconfine.model.tree import File
 from wgconfine.render.places import CATALOG, CLOSING_UNITS, closing_path, dropin_path, unit_digest
 from wgconfine.system.sources import LIVE
+from wgconfine.system.unitstates import unit_digest_now
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from wgconfine.model.state import UnitState
     from wgconfine.model.tree import Tree
     from wgconfine.model.units import UnitFacts
 
@@ -70,14 +72,22 @@ def closed_services(installed: Tree) -> set[UnitName]:
     }
 
 
-def changed_units(installed: Tree, digests: Mapping[UnitName, str]) -> set[UnitName]:
+def changed_units(installed: Tree, states: Mapping[str, UnitState]) -> set[UnitName]:
     """Give the units that are not any more what their drop-ins were written for."""
-    written = {unit: installed.get(dropin_path(unit)) for unit in digests}
+    written = {unit: installed.get(dropin_path(UnitName(unit))) for unit in states}
     return {
-        unit
+        UnitName(unit)
         for unit, file in written.items()
-        if isinstance(file, File) and unit_digest(file.text) != digests[unit]
+        if isinstance(file, File) and unit_digest(file.text) != digest_now(states[unit])
     }
+
+
+def digest_now(state: UnitState) -> str:
+    """Give the digest of a unit by its files, which are searched for where systemd knows others."""
+    unit = UnitName(state.name)
+    if not state.need_daemon_reload:
+        return unit_digest_now(state)
+    return unit_facts(LIVE, [unit])[unit].digest
 
 
 def has_other_templates(installed: Tree) -> bool:

@@ -46,7 +46,7 @@ from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 from wgconfine.runtime.switch import Table, look
 from wgconfine.system.declared import read_record
-from wgconfine.system.outside import carriers, read_turns, too_long
+from wgconfine.system.outside import carriers, pin_status, read_turns, too_long
 from wgconfine.system.portstatus import (
     inbound_status,
     outbound_deny,
@@ -59,7 +59,7 @@ from wgconfine.system.unitstates import unit_states
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from wgconfine.model.settings import Settings
     from wgconfine.system.systemctl import Systemctl
@@ -79,13 +79,13 @@ def observe(
     tunnels: Iterable[Declared | Settings],
     closed: Iterable[UnitName],
     *,
-    changed: Collection[UnitName] = (),
+    changed: Callable[[States], Collection[UnitName]] = lambda _: (),
     other_templates: bool = False,
     settings_wrong: bool = False,
 ) -> Status:
     """Give all that `status` shows. Reads only; what needs root and is not seen is left out.
 
-    `changed` are units that are not any more what their drop-ins were written for.
+    `changed` gives those of the units that are not any more what their drop-ins were written for.
     `other_templates` says that the units of ours are not what this version writes.
     `settings_wrong` says that some settings could not be parsed, so that a tunnel without any may
     well be declared.
@@ -100,6 +100,7 @@ def observe(
     units += [unit for record in records.values() for unit in port_units(record)]
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
     states = unit_states(systemctl, units) if units else {}
+    unlike = changed(states)
     return Status(
         tunnels=tuple(
             tunnel_status(
@@ -113,7 +114,7 @@ def observe(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
                     ),
                     OTHER_TEMPLATES if other_templates and name in records else "",
-                    *outdated(changed, services[name]),
+                    *outdated(unlike, services[name]),
                 ),
             )
             for name in names
@@ -222,6 +223,7 @@ def tunnel_status(
         firewall=read_firewall(name),
         endpoints=read_turns(name),
         carriers=carried,
+        pin=pin_status(name),
     )
 
 

@@ -1,23 +1,32 @@
 """What is outside of a tunnel: which endpoint has its turn, and what carries encrypted packets."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from wgconfine.config.literal import parse_endpoint
-from wgconfine.model.settings import TunnelName
-from wgconfine.model.status import CarrierStatus, PeerStatus
-from wgconfine.runtime import paths
-from wgconfine.runtime.link import HEADERS, route_to
+from wgconfine.model.status import CarrierStatus, PeerStatus, PinStatus
+from wgconfine.runtime import paths, pin
+from wgconfine.runtime.link import HEADERS, endpoint_text, route_to
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.runtime.state import read_state
 
-__all__ = ["carriers", "parse_link", "read_turns", "too_long"]
+TYPE_CHECKING = False  # the idiom that saves importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
-Json = Mapping[str, Any]
+    from wgconfine.model.names import TunnelName
 
+    Json = Mapping[str, Any]
+
+__all__ = ["carriers", "parse_link", "pin_status", "read_turns", "too_long"]
+
+SYSFS = "/sys/class/net"
+PLAIN = frozenset({"1", "772"})
+"""ARPHRD_ETHER and ARPHRD_LOOPBACK, of if_arp.h."""
 VPN = frozenset({
     "wireguard", "amneziawg", "tun", "ppp", "xfrm", "vti", "vti6", "ipip", "ip6tnl", "sit", "gre",
     "ip6gre",
@@ -34,13 +43,50 @@ def read_turns(name: TunnelName) -> tuple[str, ...]:
     return tuple(line.split(" ")[0] for line in lines)
 
 
+def pin_status(name: TunnelName) -> PinStatus | None:
+    """Give how `pin-endpoint` is held; None for a tunnel that does not have it."""
+    try:
+        pins = pin.read_pins(name)
+    except (OSError, ValueError):
+        return None
+    if pins is None:
+        return None
+    endpoints = tuple(endpoint_text(*each) for each in pins.endpoints)
+    if os.geteuid() != 0:
+        return PinStatus(endpoints=endpoints, held=None, dropped=None)
+    table = pin.look(name)
+    held = table is not None and table.chains.get(pin.CHAIN) == pin.chain_lines(pins)
+    dropped = table.counted.get(pin.COUNTER, 0) if table is not None else None
+    return PinStatus(endpoints=endpoints, held=held, dropped=dropped)
+
+
 def carriers(peers: Iterable[PeerStatus], record: Json | None) -> tuple[CarrierStatus, ...]:
     """Give each link of the host's own VPN by which packets to an endpoint leave."""
-    if record is None or record.get("via"):
+    if record is None or record.get("via") or not any(map(may_carry, links_of_host())):
         return ()
     fwmark = record.get("fwmark")
     found = (carrier(each.endpoint, fwmark) for each in peers if each.endpoint)
     return tuple(dict.fromkeys(each for each in found if each is not None))
+
+
+def links_of_host() -> list[str]:
+    try:
+        return os.listdir(SYSFS)  # noqa: PTH208 — names
+    except OSError:
+        return []
+
+
+def may_carry(link: str) -> bool:
+    """Tell whether a link may be one of those kinds: nearly no host has any, and asks ip(8) then.
+
+    They are neither Ethernet nor loopback, but for tap.
+    """
+    try:
+        with open(f"{SYSFS}/{link}/type", encoding="ascii") as file:  # noqa: PTH123 — no Path for it
+            kind = file.read().strip()
+    except OSError:
+        return True
+    return kind not in PLAIN or os.path.exists(f"{SYSFS}/{link}/tun_flags")  # noqa: PTH110
 
 
 def carrier(endpoint: str, fwmark: int | None) -> CarrierStatus | None:

@@ -91,7 +91,7 @@ class TreeWriter:
                 os.symlink(link.target, new, dir_fd=directory)
 
     def remove(self, path: PurePosixPath) -> None:
-        """Remove a file or link of ours, and its `….service.d` when that is then empty."""
+        """Remove a file or link of ours, and the `.d` of its unit when that is then empty."""
         step = f"remove {path}"
         try:
             with self._parent(step, path, create=False) as directory:
@@ -103,7 +103,7 @@ class TreeWriter:
                 os.fsync(directory)
         except FileNotFoundError:
             return
-        if path.parent.name.endswith(".service.d"):
+        if path.parent.name.endswith((".service.d", ".mount.d")):
             self.remove_empty(path.parent)
 
     def remove_empty(self, path: PurePosixPath) -> None:

@@ -1,7 +1,7 @@
 """Units of the running system: their facts before they are confined."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wgconfine.model.settings import UnitName
 from wgconfine.model.units import UnitFacts
@@ -61,7 +61,7 @@ def _facts(search: UnitSearch, name: UnitName, shown: dict[str, str]) -> UnitFac
         name=UnitName(shown["Id"] or name),
         load_state=load_state,
         names=names,
-        texts=tuple(search.read(files_of(shown))) if there else (),
+        texts=tuple(search.read(map(PurePosixPath, files_of(shown)))) if there else (),
         triggered_by=(*triggered_by, *search.triggers_of(names)),
         joined=(*joined, *search.joiners_of(names)),
         user_unit=load_state == "not-found" and search.is_user_unit(name),

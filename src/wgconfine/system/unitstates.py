@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from wgconfine.model.errors import OperationFailed
+from wgconfine.model.names import UnitName
 from wgconfine.model.state import UnitState
 from wgconfine.model.unittext import UnitText
 from wgconfine.plan.unitdigest import digest_of, foreign_texts
@@ -15,12 +16,10 @@ TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from wgconfine.model.names import UnitName
     from wgconfine.system.systemctl import Systemctl
 
-__all__ = ["files_of", "read_texts", "unit_digests", "unit_states", "words_of"]
+__all__ = ["files_of", "read_texts", "unit_digest_now", "unit_states", "words_of"]
 
-_FILES = ("LoadState", "FragmentPath", "DropInPaths", "NeedDaemonReload")
 _STATE = (
     "LoadState",
     "ActiveState",
@@ -34,6 +33,8 @@ _STATE = (
     "NeedDaemonReload",
     "InvocationID",
     "ExecCondition",
+    "FragmentPath",
+    "DropInPaths",
     "ExecMainStatus",
     "ActiveEnterTimestampMonotonic",
     "InactiveEnterTimestampMonotonic",
@@ -50,26 +51,17 @@ A reload changes none of them, as it does `StateChangeTimestamp`.
 _ENDED = re.compile(r" ; code=(\S+) ; status=(\d+)(?:/\S*)? \}")
 
 
-def unit_digests(systemctl: Systemctl, names: Sequence[UnitName]) -> dict[UnitName, str]:
-    """The digest of each unit's facts, without the facts; names are real ones and no aliases.
-
-    A unit that systemd has not read anew is left out. Raises OperationFailed.
-    """
-    shown = systemctl.show(names, _FILES)
-    there = (name for name in names if shown[name]["NeedDaemonReload"] != "yes")
-    return {name: _digest(name, shown[name]) for name in there}
+def unit_digest_now(state: UnitState) -> str:
+    """Give the digest of a unit as its files are, less ours. Raises OperationFailed."""
+    there = state.load not in {"not-found", "masked"}
+    files = map(PurePosixPath, state.files)
+    texts = read_texts(RootedFiles(Path("/")), files) if there else ()
+    return digest_of(foreign_texts(UnitName(state.name), tuple(texts)))
 
 
-def _digest(name: UnitName, shown: dict[str, str]) -> str:
-    there = shown["LoadState"] not in {"not-found", "masked"}
-    texts = read_texts(RootedFiles(Path("/")), files_of(shown)) if there else ()
-    return digest_of(foreign_texts(name, tuple(texts)))
-
-
-def files_of(shown: dict[str, str]) -> list[PurePosixPath]:
+def files_of(shown: dict[str, str]) -> tuple[str, ...]:
     """The files that a unit is made of: the main one, and its drop-ins in their order."""
-    paths = [*words_of(shown["FragmentPath"]), *words_of(shown["DropInPaths"])]
-    return [PurePosixPath(path) for path in paths]
+    return (*words_of(shown["FragmentPath"]), *words_of(shown["DropInPaths"]))
 
 
 def read_texts(files: RootedFiles, paths: Iterable[PurePosixPath]) -> Iterator[UnitText]:
@@ -85,9 +77,11 @@ def read_texts(files: RootedFiles, paths: Iterable[PurePosixPath]) -> Iterator[U
 
 def words_of(value: str) -> list[str]:
     """A list as `systemctl show` prints it: what has a backslash is in quotes, with it doubled."""
+    if '"' not in value and "'" not in value:
+        return value.split()
     import shlex  # noqa: PLC0415 — for few
 
-    return shlex.split(value) if '"' in value or "'" in value else value.split()
+    return shlex.split(value)
 
 
 def unit_states(systemctl: Systemctl, names: Sequence[str]) -> dict[str, UnitState]:
@@ -112,6 +106,7 @@ def _state(name: str, shown: dict[str, str]) -> UnitState:
         invocation=shown["InvocationID"],
         condition_code=code,
         condition_status=int(status),
+        files=files_of(shown),
         main_status=int(shown["ExecMainStatus"] or "0"),
         since=int(shown[_SINCE.get(shown["ActiveState"], "InactiveExitTimestampMonotonic")] or "0"),
     )

@@ -29,6 +29,7 @@ from wgconfine.system.units import read_facts
 from wgconfine.system.unitstates import unit_states
 from wgconfine.verify.escapes import check_escapes
 from wgconfine.verify.openings import check_openings
+from wgconfine.verify.pin import check_pin
 from wgconfine.verify.ports import check_listeners, check_ports
 from wgconfine.verify.processes import check_processes
 from wgconfine.verify.recorded import settings_of_record
@@ -50,6 +51,7 @@ AREAS: tuple[tuple[Area, Look], ...] = (
     (Area.PROCESSES, check_processes),
     (Area.ESCAPES, check_escapes),
     (Area.ESCAPES, check_listeners),
+    (Area.STRUCTURE, check_pin),
     (Area.STRUCTURE, check_switch),  # its counter has what the tries have sent
     (Area.WORKS, check_works),
 )

@@ -45,6 +45,39 @@ def together(settings: Settings, conf: bytes) -> list[str]:
     return [str(problem) for problem in check_conf(parse_conf(CONF, conf), settings, CONF)]
 
 
+def test_endpoints_and_a_conf_of_several_peers() -> None:
+    """Of which of them would not be known."""
+    conf = conf_text() + f"[Peer]\nPublicKey = {KEY.replace('y', 'z', 1)}\n".encode()
+    found = together(tunnel('endpoints = ["a.example:1"]'), conf)
+    where = "/etc/wgconfine/vpn.toml: endpoints"
+    assert [f"{where}: they are of one peer, and {CONF} has 2."] == found
+
+
+def test_a_pinned_peer_without_an_endpoint() -> None:
+    """It could be anywhere; with endpoints it is there."""
+    where = "/etc/wgconfine/vpn.toml: pin-endpoint"
+    assert [f"{where}: {CONF}:5: this [Peer] has no Endpoint."] == together(
+        tunnel("pin-endpoint = true"), conf_text()
+    )
+    good = tunnel('pin-endpoint = true\nendpoints = ["a.example:1"]')
+    declared = conf_text() + b"Endpoint = a.example:1\n"
+    assert [] == together(good, conf_text())
+    assert [] == together(tunnel("pin-endpoint = true"), declared)
+
+
+def test_one_mark_of_two_tunnels() -> None:
+    """The one would drop what the other sends."""
+    pinned = tunnel("fwmark = 7\npin-endpoint = true", name="a", config="/etc/wireguard/a.conf")
+    others = [
+        tunnel(f"fwmark = {mark}", name=name, config=f"/etc/wireguard/{name}.conf")
+        for mark, name in ((7, "b"), (8, "c"))
+    ]
+    where = "/etc/wgconfine/a.toml: pin-endpoint: /etc/wgconfine/b.toml has the mark 7, too."
+    assert [f"{where} Give fwmark, a number of its own for each."] == [
+        str(each) for each in check_all([pinned, *others])
+    ]
+
+
 def test_a_service_in_two_tunnels() -> None:
     """It can be in one only; the later tunnel is told."""
     tunnels = [

@@ -304,6 +304,33 @@ def test_an_order_of_no_endpoints() -> None:
     assert ["vpn.toml: endpoint-order: there are no endpoints that it could be of."] == found
 
 
+def test_a_mark_to_pin_by() -> None:
+    """Without one nothing tells encrypted packets from others."""
+    what = "vpn.toml: fwmark: pin-endpoint needs a mark."
+    hint = "Take fwmark away, or give another number."
+    assert [f"{what} {hint}"] == problems(f"{CONFIG}fwmark = 0\npin-endpoint = true\n")
+    assert 0 == read(f"{CONFIG}fwmark = 0\npin-endpoint = false\n").outer_mark
+
+
+def test_a_peer_that_may_be_anywhere() -> None:
+    """It can't be pinned; with endpoints, and by its own, it is in one place."""
+    found = problems(f"pin-endpoint = true\n{INLINE}{PEER}")
+    assert ["vpn.toml: peer[0]: pin-endpoint, and this peer has no endpoint. Declare it."] == found
+    assert read(f'pin-endpoint = true\nendpoints = ["a.example:1"]\n{INLINE}{PEER}').pin_endpoint
+    assert read(f'pin-endpoint = true\n{INLINE}{PEER}endpoint = "a.example:1"\n').pin_endpoint
+
+
+def test_a_mark_of_its_own() -> None:
+    """With pin-endpoint, for packets to be known by; what its owner says goes before that."""
+    pinned = read(f"{CONFIG}pin-endpoint = true\n").outer_mark
+    assert pinned is not None
+    assert 0x77670000 == pinned & ~0x3FFF
+    assert (None, 7) == (
+        read(CONFIG).outer_mark,
+        read(f"{CONFIG}pin-endpoint = true\nfwmark = 7\n").outer_mark,
+    )
+
+
 def test_how_a_tunnel_is_kept_alive() -> None:
     """What is not said is as it was before there were these keys."""
     found = read(f'{CONFIG}ready = "handshake"\nready-timeout = "2min"\nvia = "home"\n')

@@ -10,6 +10,7 @@ from wgconfine.runtime.health import (
     PAUSE,
     Health,
     Peer,
+    count_soon,
     format_health,
     judge,
     next_step,
@@ -182,9 +183,33 @@ def test_each_endpoint_has_time_to_answer() -> None:
             assert due == bool(next_step(kept, look(kept, now, sent=101), now, 3)), steps
 
 
+@pytest.mark.parametrize(
+    ("handshakes", "now", "expected"),
+    [
+        ([1000, 1030, 1060, 1090], 0, 3),
+        ([1000, 1120, 1240, 1360], 0, 0),  # a session is made anew after two minutes
+        ([1000, 1030, 1150], 0, 0),  # a server that has started anew
+        ([1000, 970, 940], 0, 0),  # the clock was set back
+        ([0, 30, 60], 0, 1),
+        ([1000, 1030, 1060, 1060], 99, 2),
+        ([1000, 1030, 1060, 1060], 100, 0),
+    ],
+)
+def test_handshakes_that_come_too_soon(handshakes: list[int], now: int, expected: int) -> None:
+    """As many in a row as there are; none when there was time for one and none came."""
+    before: Peer | None = None
+    for handshake in handshakes:
+        seen = peer(handshake=handshake)
+        seen.soon = count_soon(before, seen, now)
+        before = seen
+    assert before is not None
+    assert expected == before.soon
+
+
 def test_what_is_kept_is_read_again() -> None:
     """Every number, and words that have spaces."""
     kept = sick(steps=2, acted=1060)
+    kept.silent, kept.noted = [KEY, OTHER], 3
     assert format_health(kept) == format_health(parse(format_health(kept)))
     assert WHY == parse(format_health(kept)).why
 

@@ -174,6 +174,52 @@ def test_links_are_read_from_this_process_own_namespace() -> None:
     assert "lo" in link.names_in_this_namespace()
 
 
+LIVE = f"""\
+[Interface]
+ListenPort = 4711
+PrivateKey = {SECRET}
+
+[Peer]
+PublicKey = {OTHER}
+AllowedIPs = 10.0.0.0/8
+Endpoint = 203.0.113.7:51820
+
+[Peer]
+PublicKey = {KEY}
+PresharedKey = {OTHER}
+AllowedIPs = ::/0, 0.0.0.0/0
+Endpoint = 192.0.2.1:51820
+PersistentKeepalive = 25
+"""
+"""What `wg showconf` says once CONF is in force, in an order of its own."""
+
+
+def test_what_is_in_force_is_not_set_again() -> None:
+    """The endpoint that a look-up has found is not in question."""
+    assert link.is_in_force(LIVE, link.wg_config(conf(), 4711))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ListenPort = 4711", "ListenPort = 4712"),
+        ("ListenPort = 4711", "ListenPort = 4711\nFwMark = 0x7"),
+        (f"PrivateKey = {SECRET}", f"PrivateKey = {KEY}"),
+        (f"PresharedKey = {OTHER}\n", ""),
+        ("10.0.0.0/8", "10.0.0.0/9"),
+        ("10.0.0.0/8\n", "10.0.0.0/8, 192.0.2.0/24\n"),
+        ("192.0.2.1:51820", "192.0.2.1:51821"),
+        ("PersistentKeepalive = 25\n", ""),
+        (f"PublicKey = {KEY}", "PublicKey = another"),
+        ("Endpoint = 192.0.2.1:51820\n", ""),
+    ],
+)
+def test_what_differs_is_set(old: str, new: str) -> None:
+    """Each single thing, whether it is another, too many or missing."""
+    assert old in LIVE
+    assert not link.is_in_force(LIVE.replace(old, new), link.wg_config(conf(), 4711))
+
+
 @pytest.mark.parametrize(
     ("addresses", "path", "mtu"),
     [

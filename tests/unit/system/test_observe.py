@@ -166,7 +166,9 @@ def make_process(proc: Path, pid: str, program: str, name: str, **unlike: str) -
 
 def test_a_unit_that_is_not_what_its_drop_in_was_written_for() -> None:
     """The command that mends it; a unit of another tunnel is none of this one's."""
-    (tunnel,) = observe(FakeSystemctl(), [settings()], [], changed={A, UnitName("b")}).tunnels
+    (tunnel,) = observe(
+        FakeSystemctl(), [settings()], [], changed=lambda _: {A, UnitName("b")}
+    ).tunnels
 
     assert "a.service has changed since it was confined: wgconfine apply" in tunnel.problems
     assert not any("b" in each.split()[0] for each in tunnel.problems)

@@ -166,6 +166,16 @@ def test_remove(tmp_path: Path) -> None:
     assert ["a.wants"] == names(at(tmp_path, UNITS))
 
 
+@pytest.mark.parametrize("kind", ["service", "mount"])
+def test_remove_a_drop_in_of_either_kind(tmp_path: Path, kind: str) -> None:
+    """The namespaces' names are mounts, and have drop-ins of ours, too."""
+    path = UNITS / f"x.{kind}.d/wgconfine.conf"
+    writer = TreeWriter(tmp_path)
+    writer.write(File(path=path, text=f"# {MARK}.\n"))
+    writer.remove(path)
+    assert [] == names(at(tmp_path, UNITS))
+
+
 def test_remove_beside_others(tmp_path: Path) -> None:
     """A drop-in directory with another file in it stays."""
     TreeWriter(tmp_path).write(ours())
