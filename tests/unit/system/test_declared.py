@@ -61,8 +61,9 @@ def test_a_name_with_a_backslash_is_known_again(write: Write, written: str) -> N
     write("vpn.toml", text)
     write("vpn.json", record(text))
 
-    (found,) = module.applied() or ()
-    assert (UnitName(r"a\x2db.service"),) == found.services
+    found = module.applied()
+    assert found is not None
+    assert [(UnitName(r"a\x2db.service"),)] == [each.services for each in found]
 
 
 @pytest.mark.parametrize(
