@@ -38,6 +38,19 @@ def strike(world: World, command: str, there: str) -> None:
     assert time.monotonic() - began < IN_TIME
 
 
+def look_away(world: World) -> None:
+    """Have nobody mend by himself what a test takes away to see who notices.
+
+    The looks are there and do nothing, so that systemd does not start them again.
+    """
+    nothing = {"look@": "sleep infinity", "look": "sleep infinity", "name@": "true"}
+    for stem, command in nothing.items():
+        place = f"/run/systemd/system/wgconfine-{stem}.service.d/away.conf"
+        world.machine.write(place, f"[Service]\nExecStart=\nExecStart={command}\n")
+    world.machine.systemctl("daemon-reload")
+    world.machine.systemctl("stop", "wgconfine-look*.service")
+
+
 def mends(world: World) -> int:
     """How often something was mended, as the journal has it."""
     journal = ("journalctl", "-b", "-o", "json", "--no-pager", "WGCONFINE_TUNNEL=vpn")

@@ -14,6 +14,7 @@ from lab.internet import WORLD
 from tests.matrix import first
 from tests.recipes import ANSWER, AS_USER, IMAGE, QUADLET, RECIPES, UNIT, packages, prepare
 from tests.scenario import HOST, TUNNEL, wgconfine, write_tunnel
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -42,6 +43,7 @@ def place(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Place]:
     release = request.param
     extra = packages(release)
     with boot_container(release, wheelhouse=wheelhouse, extra_packages=extra) as world:
+        look_away(world)
         prepare(world)
         write_tunnel(world)
         wgconfine(world, "apply")

@@ -25,7 +25,7 @@ from tests.scenario import PROBE, seen_by_web, wgconfine, write_service, write_t
 
 pytestmark = pytest.mark.container
 
-NOBODY, SECOND = "198.51.100.3", "198.51.100.7"
+NOBODY, SECOND = "198.51.100.6", "198.51.100.7"
 OTHER_PORT = 51821
 ENDPOINTS = [
     *((address, WIREGUARD_PORT) for address in (*WORLD, NOBODY, SECOND)),

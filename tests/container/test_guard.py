@@ -9,6 +9,7 @@ from lab import World, boot_container
 from lab.fixtures import BootContainer
 from tests.matrix import EVERYWHERE
 from tests.scenario import refused, wgconfine, write_service, write_tunnel
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -35,6 +36,7 @@ RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one confined witness, stopped."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        look_away(world)
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
         write_service(world, "own.service", OWN_USERS)

@@ -13,6 +13,7 @@ from lab import World, boot_container
 from lab.internet import WEB
 from tests.matrix import first
 from tests.scenario import PROBE, confine, seen_by_web, wgconfine, write_service
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -39,9 +40,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service")
-        # The look would be sooner than a tick that is made to come now.
-        world.machine.systemctl("mask", "--runtime", "--now", "wgconfine-look@vpn.socket")
-        world.machine.systemctl("stop", "wgconfine-look@vpn.service")
+        look_away(world)  # it would be sooner than a tick that is made to come now
         world.machine.systemctl("start", "probe.service")
         world.machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it went out")
         yield world

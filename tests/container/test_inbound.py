@@ -15,6 +15,7 @@ from tests import programs
 from tests.matrix import EVERYWHERE, first
 from tests.scan import ALL, SERVER, answering, spread
 from tests.scenario import HOST, PROBE, TUNNEL, WEB, wgconfine, write_service, write_tunnel
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -82,6 +83,7 @@ def server(*ports: int) -> str:
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A tunnel with open ports, services on more of them, a host and a neighbour that listen."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        look_away(world)
         world.machine.write("/srv/server.py", SERVER)
         world.machine.write("/srv/connect.py", CONNECT)
         world.machine.sh(LAN)

@@ -143,7 +143,7 @@ def test_no_question_has_changed_anything(world: World, way: str, number: int) -
 
 @pytest.mark.parametrize(
     "words",
-    ["[#] stop probe.service", "[#] create /etc/wgconfine/vpn.json", "[#] start wgconfine@"],
+    ["[#] daemon-reload", "[#] create /etc/wgconfine/vpn.json", "[#] start wgconfine@"],
 )
 def test_cut_off_while_it_is_done_nothing_runs_in_the_open(world: World, words: str) -> None:
     """What was stopped stays so, how to go on and back is said, and going on finishes it."""
@@ -212,6 +212,19 @@ def test_a_conf_that_is_safe_stays_in_its_place(world: World) -> None:
     wgconfine(world, "remove", "vpn", "--purge")
     assert "Address" in machine.read("/etc/wireguard/here.conf")
     machine.run("rm", "/etc/wireguard/here.conf")
+
+
+def test_a_link_of_wg_quick_with_the_same_key_is_named(world: World) -> None:
+    """Nothing is done to it: the warning has the command."""
+    machine = world.machine
+    machine.sh("install -m 600 /root/se1.conf /etc/wireguard/se1.conf")
+    unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+    write_service(world, "wg-quick@se1.service", unit)
+    machine.systemctl("start", "wg-quick@se1.service")
+    done = wgconfine(world, "init", CONF, "--name", "vpn", check=False)
+    machine.sh("systemctl stop wg-quick@se1; rm /etc/systemd/system/wg-quick@* /etc/wireguard/*")
+
+    assert "Take it down: systemctl disable --now wg-quick@se1.service" in done.stderr
 
 
 def test_a_tunnel_that_is_there_is_left_alone(world: World) -> None:

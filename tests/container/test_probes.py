@@ -10,6 +10,7 @@ from lab import World, boot_container
 from tests.matrix import EVERYWHERE, first
 from tests.scenario import confine, write_service
 from tests.verifying import Found, try_escapes
+from tests.watching import look_away
 from wgconfine.model.settings import UnitName
 from wgconfine.render.probe import probe_unit
 from wgconfine.render.templates import UNITS
@@ -114,6 +115,7 @@ if how == "guessed":
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with two confined services, of which one never runs, and daemons outside."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        look_away(world)
         write_service(world, "closed.service", CLOSED.format(user="games"))
         write_service(world, IDLE, CLOSED.format(user="man") + ODD)
         confine_both(world)

@@ -10,6 +10,7 @@ from lab import DENY_SETNS, World, boot_container
 from lab.fixtures import BootContainer
 from tests.matrix import EVERYWHERE, first
 from tests.scenario import wgconfine, write_service, write_tunnel
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -86,6 +87,7 @@ print(got)
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a confined web server and every kind of port."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        look_away(world)
         set_up(world)
         # In the open it has the port that its socket is going to have: no reason to refuse it.
         page = "http://127.0.0.1:8080"

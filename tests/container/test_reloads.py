@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -103,9 +104,22 @@ def test_reloads_under_load(
 
 
 def assert_no_growth(seen: list[Holdings], *, memory: bool) -> None:
-    """Counts are what they were; memory, once caches and pools are full, is about what it was."""
-    first, last = seen[len(seen) // 3], seen[-1]
+    """Counts stay, and so does memory once caches and pools are full: by the middle of each third.
+
+    wireguard-go takes and gives back buffers of 64 KiB as packets come.
+    """
+    third = len(seen) // 3
     for name in ("systemd_descriptors", "wireguard_descriptors", "rules", "mounts", "units"):
-        assert abs(getattr(last, name) - getattr(first, name)) <= 8, (name, seen)
+        last = middle(name, seen[-third:])
+        assert last <= middle(name, seen[:third]) + 8, (name, series(name, seen))
     for name in ("systemd_kib", "wireguard_kib") if memory else ():
-        assert getattr(last, name) < 1.1 * getattr(first, name) + 1024, (name, seen)
+        first, last = middle(name, seen[third : 2 * third]), middle(name, seen[-third:])
+        assert last < 1.1 * first + 1024, (name, series(name, seen))
+
+
+def middle(name: str, seen: list[Holdings]) -> float:
+    return median(series(name, seen))
+
+
+def series(name: str, seen: list[Holdings]) -> list[int]:
+    return [getattr(each, name) for each in seen]

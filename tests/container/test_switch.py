@@ -12,6 +12,7 @@ from lab.internet import MACHINE
 from tests.matrix import EVERYWHERE
 from tests.outside import SEND, SEND_ONE, SENT, counted, in_group, seen
 from tests.scenario import PROBE, confine, wgconfine, write_service
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -26,6 +27,7 @@ STATE = f"/run/wgconfine/switch/{NAME}"
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a confined service that sends without pause."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        look_away(world)
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service", name=NAME)
         world.machine.systemctl("start", "probe.service")

@@ -19,6 +19,7 @@ from tests.spoilings import (
     UNIX,
     Spoiling,
 )
+from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
@@ -44,6 +45,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         services = ("probe.service", "idle.service", ODD)
         write_tunnel(world, services, extra=SETTINGS_OF_PORTS)
         wgconfine(world, "apply")
+        look_away(world)
         yield world
 
 

@@ -462,7 +462,6 @@ FAULTS = (
         does="`systemctl daemon-reexec`.",
         strike=reexecute_systemd,
         soak=True,
-        essential=True,
     ),
     Fault(
         name="full-disk",
@@ -503,7 +502,6 @@ FAULTS = (
         does="Its files are replaced one by one by those of another version. A tick and a reload"
         " come before `wgconfine apply`, from when the time counts.",
         strike=upgrade,
-        essential=True,
     ),
     Fault(
         name="uninstalled",

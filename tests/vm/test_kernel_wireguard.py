@@ -23,6 +23,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
+from tests.watching import look_away
 from wgconfine.model.errors import ExitCode
 
 pytestmark = pytest.mark.vm
@@ -189,6 +190,7 @@ def test_only_an_inbound_port_answers(world: World) -> None:
             assert {"open": {51413}} == found
     assert () == uplink.traffic.foreign()
 
+    look_away(world)
     machine.sh(f"{INSIDE} nft flush ruleset")
     found = answering(world.internet.run, "tcp", TUNNEL["v4"], "1-10,9091,51413", rate=100)
     assert {"open": {9091, 51413}, "closed": set(range(1, 11))} == found
@@ -198,7 +200,7 @@ def test_only_an_inbound_port_answers(world: World) -> None:
 
 def deep_carries(world: World) -> None:
     get = f"nsenter --net=/run/netns/deep curl -s -m 5 http://{WEB[0]}/ || true"
-    world.machine.wait_for(lambda: world.machine.sh(get) == "10.77.0.2", "deep carries", 90)
+    world.machine.wait_for(lambda: world.machine.sh(get) == "10.77.0.2", "deep carries", 240)
 
 
 def found(world: World, check: str, tunnel: str = "deep") -> str:

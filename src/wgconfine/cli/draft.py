@@ -37,6 +37,7 @@ from wgconfine.system.offers import (
     read_foreign,
     running_services,
     tcp_ports,
+    twins,
 )
 from wgconfine.system.sources import PLACE, load_all, problem_of, read_text
 
@@ -101,6 +102,13 @@ def draft_of(wanted: Wanted, *, may_ask: bool) -> Draft:
     taken = {each.name for each in tunnels}
     source = read_source(conf_of(wanted, may_ask=may_ask), in_place=wanted.in_place)
     complain(*read_from(place_of(source.path), source.conf, source.copy.left_out))
+    complain(
+        *(
+            f"warning: {unit} has a link up with the same key, and two with one key cut each other "
+            f"off. Take it down: systemctl disable --now {unit}"
+            for unit in twins(source.conf.private_key or "")
+        )
+    )
     name = name_of(wanted, source, taken, may_ask=may_ask)
     dns = resolvers_of(wanted, source, may_ask=may_ask)
     services = services_of(wanted, [each for each in tunnels if each.name != name], may_ask=may_ask)

@@ -70,7 +70,7 @@ def unfinished_words(settings: Settings) -> Iterator[str]:
     """Give what is there, and what can be done, where not all of it came to its end."""
     yield f"[!] Not all of it is done. The settings are in {settings.path}."
     if settings.services:
-        yield "    What could not start inside stays closed; nothing was let into the open."
+        yield "    A service that was stopped stays so until then: none was started in the open."
     yield from _table([
         ("wgconfine apply", "go on, once it is mended"),
         (undo(settings.name, settings.services), "undo it"),

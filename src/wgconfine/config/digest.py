@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from wgconfine.model.sha256 import sha256_of
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
@@ -14,4 +14,4 @@ __all__ = ["settings_digest"]
 def settings_digest(texts: Iterable[str]) -> str:
     """Give the SHA-256 (hex) of the texts of NAME.toml and the files of NAME.d, in their order."""
     # A NUL cannot be in TOML: so no text can move from one file to the next unnoticed.
-    return sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()
+    return sha256_of("\0".join(texts).encode(errors="surrogatepass"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from wgconfine.model.sha256 import sha256_of
 from wgconfine.model.tree import MARK
 from wgconfine.render.places import closing_path, dropin_path
 
@@ -39,9 +39,9 @@ def foreign_texts(name: UnitName, texts: Sequence[UnitText]) -> tuple[UnitText, 
 
 def digest_of(texts: Iterable[UnitText]) -> str:
     """The SHA-256 (hex) over the files of a unit, their paths and order among it."""
-    digest = hashlib.sha256()
+    data = b""
     for text in texts:
         for field in (os.fspath(text.path), text.text):
             encoded = field.encode(errors="surrogateescape")
-            digest.update(b"%d:" % len(encoded) + encoded)  # the length keeps fields apart
-    return digest.hexdigest()
+            data += b"%d:" % len(encoded) + encoded  # the length keeps fields apart
+    return sha256_of(data)

@@ -30,7 +30,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
 """Seconds between two looks: so many times what one takes of a processor. Whoever changes rules
 without pause costs 2 % of one, and a fault is seen in time all the same."""
 TRIES = 6
-"""How often is asked for the same, after 2, 4, 8 … seconds; and then it is the tick's."""
+"""How often is asked for the same, after 1, 2, 4 … seconds; and then it is the tick's."""
 PATIENCE = 8
 """Seconds for a mend to be done: what is missing after that is missing again, or still."""
 MANY = 10
@@ -54,7 +54,7 @@ class Mender:
         """Ask for it and tell so, if its time has come; seconds of a clock that only goes on."""
         if missing != self.last:
             self.tries, self.last = 0, missing
-        pause = max(WAIT * 2**self.tries, WAIT if self.times < MANY else LONG_WAIT)
+        pause = max(WAIT * 2**self.tries / 2, WAIT if self.times < MANY else LONG_WAIT)
         if not missing or self.given_up() or (self.times and now < self.asked + pause):
             return False
         self.asked, self.tries, self.times = now, self.tries + 1, self.times + 1
@@ -77,8 +77,8 @@ def watch(look: Callable[[], whole.Missing], mend: Callable[..., None]) -> None:
     sockets = inherited_sockets()
     mender = Mender(lambda name, what: mend(name, what, patience=PATIENCE))
     quiet_at = time.monotonic() + LINGER
+    time.sleep(SETTLE)
     while True:
-        time.sleep(SETTLE)
         drain(sockets)  # before the look: what comes after it has another
         began = spent()
         try:
@@ -89,12 +89,13 @@ def watch(look: Callable[[], whole.Missing], mend: Callable[..., None]) -> None:
             warn(str(failure))
             missing = {}
         if mender.see(missing, time.monotonic()):
-            continue
+            continue  # at once: has it helped?
         time.sleep(min(max(SHORTEST_PAUSE, SHARE * (spent() - began)), LONGEST_PAUSE))
         pending = bool(missing) and not mender.given_up()
         if not pending and not wait(sockets, quiet_at - time.monotonic()):
             return
         quiet_at = time.monotonic() + LINGER
+        time.sleep(SETTLE)
 
 
 def spent() -> float:

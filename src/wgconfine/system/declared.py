@@ -49,9 +49,14 @@ def recorded(name: TunnelName, texts: list[str]) -> Declared | None:
     digest, services = settings_digest(texts), record.get("services")
     if record.get("settings-digest") != digest or not isinstance(services, list):
         return None
-    if not all(any(unit in text for text in texts) for unit in map(str, services)):
+    if not all(any(is_named(unit, text) for text in texts) for unit in map(str, services)):
         return None
     return Declared(name=name, digest=digest, services=tuple(map(UnitName, map(str, services))))
+
+
+def is_named(unit: str, text: str) -> bool:
+    """Tell whether settings have this name; between double quotes TOML doubles a backslash."""
+    return unit in text or unit.replace("\\", r"\\") in text
 
 
 def read_record(name: TunnelName) -> Mapping[str, object] | None:

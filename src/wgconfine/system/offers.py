@@ -5,8 +5,11 @@ import pwd
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from wgconfine.config.check import parse_conf
+from wgconfine.config.confcopy import copy_conf
+from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Refinement, UnitName
 from wgconfine.model.units import UnitFacts
 from wgconfine.plan.desired import check_service
@@ -20,7 +23,14 @@ from wgconfine.system.systemctl import RealSystemctl, loaded_units
 from wgconfine.system.units import read_facts
 from wgconfine.system.unitsearch import UnitSearch
 
-__all__ = ["conf_files", "known_services", "read_foreign", "running_services", "tcp_ports"]
+__all__ = [
+    "conf_files",
+    "known_services",
+    "read_foreign",
+    "running_services",
+    "tcp_ports",
+    "twins",
+]
 
 LIMIT = 1 << 20
 MOST = 30
@@ -75,6 +85,23 @@ def read_foreign(path: Path) -> bytes:
             return file.read(LIMIT + 1)
     finally:
         os.close(descriptor)
+
+
+def twins(private_key: str) -> list[str]:
+    """Give the units of wg-quick(8) that have a link up with this key: the two would fight."""
+    shown = loaded_units(("wg-quick@*.service",), ("ActiveState",))
+    active = [unit for unit, each in sorted(shown.items()) if each["ActiveState"] == "active"]
+    return [unit for unit in active if _key_of(unit) == private_key]
+
+
+def _key_of(unit: str) -> str | None:
+    name = unit.removeprefix("wg-quick@").removesuffix(".service")
+    path = PurePosixPath("/etc/wireguard", f"{name}.conf")
+    try:
+        text = copy_conf(read_foreign(Path(path)).decode()).text
+        return parse_conf(path, text.encode()).private_key
+    except (OSError, UnicodeDecodeError, ProblemsFound):
+        return None
 
 
 def known_services(root: Path) -> frozenset[UnitName]:

@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-HEAVY = {"rich", "tomllib", "cattrs", "tomlkit", "prometheus_client", "typing", "tempfile"}
+HEAVY = {
+    "rich",
+    "tomllib",
+    "cattrs",
+    "tomlkit",
+    "prometheus_client",
+    "typing",
+    "tempfile",
+    "hashlib",
+}
 """What draws, what reads settings, and what costs more than what it is needed for."""
 NOT_FOR_HELP = {"dataclasses", "pathlib", "shutil", "subprocess", "traceback"}
 

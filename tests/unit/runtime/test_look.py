@@ -39,7 +39,7 @@ def test_the_same_again_has_growing_pauses_and_an_end() -> None:
     times = [at for at, _ in asked([(at / 2, LINK) for at in range(400)])]
 
     pauses = [later - sooner for sooner, later in pairwise(times)]
-    assert [2.0, 4.0, 8.0, 16.0, 32.0] == pauses
+    assert [1.0, 2.0, 4.0, 8.0, 16.0] == pauses
     assert TRIES == len(times)
 
 

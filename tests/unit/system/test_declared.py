@@ -54,6 +54,18 @@ def test_what_was_applied_is_taken(write: Write) -> None:
     assert [Declared(name=VPN, digest=digest, services=services)] == module.applied()
 
 
+@pytest.mark.parametrize("written", [r"'a\x2db.service'", r'"a\\x2db.service"'])
+def test_a_name_with_a_backslash_is_known_again(write: Write, written: str) -> None:
+    """In either kind of quotes."""
+    text = TEXT.replace('"a.service"', written)
+    write("vpn.toml", text)
+    write("vpn.json", record(text))
+
+    found = module.applied()
+    assert found is not None
+    assert [(UnitName(r"a\x2db.service"),)] == [each.services for each in found]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
