@@ -165,6 +165,25 @@ def test_while_the_other_tunnel_is_down_nothing_leaves(world: World) -> None:
     assert {"tunnel from 10.66.0.2"} == lookups(world)
 
 
+@everywhere
+def test_a_start_that_is_tried_again_starts_the_other_one_no_more(world: World) -> None:
+    """What its owner stopped meanwhile stays stopped; a start by hand brings both."""
+    machine, tunnel = world.machine, "wgconfine@deep.service"
+    machine.sh("mv /etc/wireguard/deep.conf /etc/wireguard/away")
+    machine.systemctl("restart", "--no-block", tunnel)
+    machine.wait_for(lambda: machine.show(tunnel, "NRestarts") != "0", "it is tried again")
+    machine.systemctl("stop", "wgconfine@vpn.service")
+    tries = int(machine.show(tunnel, "NRestarts"))
+    machine.wait_for(lambda: int(machine.show(tunnel, "NRestarts")) > tries + 1, "and again")
+    assert "inactive" == machine.show("wgconfine@vpn.service", "ActiveState")
+
+    machine.systemctl("stop", tunnel)
+    machine.sh("mv /etc/wireguard/away /etc/wireguard/deep.conf")
+    machine.systemctl("start", tunnel)
+    wait_until_it_carries(world)
+    machine.systemctl("start", "deep.service", "probe.service")
+
+
 @on_one
 def test_it_is_made_anew_with_the_namespace_that_its_socket_is_in(world: World) -> None:
     """A socket in a namespace that is gone is dead: the tunnel restarts, and its services."""

@@ -26,8 +26,10 @@ NETWORK_MANAGER = PurePosixPath("/etc/NetworkManager/conf.d/wgconfine.conf")
 
 START_OUTER = """\
 # Not a requirement: while that tunnel is down this one stays, and carries nothing. Not Wants=, by
-# which each start of a service would start what its owner has stopped.
-ExecStartPre=-systemctl start --no-block --job-mode=fail wgconfine@{via}.service
+# which each start of a service would start what its owner has stopped; nor when systemd itself
+# tries this one again.
+ExecStartPre=-/bin/sh -p -c "[ $$(systemctl show -P NRestarts wgconfine@%i.service) != 0 ] || \
+exec systemctl start --no-block --job-mode=fail wgconfine@{via}.service"
 """
 
 WIREGUARD_INSIDE = """\

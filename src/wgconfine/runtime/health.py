@@ -83,7 +83,7 @@ def look_at(records: Iterable[Record], now: int) -> None:
     for record in ordered:
         try:
             look_at_one(record, now, known)
-        except Failure as failure:
+        except (Failure, ValueError) as failure:  # the latter of what is kept, and damaged
             if is_up(record.name):  # else it was stopped while it was looked at
                 failures.append(str(failure))
     known.save([record.name for record in ordered])

@@ -83,7 +83,7 @@ def watch(look: Callable[[], whole.Missing], mend: Callable[..., None]) -> None:
         began = spent()
         try:
             missing = look()
-        except (Failure, OSError) as failure:
+        except (Failure, OSError, ValueError) as failure:
             # Its settings are damaged, or it has just gone. Silence is waited for all the same: a
             # unit that ends at once is started again at once.
             warn(str(failure))

@@ -38,7 +38,8 @@ def tick() -> None:
     for part in (look_at_units, *mends, start_due, start_metrics, look_at_health):
         try:
             part(records)
-        except (Failure, OSError) as failure:  # the others have their turn all the same
+        # The others have their turn all the same. ValueError: what was kept below /run is damaged.
+        except (Failure, OSError, ValueError) as failure:
             failures.append(str(failure))
     if units_are_others():
         # What could not be done is a consequence of that, if anything.

@@ -345,7 +345,8 @@ def test_it_requires_the_other_namespace_and_not_the_other_tunnel() -> None:
 
     assert [
         "After=wgconfine@home.service",
-        "ExecStartPre=-systemctl start --no-block --job-mode=fail wgconfine@home.service",
+        'ExecStartPre=-/bin/sh -p -c "[ $$(systemctl show -P NRestarts wgconfine@%i.service) != 0 ]'
+        ' || exec systemctl start --no-block --job-mode=fail wgconfine@home.service"',
     ] == needed
 
 

@@ -11,7 +11,8 @@ from tests.unit.runtime.test_record import VALUES
 from wgconfine import __version__
 from wgconfine.runtime import journal, paths, process
 from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.tick import OTHER_UNITS, is_due, tick, why_refused
+from wgconfine.runtime.record import load
+from wgconfine.runtime.tick import OTHER_UNITS, is_due, look_at_units, tick, why_refused
 
 DONE = {"ActiveState": "inactive", "AssertTimestampMonotonic": "7", "AssertResult": "yes"}
 
@@ -280,7 +281,17 @@ def test_an_answer_after_the_time_limit(
         (machine / "run" / place).mkdir(parents=True, exist_ok=True)
     (machine / "run/health/vpn").write_text(f"sick 0 0 0\nwhy \npeer K {handshake} 1 1 1 0\n")
     (machine / "run/tunnel/vpn/in-force").write_text(in_force)
-    tick()
+    look_at_units([load("vpn")])
 
     asked = "systemctl start --no-block --job-mode=fail -- wgconfine-ready@vpn.service"
     assert started == (asked in told(machine, "start"))
+
+
+def test_damage_to_what_is_kept_ends_no_tick(machine: Path) -> None:
+    """Of a rule by `pin-endpoint`: all else that is due is done, and it is said."""
+    write_record(machine, "vpn")
+    (machine / "run/tunnel/vpn").mkdir(parents=True, exist_ok=True)
+    (machine / "run/tunnel/vpn/pins").write_text("7\n192.0.2.1\n")
+    with pytest.raises(Failure, match="not enough values"):
+        tick()
+    assert any("wgconfine-verify@vpn.service" in line for line in told(machine, "--no-block"))
