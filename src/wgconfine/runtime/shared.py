@@ -8,6 +8,7 @@ handshakes follow one another too soon a table of the host's firewall notes both
 
 from __future__ import annotations
 
+from wgconfine.runtime.failure import warn
 from wgconfine.runtime.process import Running, run
 
 SOON = 100
@@ -49,14 +50,20 @@ def rules(name: str, port: int, host: str, source_port: int) -> str:
 
 
 def begin(name: str, link: str, key: str) -> bool:
-    """Begin to note sessions of a peer; False where it has no endpoint. Raises Failure."""
+    """Begin to note sessions of a peer. Raises Failure.
+
+    False where it has no endpoint, or where nft(8) can't: that is no reason not to mend the tunnel.
+    """
     lines = run("wg", "show", link, "endpoints").splitlines()
     host, _, source_port = dict(each.split("\t") for each in lines).get(key, "").rpartition(":")
     if not host:
         return False
     port = int(run("wg", "show", link, "listen-port"))
-    run("nft", "-f", "-", text=rules(name, port, host.strip("[]"), int(source_port)))
-    return True
+    text = rules(name, port, host.strip("[]"), int(source_port))
+    status, _, complaint = Running("nft", "-f", "-", text=text).wait()
+    if status != 0:
+        warn(f"sessions of tunnel {name} can't be noted: {complaint.strip()}")
+    return status == 0
 
 
 def forget_seen(name: str) -> None:

@@ -1,8 +1,11 @@
 """Sessions that are not ours tell that a key is used in another place."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from wgconfine.runtime import shared
+from wgconfine.runtime import process, shared
 
 LISTING = """\
 table inet wgconfine_count-vpn {
@@ -50,3 +53,17 @@ def test_nothing_is_judged(host: str, family: str) -> None:
     text = shared.rules("vpn", 1, host, 2)
     assert f"{family} saddr {host} udp sport 2 udp dport 1" in text
     assert not {"drop", "reject", "accept;"} & set(text.replace("policy accept;", "").split())
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_where_nothing_can_be_noted(
+    rooted: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """It is said, and no failure: what is due of the tunnel is done all the same."""
+    monkeypatch.setattr(process, "SEARCH", (os.fspath(rooted), *process.SEARCH))
+    wg = "[ $3 = listen-port ] && echo 7 || printf 'K\\t192.0.2.1:51820\\n'"
+    for program, script in (("wg", wg), ("nft", f"exit {status}")):
+        (rooted / program).write_text(f"#!/bin/sh\n{script}\n")
+        (rooted / program).chmod(0o755)
+
+    assert (status == 0) == shared.begin("vpn", "wg0", "K")
