@@ -76,7 +76,7 @@ def sections(text: str) -> dict[str, Section]:
             here = found.setdefault("", {})
         elif key == "PublicKey":
             here = found.setdefault(value, {})
-        elif value and line != "PersistentKeepalive = 0":
+        elif value and value != ABSENT.get(key):
             here[key] = sorted(value.split(", "))
     return found
 

@@ -252,6 +252,13 @@ def test_what_differs_is_set_and_nothing_else(old: str, new: str, text: str) -> 
     assert [] == gone
 
 
+def test_what_is_said_to_be_absent_is_in_force() -> None:
+    """A preshared key of zeros is none."""
+    zeros = f"PresharedKey = {'A' * 43}=\n"
+    live = LIVE.replace(f"PresharedKey = {OTHER}\n", "")
+    assert ("", []) == changes((f"PresharedKey = {OTHER}\n", zeros), live=live)
+
+
 def test_a_mark_is_taken_away() -> None:
     """The source port of the link stays."""
     marked = LIVE.replace("ListenPort = 4711", "ListenPort = 4711\nFwMark = 0xca6c")
