@@ -238,7 +238,7 @@ def read_by_us(text: str) -> str | None:
     lines = [f"Address = {each}" for each in conf.addresses]
     lines += [f"DNS = {each}" for each in (*conf.dns, *conf.search)]
     lines += [f"MTU = {conf.mtu}"] if conf.mtu else []
-    return wg_config(conf, None).replace("[Interface]", "\n".join(["[Interface]", *lines]))
+    return wg_config(conf).replace("[Interface]", "\n".join(["[Interface]", *lines]))
 
 
 def referred(machine: Machine, texts: Sequence[str]) -> list[Reading | None]:

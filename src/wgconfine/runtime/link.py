@@ -12,7 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    Section = dict[str, list[str]]
+
 NOTHING: Mapping[str, str] = {}
+ABSENT = {"FwMark": "0", "PersistentKeepalive": "0", "PresharedKey": f"{'A' * 43}="}
+"""How wg(8) is told that there is none. It has no such word for an Endpoint."""
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
 DEFAULT_MTU = 1500 - HEADERS
@@ -20,17 +24,11 @@ LEAST_MTU_IPV6 = 1280
 """With less than this the kernel takes IPv6 away from a link (RFC 8200, 5)."""
 
 
-def wg_config(
-    conf: wgquick.Conf, listen_port: int | None, known: Mapping[str, str] = NOTHING
-) -> str:
-    """Give wg(8)'s own configuration format; a peer whose name is not `known` has no Endpoint.
-
-    `listen_port` is the live one when the link exists: without it `wg syncconf` picks a new source
-    port each time, and a NAT on the way would see another flow.
-    """
+def wg_config(conf: wgquick.Conf, known: Mapping[str, str] = NOTHING) -> str:
+    """Give wg(8)'s own configuration format; a peer whose name is not `known` has no Endpoint."""
     lines = ["[Interface]", f"PrivateKey = {conf.private_key}"]
-    if listen_port:
-        lines.append(f"ListenPort = {listen_port}")
+    if conf.listen_port:
+        lines.append(f"ListenPort = {conf.listen_port}")
     if conf.fwmark:
         lines.append(f"FwMark = {conf.fwmark:#x}")
     for peer in conf.peers:
@@ -45,33 +43,73 @@ def wg_config(
     return "\n".join(lines) + "\n"
 
 
-def is_in_force(live: str, wanted: str) -> bool:
-    """Tell whether a configuration is what `wg showconf` gives; of an Endpoint that is not in it
-    nothing is said.
+class Changes:
+    """What a live link is to be told so that a configuration is in force: nothing, maybe.
 
-    Where it is, wg(8) needs not be told: wireguard-go opens its sockets anew each time that it is,
-    and what arrives meanwhile is lost.
+    What is right already is not set again: wireguard-go opens its sockets anew each time that it
+    is told of a port, its own too, and what arrives meanwhile is lost. What is not said stays: the
+    source port, and an Endpoint.
     """
-    found, said = sections(live), sections(wanted)
-    for key, peer in said.items():
-        if "Endpoint" not in peer:
-            found.get(key, {}).pop("Endpoint", None)
-    return found == said
+
+    def __init__(self, live: str, wanted: str) -> None:
+        there, said = sections(live), sections(wanted)
+        give_to_the_last(said)
+        interface = differences(there.pop("", {}), said.pop("", {}))
+        lines = ["[Interface]", *interface] if interface else []
+        self.peers = 0
+        for key, peer in said.items():
+            before = there.pop(key, None)
+            if before is None or not is_in_force(before, peer):
+                lines += ["[Peer]", f"PublicKey = {key}", *differences(before or {}, peer)]
+                self.peers += 1
+        self.text = "".join(f"{line}\n" for line in lines)  # for `wg addconf`
+        self.gone = list(there)  # the public keys of peers that shall be no more
 
 
-def sections(text: str) -> dict[str, dict[str, list[str]]]:
+def sections(text: str) -> dict[str, Section]:
     """Read wg(8)'s own format: what is said of the interface, and of each peer by its key."""
-    found: dict[str, dict[str, list[str]]] = {}
-    here: dict[str, list[str]] = {}
+    found: dict[str, Section] = {}
+    here: Section = {}
     for line in text.splitlines():
         key, _, value = line.partition(" = ")
         if line == "[Interface]":
             here = found.setdefault("", {})
         elif key == "PublicKey":
             here = found.setdefault(value, {})
-        elif value and line != "PersistentKeepalive = 0":
+        elif value and value != ABSENT.get(key):
             here[key] = sorted(value.split(", "))
     return found
+
+
+def give_to_the_last(said: dict[str, Section]) -> None:
+    """Leave a network of several peers to the last of them, as WireGuard does."""
+    taken: set[str] = set()
+    for section in reversed(said.values()):
+        networks = section.pop("AllowedIPs", [])
+        if left := [each for each in networks if each not in taken]:
+            section["AllowedIPs"] = left
+        taken.update(networks)
+
+
+def is_in_force(there: Section, said: Section) -> bool:
+    """Tell whether a peer is what is said of it."""
+    stays = {key: there[key] for key in there if key == "Endpoint"}
+    return there == {**stays, **said}
+
+
+def differences(there: Section, said: Section) -> list[str]:
+    """Give the lines that differ, and those that take something away.
+
+    All networks in any case: each [Peer] begins with none.
+    """
+    return [
+        *(
+            f"{key} = {', '.join(value)}"
+            for key, value in said.items()
+            if key == "AllowedIPs" or value != there.get(key)
+        ),
+        *(f"{key} = {ABSENT[key]}" for key in there if key in ABSENT and key not in said),
+    ]
 
 
 def address_of(host: str, known: Mapping[str, str]) -> str:

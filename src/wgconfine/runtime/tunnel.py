@@ -90,7 +90,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     if record.pin_endpoint:  # before the link can send
         pin.hold(record.name, pin.pins_of(record, conf, known_addresses(record)))
     with visit:
-        set_keys_and_peers(record, conf, keep_port=live is not None)
+        set_keys_and_peers(record, conf, there=live is not None)
         bring_up(conf, mtu, live)
     if not record.pin_endpoint:
         pin.release(record.name)
@@ -226,15 +226,23 @@ def give_name(record: Record) -> None:
         run("ip", "link", "set", "dev", record.link, "name", paths.LINK)
 
 
-def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, keep_port: bool) -> None:
-    port = conf.listen_port
-    if port is None and keep_port:
-        port = int(run("wg", "show", record.wg_name, "listen-port"))
-    text = link.wg_config(conf, port, known_addresses(record))
-    if keep_port and link.is_in_force(run("wg", "showconf", record.wg_name), text):
+def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> None:
+    """Set the whole configuration of a new link; of one that is in use what has changed alone."""
+    name, text = record.wg_name, link.wg_config(conf, known_addresses(record))
+    live = run("wg", "showconf", name) if there else ""
+    if "\nListenPort = " not in live:  # it has no socket yet, or has lost it
+        step(f"wg syncconf {name} (hidden) with {len(conf.peers)} peers")
+        run("wg", "syncconf", name, link.STDIN, text=text)
         return
-    step(f"wg syncconf {record.wg_name} (hidden) with {len(conf.peers)} peers")
-    run("wg", "syncconf", record.wg_name, link.STDIN, text=text)
+    changes = link.Changes(live, text)
+    if changes.text:
+        step(f"wg addconf {name} (hidden) with {changes.peers} peers")
+        run("wg", "addconf", name, link.STDIN, text=changes.text)
+    # Last: no packet for a network that has moved goes to a third peer meanwhile.
+    removals = [word for key in changes.gone for word in ("peer", key, "remove")]
+    if removals:
+        step(f"wg set {name} {' '.join(removals)}")
+        run("wg", "set", name, *removals)
 
 
 def known_addresses(record: Record) -> dict[str, str]:

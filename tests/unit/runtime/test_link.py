@@ -37,8 +37,8 @@ def conf(text: str = CONF) -> wgquick.Conf:
 
 def test_writes_wgs_own_format() -> None:
     """No key of wg-quick's; a peer whose name must be looked up comes without Endpoint."""
-    assert link.wg_config(conf(), 4711) == (
-        f"[Interface]\nPrivateKey = {SECRET}\nListenPort = 4711\n"
+    assert link.wg_config(conf()) == (
+        f"[Interface]\nPrivateKey = {SECRET}\n"
         f"[Peer]\nPublicKey = {KEY}\nPresharedKey = {OTHER}\nAllowedIPs = 0.0.0.0/0, ::/0\n"
         "Endpoint = 192.0.2.1:51820\nPersistentKeepalive = 25\n"
         f"[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.0.0.0/8\nPersistentKeepalive = 0\n"
@@ -49,14 +49,16 @@ def test_a_peer_without_networks_has_no_such_line() -> None:
     """wg(8) takes no empty list; the heading alone replaces what the peer had."""
     lone = conf(CONF.replace("AllowedIPs = 10.0.0.0/8\n", ""))
 
-    assert link.wg_config(lone, None).endswith(
-        f"[Peer]\nPublicKey = {OTHER}\nPersistentKeepalive = 0\n"
-    )
+    assert link.wg_config(lone).endswith(f"[Peer]\nPublicKey = {OTHER}\nPersistentKeepalive = 0\n")
 
 
-def test_without_a_port_wg_chooses_one() -> None:
-    """A new link gets a port from the kernel."""
-    assert "ListenPort" not in link.wg_config(conf(), None)
+def test_only_a_declared_port_is_written() -> None:
+    """Without one a new link gets a port from the kernel."""
+    declared = conf()
+    declared.listen_port = 4711
+
+    assert "ListenPort" not in link.wg_config(conf())
+    assert "ListenPort = 4711\n" in link.wg_config(declared)
 
 
 def test_fwmark_is_written_where_it_is_set() -> None:
@@ -64,7 +66,7 @@ def test_fwmark_is_written_where_it_is_set() -> None:
     marked = conf()
     marked.fwmark = 51820
 
-    assert "FwMark = 0xca6c\n" in link.wg_config(marked, None)
+    assert "FwMark = 0xca6c\n" in link.wg_config(marked)
 
 
 def test_an_ipv6_endpoint_stands_in_brackets() -> None:
@@ -194,30 +196,96 @@ PersistentKeepalive = 25
 """What `wg showconf` says once CONF is in force, in an order of its own."""
 
 
+PEER = f"[Peer]\nPublicKey = {KEY}\n"
+PEER_OTHER = f"[Peer]\nPublicKey = {OTHER}\n"
+ALL = "AllowedIPs = 0.0.0.0/0, ::/0\n"
+NO_SECRET = f"PresharedKey = {'A' * 43}=\n"
+THIRD = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
+FURTHER = f"[Peer]\nPublicKey = {THIRD}\n"
+
+
+def changes(*replaced: tuple[str, str], live: str = LIVE) -> tuple[str, list[str]]:
+    """What is set for a .conf that has something replaced, and who is removed."""
+    text = CONF
+    for old, new in replaced:
+        assert old in text
+        text = text.replace(old, new)
+    found = link.Changes(live, link.wg_config(conf(text)))
+    assert found.peers == found.text.count("[Peer]")
+    return found.text, found.gone
+
+
 def test_what_is_in_force_is_not_set_again() -> None:
-    """The endpoint that a look-up has found is not in question."""
-    assert link.is_in_force(LIVE, link.wg_config(conf(), 4711))
+    """The endpoint that a look-up has found is not in question, nor is a port of the link's own."""
+    assert ("", []) == changes()
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "text"),
     [
-        ("ListenPort = 4711", "ListenPort = 4712"),
-        ("ListenPort = 4711", "ListenPort = 4711\nFwMark = 0x7"),
-        (f"PrivateKey = {SECRET}", f"PrivateKey = {KEY}"),
-        (f"PresharedKey = {OTHER}\n", ""),
-        ("10.0.0.0/8", "10.0.0.0/9"),
-        ("10.0.0.0/8\n", "10.0.0.0/8, 192.0.2.0/24\n"),
-        ("192.0.2.1:51820", "192.0.2.1:51821"),
-        ("PersistentKeepalive = 25\n", ""),
-        (f"PublicKey = {KEY}", "PublicKey = another"),
-        ("Endpoint = 192.0.2.1:51820\n", ""),
+        ("Address", "ListenPort = 4712\nAddress", "[Interface]\nListenPort = 4712\n"),
+        ("Address", "FwMark = 7\nAddress", "[Interface]\nFwMark = 0x7\n"),
+        (SECRET, KEY, f"[Interface]\nPrivateKey = {KEY}\n"),
+        (f"PresharedKey = {OTHER}\n", "", PEER + ALL + NO_SECRET),
+        (f"PresharedKey = {OTHER}", f"PresharedKey = {KEY}",
+         f"{PEER}PresharedKey = {KEY}\n{ALL}"),
+        ("10.0.0.0/8", "10.0.0.0/9", f"{PEER_OTHER}AllowedIPs = 10.0.0.0/9\n"),
+        ("10.0.0.0/8", "192.0.2.0/24, 10.0.0.0/8",
+         f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8, 192.0.2.0/24\n"),
+        ("AllowedIPs = 10.0.0.0/8\n", "", PEER_OTHER),
+        ("0.0.0.0/0, ::/0", "::/0", f"{PEER}AllowedIPs = ::/0\n"),
+        ("192.0.2.1:51820", "192.0.2.1:51821",
+         f"{PEER}Endpoint = 192.0.2.1:51821\n{ALL}"),
+        ("vpn.example.net:51820", "192.0.2.9:1",
+         f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = 192.0.2.9:1\n"),
+        ("Endpoint = 192.0.2.1:51820\n", "", ""),
+        ("PersistentKeepalive = 25\n", "", f"{PEER}{ALL}PersistentKeepalive = 0\n"),
+        ("vpn.example.net:51820", "vpn.example.net:51820\nPersistentKeepalive = 9",
+         f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nPersistentKeepalive = 9\n"),
     ],
-)
-def test_what_differs_is_set(old: str, new: str) -> None:
-    """Each single thing, whether it is another, too many or missing."""
-    assert old in LIVE
-    assert not link.is_in_force(LIVE.replace(old, new), link.wg_config(conf(), 4711))
+)  # fmt: skip
+def test_what_differs_is_set_and_nothing_else(old: str, new: str, text: str) -> None:
+    """A [Peer] has all of its networks, as it begins with none; an endpoint stays."""
+    found, gone = changes((old, new))
+    assert sorted(text.splitlines()) == sorted(found.splitlines())
+    assert text.splitlines()[:2] == found.splitlines()[:2]
+    assert [] == gone
+
+
+def test_what_is_said_to_be_absent_is_in_force() -> None:
+    """A preshared key of zeros is none."""
+    zeros = f"PresharedKey = {'A' * 43}=\n"
+    live = LIVE.replace(f"PresharedKey = {OTHER}\n", "")
+    assert ("", []) == changes((f"PresharedKey = {OTHER}\n", zeros), live=live)
+
+
+def test_a_mark_is_taken_away() -> None:
+    """The source port of the link stays."""
+    marked = LIVE.replace("ListenPort = 4711", "ListenPort = 4711\nFwMark = 0xca6c")
+    assert ("[Interface]\nFwMark = 0\n", []) == changes(live=marked)
+
+
+def test_a_peer_that_is_gone_is_removed() -> None:
+    """And one that is new comes, even if nothing is said of it."""
+    whole = f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = vpn.example.net:51820\n"
+    assert ("", [OTHER]) == changes((whole, ""))
+    assert (FURTHER, [OTHER]) == changes((whole, FURTHER))
+
+
+def test_a_network_that_moves_is_told_to_both() -> None:
+    """Whoever is told first: each takes what is its own, and leaves what is the other's."""
+    swapped = (("0.0.0.0/0, ::/0", "@, ::/0"), ("10.0.0.0/8", "0.0.0.0/0"), ("@", "10.0.0.0/8"))
+    text = f"{PEER}AllowedIPs = 10.0.0.0/8, ::/0\n{PEER_OTHER}AllowedIPs = 0.0.0.0/0\n"
+    assert (text, []) == changes(*swapped)
+
+
+def test_a_network_of_two_peers_is_the_lasts() -> None:
+    """As it is live already: the first does not take it back."""
+    both = ("0.0.0.0/0, ::/0", "0.0.0.0/0, ::/0, 10.0.0.0/8")
+    assert ("", []) == changes(both)
+    mine = both, ("AllowedIPs = 10.0.0.0/8\n", "AllowedIPs = ::/0\n")
+    text = f"{PEER}AllowedIPs = 0.0.0.0/0, 10.0.0.0/8\n{PEER_OTHER}AllowedIPs = ::/0\n"
+    assert (text, []) == changes(*mine)
 
 
 @pytest.mark.parametrize(
