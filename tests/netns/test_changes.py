@@ -1,4 +1,4 @@
-"""A reload sets what has changed, on a real link of wireguard-go: the end is that of `wg syncconf`.
+"""A reload sets what has changed, on a real link of wireguard-go: the end is that of `wg setconf`.
 
 And the socket is the one that was.
 """
@@ -73,7 +73,7 @@ def sockets(machine: Machine) -> list[str]:
 
 
 def reload(machine: Machine, conf: str, settings: str = SETTINGS) -> None:
-    """Reload what has changed. Then `wg syncconf` of the whole has nothing left to change."""
+    """Reload what has changed. Then it is as `wg setconf` of the whole makes it."""
     before = sockets(machine)
     machine.configure(conf=conf, settings=settings)
     machine.succeed("reload")
@@ -83,7 +83,7 @@ def reload(machine: Machine, conf: str, settings: str = SETTINGS) -> None:
     whole.listen_port = int(machine.sh(f"wg show {LINK} listen-port"))
     whole.fwmark = MARK if "fwmark" in settings else None
     machine.write("/run/lab/whole", wg_config(whole), mode=0o600)
-    machine.sh(f"wg syncconf {LINK} /run/lab/whole")
+    machine.sh(f"wg setconf {LINK} /run/lab/whole")
     assert found == shown(machine)
 
 
