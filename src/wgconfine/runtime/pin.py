@@ -13,8 +13,7 @@ import time
 from wgconfine.runtime import link, paths
 from wgconfine.runtime.failure import Failure, step
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.resolver import write_in_place
-from wgconfine.runtime.state import read_state
+from wgconfine.runtime.state import read_state, write_state
 from wgconfine.runtime.switch import MARK, Table
 
 TYPE_CHECKING = False
@@ -103,7 +102,7 @@ def hold(name: str, pins: Pins) -> None:
     Before that: what goes to the old endpoint in between is lost, and nothing goes astray.
     """
     text = "".join(f"{host} {port}\n" for host, port in pins.endpoints)
-    write_in_place(place(name), f"{pins.mark}\n{text}")
+    write_state(place(name), f"{pins.mark}\n{text}")
     load(name, pins)
 
 

@@ -22,7 +22,7 @@ from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
-from wgconfine.runtime.state import read_state
+from wgconfine.runtime.state import read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
         if peer.endpoint and not wgquick.parse_ip(peer.endpoint[0])
     ]
     if named:
-        resolver.write_in_place(path, "".join(named))
+        write_state(path, "".join(named))
     elif os.path.exists(path):
         os.unlink(path)
 
