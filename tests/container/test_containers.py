@@ -179,12 +179,12 @@ def container(place: Place) -> str:
 
 
 SPOILINGS = {
-    "missing": f"umount {NAME}; rm {NAME}",
-    "a plain file": f"umount {NAME}",
-    "the host's": f"umount {NAME}; mount --bind /proc/1/ns/net {NAME}",
-    "another": f"umount {NAME}; ip netns add other; mount --bind /run/netns/other {NAME}",
+    "missing": f"umount -l {NAME}; rm {NAME}",
+    "a plain file": f"umount -l {NAME}",
+    "the host's": f"umount -l {NAME}; mount --bind /proc/1/ns/net {NAME}",
+    "another": f"umount -l {NAME}; ip netns add other; mount --bind /run/netns/other {NAME}",
 }
-MEND = f"umount --quiet {NAME} || true; rm -f {NAME}; systemctl restart wgconfine-netns@vpn"
+MEND = f"umount --quiet --lazy {NAME} || true; rm -f {NAME}; systemctl restart wgconfine-netns@vpn"
 
 
 @contextmanager

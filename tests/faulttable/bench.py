@@ -1,5 +1,6 @@
 """A machine with one confined service that sends without pause, and how faults are tried on it."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ PATIENCE = 30.0
 PACKETS = 50
 """So many of the service's packets must have been seen inside, or the row proves nothing."""
 KEPT = "/run/wgconfine/health/vpn"
+STRAYS = 20
+"""So many packets that were seen outside are told, of a row that fails."""
 AGED = 1000
 """Seconds by which what the tick keeps is made older: waiting would take minutes a row."""
 
@@ -124,7 +127,12 @@ class Bench:
         return {str(each) for each in foreign}
 
     def capture(self) -> Capture:
-        return self.world.capture_uplink(endpoints=ENDPOINTS, beacons="world")
+        # A machine that has lost its addresses sends by its link-local one, and the server answers
+        # so from then on: WireGuard roams.
+        listed = self.world.internet.run("ip", "-6", "-o", "address", "show", "scope", "link")
+        local = [line.split()[3].partition("/")[0] for line in listed.splitlines()]
+        endpoints = [*ENDPOINTS, *((address, WIREGUARD_PORT) for address in local)]
+        return self.world.capture_uplink(endpoints=endpoints, beacons="world")
 
     def write_conf(self, *changes: tuple[str, str]) -> None:
         """Write the provider's .conf, its endpoint a name, with some of its text replaced."""
@@ -298,9 +306,12 @@ class Bench:
             except AssertionError as error:
                 failed = str(error).split("\n", maxsplit=1)[0] or "an assertion"
         verified = self.wgconfine("verify", "vpn", check=False)
+        strays = uplink.traffic.foreign(lookups=[ENDPOINT])
+        for packet in strays[:STRAYS]:
+            sys.stderr.write(f"{self.place.name}: {fault.name}: foreign: {packet}\n")
         found = replace(
             found,
-            foreign=len(uplink.traffic.foreign(lookups=[ENDPOINT])),
+            foreign=len(strays),
             verified=verified.returncode,
             failed=failed or too_little(uplink.traffic, tunnel.traffic),
         )
