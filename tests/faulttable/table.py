@@ -27,7 +27,9 @@ sends without pause, by TCP and UDP over IPv4 and IPv6, and look-ups, each with 
 then a fault strikes, under a capture of the machine's uplink. The endpoint is a host name.
 
 Machines are containers of Debian with systemd 252, 257 and 262 and `wireguard-go`, and virtual
-machines of the same releases with the kernel's WireGuard.
+machines of the same releases with the kernel's WireGuard. Where those were emulated, a start of one
+program takes a second and more, of which a restart of the tunnel needs some ten: a row that failed
+there for being late alone has to be tried again on a machine with virtualization.
 
 A cell says how many packets were seen on the uplink that are not the tunnel's; how long it took
 until every channel worked again, or in how many ticks; and whether the service has the *same*
@@ -92,7 +94,7 @@ def cell(found: Record, fault: Fault, place: Place) -> str:
     if seen is None:
         return "not tried"
     if seen.failed:
-        return f"**FAILED**: {seen.failed}"
+        return f"**FAILED**: {seen.foreign}, {seen.failed}"
     took = f"{seen.seconds:.1f} s"
     if seen.ticks is not None:
         took = f"{seen.ticks} tick{'s' if seen.ticks != 1 else ''}"
