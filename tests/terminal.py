@@ -2,15 +2,13 @@
 
 import os
 import re
+import signal
 
 import pexpect
 
 from lab import Container, World
 
 PATIENCE = 60.0
-AGAIN = 10.0
-"""Seconds after which a person presses Ctrl-C once more: a signal between the question and the read
-that follows is seen by Python only when that returns."""
 _ENDED = re.compile(r"ended=(\d+)")
 
 
@@ -21,7 +19,6 @@ class Terminal:
         assert isinstance(world.machine, Container)
         program, *arguments = world.machine.shell()
         self._said = ""
-        self._interrupted = False
         self._child = pexpect.spawn(
             program,
             [each.replace("TERM=xterm", "TERM=dumb") for each in arguments],
@@ -29,6 +26,8 @@ class Terminal:
             timeout=PATIENCE,
             dimensions=(50, columns),
             env={**os.environ, "TERM": "dumb"},
+            # Whoever runs the tests in the background ignores it, and so would all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self._child.sendline(f"cd /root; {command}; echo ended=$?")
 
@@ -48,7 +47,6 @@ class Terminal:
         """Press Ctrl-C where the question stands."""
         self.wait(question)
         self._child.sendintr()
-        self._interrupted = True
 
     def end_of_input(self, question: str) -> None:
         """Press Ctrl-D there."""
@@ -57,11 +55,7 @@ class Terminal:
 
     def ended(self) -> tuple[int, str]:
         """Give the exit code, and all that the terminal showed."""
-        if self._interrupted and self._child.expect([_ENDED, pexpect.TIMEOUT], AGAIN):
-            self._child.sendintr()
-            self._interrupted = False
-        if not self._interrupted:
-            self._child.expect(_ENDED)
+        self._child.expect(_ENDED)
         code = int(self._child.match[1])
         self._said += self._child.before
         self._child.close(force=True)

@@ -122,7 +122,7 @@ def test_a_missing_namespace_file_is_refused(world: World) -> None:
 
 def test_an_unmounted_namespace_file_is_refused(world: World) -> None:
     """The name is still there, but leads to no namespace: nothing runs."""
-    world.machine.run("umount", "/run/netns/vpn")
+    world.machine.run("umount", "--lazy", "/run/netns/vpn")
     start(world)
     assert [] == ran(world)
     assert not world.machine.is_active("witness.service")
