@@ -43,10 +43,14 @@ def resolve_all(name: str) -> None:
             wait_for_resolvers(name, via)
         before = changed_at(name)
         # A list: one name without an answer must not keep the others waiting.
-        if all([resolve(name, each) for each in read_endpoints(name)]):  # noqa: C419 — see above
-            return
+        done = all([resolve(name, each) for each in read_endpoints(name)])  # noqa: C419 — see above
         # A reload that comes meanwhile does not start this anew: it is running.
-        pause = 1.0 if wait(name, pause, before) else min(pause * GROWTH, LONGEST_PAUSE)
+        if changed_at(name) != before:
+            pause = 1.0
+        elif done:
+            return
+        else:
+            pause = 1.0 if wait(name, pause, before) else min(pause * GROWTH, LONGEST_PAUSE)
 
 
 def wait_for_resolvers(name: str, via: str) -> None:

@@ -165,3 +165,26 @@ def record() -> Record:
             "on-leak": "report",
         },
     )
+
+
+def test_a_reload_during_a_look_up_has_another_one(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for before it may have moved since: systemd starts no second look-up."""
+    place = state / "tunnel" / "vpn"
+    in_force = place / paths.IN_FORCE
+    in_force.write_text("digest")
+    (place / "endpoints").write_text(f"{KEY} vpn.example.net 51820 fixed\n")
+    asked: list[str] = []
+
+    def resolve(name: str, _peer: tuple[str, str, int, str]) -> bool:
+        asked.append(name)
+        if len(asked) == 1:
+            os.utime(in_force, ns=(1, 1))
+        return True
+
+    monkeypatch.setattr(endpoint, "load", lambda _: record())
+    monkeypatch.setattr(endpoint, "resolve", resolve)
+    endpoint.resolve_all("vpn")
+
+    assert ["vpn", "vpn"] == asked
