@@ -34,7 +34,7 @@ ExecStart=/usr/bin/python3 -u -m http.server --bind {address} {port}
 [Install]
 WantedBy=multi-user.target
 """
-LATE = "198.51.100.3"
+LATE = "198.51.100.12"
 """An address that the machine gets later."""
 
 PUBLISH = f"""\
