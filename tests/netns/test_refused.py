@@ -21,11 +21,18 @@ def refusal(machine: Machine, verb: str) -> str:
     return done.said
 
 
+def was_up(machine: Machine) -> None:
+    """A reload of a tunnel that is not up would do nothing at all."""
+    place = "/run/wgconfine/tunnel/vpn"
+    machine.sh(f"mkdir -p {place}; echo digest >{place}/in-force")
+
+
 @VERBS
 def test_no_namespace(machine: Machine, verb: str) -> None:
     """The unit that makes it is named."""
     machine.configure()
     machine.start_wireguard()
+    was_up(machine)
 
     assert "no namespace is there. Start wgconfine-netns@vpn.service." in refusal(machine, verb)
 
@@ -34,6 +41,7 @@ def test_no_namespace(machine: Machine, verb: str) -> None:
 def test_another_namespace_under_the_name(closed: Machine, verb: str) -> None:
     """Services would join that one: the tunnel does not come up beside it."""
     closed.sh("umount -l /run/netns/vpn; rm /run/netns/vpn; ip netns add vpn")
+    was_up(closed)
 
     assert "/run/netns/vpn: another namespace has taken the name." in refusal(closed, verb)
 
@@ -41,6 +49,7 @@ def test_another_namespace_under_the_name(closed: Machine, verb: str) -> None:
 @VERBS
 def test_a_record_that_leads_to_the_hosts_namespace(closed: Machine, verb: str) -> None:
     """Routes and rules of a tunnel must never be set there."""
+    was_up(closed)
     closed.sh("""
         for name in /run/netns/vpn /run/wgconfine/netns/vpn; do
             umount -l $name
@@ -142,6 +151,7 @@ def test_a_foreign_link_under_the_name_that_ours_has_in_the_host(
     machine.configure()
     machine.succeed("netns-up")
     machine.sh(f"ip link add {LINK} type veth peer name other")
+    was_up(machine)
 
     assert f"{LINK}: a link of another kind is in the way." in refusal(machine, verb)
     assert f"other@{LINK}" in machine.sh("ip -br link")
