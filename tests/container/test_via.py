@@ -240,15 +240,15 @@ def fragments(world: World) -> list[str]:
 def sink(world: World) -> Iterator[int]:
     """A port of the web server's address that takes all it is sent and gives as much back."""
     script = (
-        "import socket\nserver = socket.create_server(('::', 7), family=socket.AF_INET6,"
+        "import socket\nserver = socket.create_server(('::', 9), family=socket.AF_INET6,"
         " dualstack_ipv6=True)\nwhile True:\n end, _ = server.accept()\n"
         " size = 0\n while data := end.recv(65536):\n  size += len(data)\n"
         " end.sendall(bytes(size))\n end.close()\n"
     )
     process = subprocess.Popen(world.internet.command("python3", "-c", script))
     try:
-        world.machine.wait_for(lambda: ":7 " in world.internet.run("ss", "-Hltn"), "it listens")
-        yield 7
+        world.machine.wait_for(lambda: ":9 " in world.internet.run("ss", "-Hltn"), "it listens")
+        yield 9
     finally:
         process.kill()
         process.wait()
@@ -257,7 +257,7 @@ def sink(world: World) -> Iterator[int]:
 BIG = 4_000_000
 SEND = f"""\
 import socket, sys
-with socket.create_connection((sys.argv[1], 7), timeout=20) as end:
+with socket.create_connection((sys.argv[1], 9), timeout=20) as end:
     end.sendall(bytes({BIG}))
     end.shutdown(socket.SHUT_WR)
     size = 0
