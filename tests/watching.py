@@ -51,6 +51,13 @@ def look_away(world: World) -> None:
     world.machine.systemctl("stop", "wgconfine-look*.service")
 
 
+def look_again(world: World) -> None:
+    """Take that back."""
+    world.machine.sh("rm -r /run/systemd/system/wgconfine-{look@,look,name@}.service.d")
+    world.machine.systemctl("daemon-reload")
+    world.machine.systemctl("stop", "wgconfine-look*.service")
+
+
 def mends(world: World) -> int:
     """How often something was mended, as the journal has it."""
     journal = ("journalctl", "-b", "-o", "json", "--no-pager", "WGCONFINE_TUNNEL=vpn")

@@ -23,7 +23,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
-from tests.watching import look_away
+from tests.watching import look_again, look_away
 from wgconfine.model.errors import ExitCode
 
 pytestmark = pytest.mark.vm
@@ -129,10 +129,12 @@ def test_with_the_link_deleted_services_reach_nothing(world: World) -> None:
     machine = world.machine
     machine.systemctl("start", "probe.service")
     machine.systemctl("stop", "wgconfine-tick.timer")  # it would make the link anew
+    look_away(world)
     machine.run("ip", "-n", "vpn", "link", "del", "wg0")
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         time.sleep(4)
         assert machine.is_active("probe.service")
+    look_again(world)
     machine.systemctl("restart", "wgconfine@vpn.service")
     machine.systemctl("start", "wgconfine-tick.timer")
     assert () == uplink.traffic.foreign()

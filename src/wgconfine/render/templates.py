@@ -267,6 +267,7 @@ RestrictNamespaces=net
 LOOK_OUTSIDE = """\
 [Unit]
 Description=Look whether second switches of WireGuard tunnels are whole
+PartOf=wgconfine-look.socket
 StartLimitIntervalSec=0
 
 [Service]
