@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 
-from wgconfine.config import wgquick
 from wgconfine.runtime import link, paths
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
 from wgconfine.runtime.namespace import Visit
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.record import load
-from wgconfine.runtime.state import read_state
+from wgconfine.runtime.record import installed, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,28 +35,21 @@ def follow(name: str) -> None:
 
 def through(name: str) -> Iterator[Record]:
     """Give the installed tunnels whose `via` this is."""
-    for file in sorted(os.listdir(paths.SETTINGS)):
-        other, dot, suffix = file.partition(".")
-        if (dot, suffix) == (".", "json") and other not in {"", name}:
-            try:
-                record = load(other)
-            except Failure:
-                continue  # its own units say so
-            if record.via == name:
-                yield record
+    for other in installed():
+        try:
+            record = load(other)
+        except Failure:
+            continue  # its own units say so
+        if record.via == name and other != name:
+            yield record
 
 
 def fit(record: Record, via: str) -> bool:
     """Set the MTU of a tunnel that is up, unless it is declared; tells whether it was another."""
-    state = f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"
     with Lock(record.name):
-        declared = read_state(state)
-        if not declared:
+        if not os.path.exists(f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"):
             return False
-        try:
-            conf = wgquick.parse(declared, state, need_private_key=False)
-        except wgquick.ConfError as error:
-            raise Failure(str(error)) from None
+        conf = link.declared(record.name)
         with Visit(via):
             _, output, _ = Running("ip", "link", "show", "dev", paths.LINK).wait()
         path_mtu = link.mtu_of_routes(output)

@@ -156,11 +156,7 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
 
 def hold(record: Record) -> None:
     """Let encrypted packets go to what is known now, and no more to what was."""
-    state = f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"
-    try:
-        conf = wgquick.parse(read_state(state), state, need_private_key=False)
-    except wgquick.ConfError as error:
-        raise Failure(str(error)) from None
+    conf = link.declared(record.name)
     known = {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
     pin.hold(record.name, pin.pins_of(record, conf, known))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 
-from wgconfine.config import wgquick
 from wgconfine.runtime import clock, journal, link, paths, pin, shared, turns
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import Visit, outer_identity
 from wgconfine.runtime.process import run
 from wgconfine.runtime.services import ask_to_start
-from wgconfine.runtime.state import read_state, write_state
+from wgconfine.runtime.state import is_up, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,10 +88,6 @@ def look_at(records: Iterable[Record], now: int) -> None:
     known.save([record.name for record in ordered])
     if failures:
         raise Failure("\n".join(failures))
-
-
-def is_up(name: str) -> bool:
-    return bool(read_state(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}"))
 
 
 def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
@@ -216,11 +211,7 @@ def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
 
     Not by `wg show dump`, whose first line is the private key.
     """
-    state = f"{paths.tunnel_state(record.name)}/{paths.DECLARED}"
-    try:
-        conf = wgquick.parse(read_state(state), state, need_private_key=False)
-    except wgquick.ConfError as error:
-        raise Failure(str(error)) from None
+    conf = link.declared(record.name)
     with Visit(record.name):
         lacks = link.missing(conf)
         if paths.LINK not in link.names_in_this_namespace():

@@ -6,7 +6,9 @@ import os
 
 from wgconfine.config import wgquick
 from wgconfine.runtime import paths
+from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import run
+from wgconfine.runtime.state import read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,6 +134,15 @@ def declaration(conf: wgquick.Conf) -> str:
 
 def endpoint_text(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def declared(name: str) -> wgquick.Conf:
+    """Read what a running tunnel was configured with, without its secrets. Raises Failure."""
+    place = f"{paths.tunnel_state(name)}/{paths.DECLARED}"
+    try:
+        return wgquick.parse(read_state(place), place, need_private_key=False)
+    except wgquick.ConfError as error:
+        raise Failure(str(error)) from None
 
 
 def wanted_addresses(conf: wgquick.Conf, *, ipv6: bool) -> list[str]:

@@ -99,6 +99,12 @@ class Record:
         return self.link if self.userspace else paths.LINK
 
 
+def installed() -> list[str]:
+    """Give the names of the tunnels that have a NAME.json, in their order."""
+    files = (file.partition(".") for file in sorted(os.listdir(paths.SETTINGS)))
+    return [name for name, _, suffix in files if name and suffix == "json"]
+
+
 def load(name: str) -> Record:
     """Read /etc/wgconfine/NAME.json. Raises Failure."""
     path = f"{paths.SETTINGS}/{name}.json"

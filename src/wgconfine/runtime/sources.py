@@ -11,7 +11,7 @@ import time
 from wgconfine.runtime import paths
 from wgconfine.runtime.record import Record, load
 from wgconfine.runtime.services import ask_to_reload
-from wgconfine.runtime.state import read_state, write_state
+from wgconfine.runtime.state import is_up, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def has_changed(record: Record) -> bool:
 
 def is_watched(record: Record) -> bool:
     """Tell whether there is anything to watch, and the tunnel has been configured."""
-    state = f"{paths.tunnel_state(record.name)}/{paths.IN_FORCE}"
-    return bool(record.watched_files and read_state(state))
+    return bool(record.watched_files) and is_up(record.name)
 
 
 def remembered(record: Record) -> list[str]:

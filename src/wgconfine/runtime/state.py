@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from wgconfine.runtime import paths
+
 
 def read_state(path: str) -> str:
     """Give what was kept; nothing where nothing was."""
@@ -12,6 +14,11 @@ def read_state(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def is_up(name: str) -> bool:
+    """Tell whether a tunnel is configured, and not stopped since."""
+    return bool(read_state(f"{paths.tunnel_state(name)}/{paths.IN_FORCE}"))
 
 
 def write_state(path: str, text: str, *, mode: int = 0o644) -> None:

@@ -15,7 +15,7 @@ from wgconfine.runtime import health, journal, paths, pin, sources, switch, whol
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
-from wgconfine.runtime.record import Record, load
+from wgconfine.runtime.record import Record, installed, load
 from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import read_state, write_state
 
@@ -59,13 +59,11 @@ def units_are_others() -> bool:
 def read_records() -> tuple[list[Record], list[str]]:
     """Give what is installed, and a word for each that can't be read."""
     records, failures = [], []
-    for file in sorted(os.listdir(paths.SETTINGS)):
-        name, dot, suffix = file.partition(".")
-        if name and (dot, suffix) == (".", "json"):
-            try:
-                records.append(load(name))
-            except Failure as failure:
-                failures.append(str(failure))
+    for name in installed():
+        try:
+            records.append(load(name))
+        except Failure as failure:
+            failures.append(str(failure))
     return records, failures
 
 

@@ -5,18 +5,18 @@ A mend is asked for, and done by another unit.
 
 from __future__ import annotations
 
-from wgconfine.config import wgquick
 from wgconfine.runtime import firewall, journal, link, paths, pin, switch
-from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.lock import Shared
 from wgconfine.runtime.namespace import Visit, lost_names
 from wgconfine.runtime.process import Running
 from wgconfine.runtime.services import ask_to_reload, ask_to_start
-from wgconfine.runtime.state import read_state
+from wgconfine.runtime.state import is_up, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from wgconfine.config import wgquick
 
     Missing = Mapping[str, str]
     """What is missing, by the tunnel that it is missing of."""
@@ -33,15 +33,11 @@ def missing_inside(name: str) -> Missing:
     """
     state = paths.tunnel_state(name)
     with Shared(name):
-        if not read_state(f"{state}/{paths.IN_FORCE}"):
+        if not is_up(name):
             return {}
         if lost_names(name):
             return {name: NAME}
-        where = f"{state}/{paths.DECLARED}"
-        try:
-            conf = wgquick.parse(read_state(where), where, need_private_key=False)
-        except wgquick.ConfError as error:
-            raise Failure(str(error)) from None
+        conf = link.declared(name)
         with Visit(name):
             lacks = link.missing(conf)
             if not firewall_is_whole(conf, read_state(f"{state}/{paths.PORTS}")):
