@@ -1,6 +1,7 @@
 """What tests of every tier say again and again: a tunnel and its services on a machine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lab import Completed, World
 
@@ -24,6 +25,20 @@ Type=oneshot
 User=nobody
 ExecStart=/bin/sh -c 'curl -4 -s -m 9 http://web.example.net/; curl -6 -s -m 9 http://web.example.net/'
 """
+
+SILENCE = """\
+table inet silence {
+	chain input {
+		type filter hook input priority 0;
+		udp dport 51820 drop
+	}
+	chain output {
+		type filter hook output priority 0;
+		udp sport 51820 drop
+	}
+}
+"""
+"""Of the world, both ways: what is under way there would be an answer."""
 
 
 def write_service(world: World, name: str, text: str) -> None:
@@ -74,3 +89,13 @@ def refused(world: World, unit: str) -> str:
     """Give the line of `wgconfine status` about a service."""
     lines = wgconfine(world, "status", check=False).stdout.splitlines()
     return next(line.strip() for line in lines if line.strip().startswith(f"{unit}:"))
+
+
+@contextmanager
+def silence(world: World, text: str = SILENCE) -> Iterator[None]:
+    """The server, or what the rules name of it, neither hears nor says anything."""
+    world.internet.run("nft", "-f", "-", text=text)
+    try:
+        yield
+    finally:
+        world.internet.run("nft", "delete", "table", "inet", "silence")

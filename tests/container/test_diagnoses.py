@@ -10,9 +10,9 @@ import pytest
 
 from lab import World, boot_container
 from lab.internet import WEB, WORLD
-from tests.container.test_health import KEPT, SILENCE, tick, told, why
+from tests.container.test_health import KEPT, tick, told, why
 from tests.matrix import first
-from tests.scenario import PROBE, confine, seen_by_web, wgconfine, write_service
+from tests.scenario import PROBE, confine, seen_by_web, silence, wgconfine, write_service
 
 pytestmark = pytest.mark.container
 
@@ -51,11 +51,10 @@ def test_a_clock_that_is_behind(world: World) -> None:
     world.machine.write(HANDSHAKES, f"vpn {int(time.time()) + 86400}\n", mode=0o600)
     tick(world)
     assert "" == why(world)
-    world.internet.run("nft", "-f", "-", text=SILENCE)
-    for _ in range(3):
-        world.machine.run("sleep", "6")  # the service sends, and nothing comes
-        tick(world)
-    world.internet.run("nft", "delete", "table", "inet", "silence")
+    with silence(world):
+        for _ in range(3):
+            world.machine.run("sleep", "6")  # the service sends, and nothing comes
+            tick(world)
     assert "the machine's clock is behind: it says " in why(world)
     assert "Set it: timedatectl set-ntp true" in wgconfine(world, "status").stdout
     assert any("clock is behind" in line for line in told(world))

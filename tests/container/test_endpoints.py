@@ -11,7 +11,6 @@ from lab import World, boot_container
 from lab.internet import WEB, WIREGUARD_PORT, WORLD, client_addresses
 from tests.container.test_health import (
     KEPT,
-    SILENCE,
     age,
     carries,
     inside,
@@ -21,7 +20,7 @@ from tests.container.test_health import (
     why,
 )
 from tests.matrix import first
-from tests.scenario import PROBE, seen_by_web, wgconfine, write_service, write_tunnel
+from tests.scenario import PROBE, seen_by_web, silence, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -130,16 +129,6 @@ def step(world: World, unit: str) -> None:
 
 def chosen(world: World) -> str:
     return world.machine.read(CHOSEN).split(" ")[0]
-
-
-@contextmanager
-def silence(world: World, text: str = SILENCE) -> Iterator[None]:
-    """The first address of the server answers no more."""
-    world.internet.run("nft", "-f", "-", text=text)
-    try:
-        yield
-    finally:
-        world.internet.run("nft", "delete", "table", "inet", "silence")
 
 
 def test_the_next_endpoint_has_its_turn(world: World) -> None:

@@ -12,24 +12,12 @@ import pytest
 from lab import World, boot_container
 from lab.internet import WEB
 from tests.matrix import first
-from tests.scenario import PROBE, confine, seen_by_web, wgconfine, write_service
+from tests.scenario import PROBE, SILENCE, confine, seen_by_web, wgconfine, write_service
 from tests.watching import look_away
 
 pytestmark = pytest.mark.container
 
 KEPT = "/run/wgconfine/health/vpn"
-SILENCE = """\
-table inet silence {
-	chain input {
-		type filter hook input priority 0;
-		udp dport 51820 drop
-	}
-	chain output {
-		type filter hook output priority 0;
-		udp sport 51820 drop
-	}
-}
-"""
 OLD = 1000
 """Seconds: a handshake of then is too old, and the next step is due."""
 

@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lab import World, boot_container
-from tests.container.test_health import SILENCE
 from tests.matrix import EVERYWHERE
-from tests.scenario import PROBE, refused, wgconfine, write_service, write_tunnel
+from tests.scenario import PROBE, refused, silence, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -31,16 +29,6 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_tunnel(world, SERVICES, extra=extra)
         wgconfine(world, "apply")
         yield world
-
-
-@contextmanager
-def silence(world: World) -> Iterator[None]:
-    """The server neither hears nor says anything."""
-    world.internet.run("nft", "-f", "-", text=SILENCE)
-    try:
-        yield
-    finally:
-        world.internet.run("nft", "delete", "table", "inet", "silence")
 
 
 def since_boot(world: World, unit: str, key: str) -> float:

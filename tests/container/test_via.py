@@ -11,25 +11,12 @@ import pytest
 from lab import World, assert_confined, boot_container
 from lab.internet import INNER_PORT, WEB
 from tests.matrix import EVERYWHERE, first
-from tests.scenario import PROBE, refused, wgconfine, write_service, write_tunnel
+from tests.scenario import PROBE, refused, silence, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
 NAME = "inner.example.net"
 """The endpoint of `deep`, which only the resolver of `vpn` may be asked for."""
-SILENCE = """\
-table inet silence {
-	chain input {
-		type filter hook input priority 0;
-		udp dport 51820 drop
-	}
-	chain output {
-		type filter hook output priority 0;
-		udp sport 51820 drop
-	}
-}
-"""
-"""Both ways: what is under way there would be an answer."""
 INSIDE = {"vpn": "10.66.0.2", "deep": "10.77.0.2"}
 DEEP = 'config = "/etc/wireguard/deep.conf"\nservices = ["deep.service"]\nvia = "vpn"\n'
 
@@ -353,8 +340,7 @@ def test_a_link_that_was_made_in_the_host_is_named_and_mended(world: World) -> N
 def test_the_tick_blames_the_other_tunnel_and_leaves_this_one_alone(world: World) -> None:
     """Silent because the other one is: it is said by name, and no step is taken."""
     machine = world.machine
-    world.internet.run("nft", "-f", "-", text=SILENCE)
-    try:
+    with silence(world):
         for _ in range(2):
             machine.systemctl("start", "wgconfine-tick.service")
             machine.run("sleep", "6")
@@ -369,8 +355,6 @@ def test_the_tick_blames_the_other_tunnel_and_leaves_this_one_alone(world: World
             machine.write(kept, "\n".join(lines) + "\n")
         machine.systemctl("start", "wgconfine-tick.service")
         sick, why, *_ = machine.read("/run/wgconfine/health/deep").splitlines()
-    finally:
-        world.internet.run("nft", "delete table inet silence")
     assert why.startswith("why tunnel vpn, which it goes through: no answer from peer")
     assert "0" == sick.split()[-1]
     wait_until_it_carries(world)
