@@ -9,6 +9,7 @@ import argparse
 import errno
 import io
 import os
+import signal
 import sys
 from functools import cache
 
@@ -267,6 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return report_system(error)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one is no reason for another end
         complain("interrupted")
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
