@@ -331,7 +331,7 @@ class Bench:
         verified = self.wgconfine("verify", "vpn", check=False)
         strays = uplink.traffic.foreign(lookups=[ENDPOINT])
         for packet in strays[:STRAYS]:
-            sys.stderr.write(f"{self.place.name}: {fault.name}: foreign: {packet}\n")
+            sys.stderr.write(f"{self.place.name}: {fault.name}: foreign: {packet} quotes {packet.quoted!r}\n")
         found = replace(
             found,
             foreign=len(strays),
