@@ -73,13 +73,13 @@ CASES = {
     ),
     "a link to itself": Case(
         f"ln -s vpn.toml {TOML}", f"{WG} check", 78,
-        f"{TOML}: symbolic links lead in a circle there.",
+        f"{TOML}: symbolic links lead in a circle there. Mend them.",
     ),
     "a link to nothing": Case(
         f"ln -s nothing {TOML}", f"{WG} check", 78, f"{TOML}: No such file or directory."
     ),
     "too large": Case(
-        f"head -c 2000000 /dev/zero >{TOML}", f"{WG} check", 78, f"{TOML}: is larger than 1 MiB."
+        f"head -c 2000000 /dev/zero >{TOML}", f"{WG} check", 78, f"{TOML}: is larger than 1 MiB. Name the right file."
     ),
     # Texts.
     "an empty file": Case(f": >{TOML}", f"{WG} check", 78, NOTHING),
@@ -120,7 +120,7 @@ CASES = {
     ),
     "a .conf that is closed": Case(
         f"{GOOD}; chmod 700 /etc/wireguard", f"{NOBODY} check", 6,
-        f"{CONF}: can't be read without root, and was not checked.",
+        f"{CONF}: can't be read without root, and was not checked. Run it as root.",
     ),
     # Streams.
     "no output": Case(GOOD, f"{WG} check >&-", 0, ""),

@@ -87,7 +87,7 @@ def test_every_file_that_cannot_be_read(tmp_path: Path) -> None:
         "/etc/wgconfine/two.toml: mtu: 1 is not a whole number from 576 to 65535.",
         (
             "/etc/wgconfine/vpn.d/10.toml: services[0]: 'a.service' is already listed, "
-            "at /etc/wgconfine/vpn.toml: services[0]."
+            "at /etc/wgconfine/vpn.toml: services[0]. Keep one of them."
         ),
         "/etc/wgconfine/vpn.d/10.toml: services[1]: 5 is not the name of a service.",
         "/etc/wgconfine/vpn.d/20.toml:1: is not UTF-8 text. Save it as UTF-8.",
