@@ -125,8 +125,18 @@ def test_a_release_by_a_pattern(world: World) -> None:
         ("confine two prob", 2, "There is no service 'prob.service'. Did you mean 'probe.service'"),
         ("confine two dbus", 78, "dbus.service"),
         ("confine two probe --publish 53", 2, "--publish: port 53 inside is DNS"),
-        ("release prob", 1, "Did you mean 'probe.service'?"),
-        ("release probe", 2, "add --yes"),
+        (
+            "release prob",
+            1,
+            (
+                "prob.service: there is no such service, and wgconfine has not confined it\n"
+                "Did you mean 'probe.service'?"
+            ),
+        ),
+        ("release probe", 2, "To release probe.service without a terminal, say so: add --yes."),
+        ("status none", 1, "none: there is no such tunnel\nThere are: one, two."),
+        ("verify none", 1, "none: there is no such tunnel\nThere are: one, two."),
+        ("logs none", 1, "none: there is no such tunnel\nThere are: one, two."),
         ("release x.timer", 2, "Name the service it starts: 'x.service'"),
     ],
 )
@@ -139,3 +149,37 @@ def test_each_error_says_what_to_do(world: World, arguments: str, code: int, wor
     assert code == done.returncode, done.stderr
     assert words in done.stderr
     assert before == world.machine.sh(settings)
+
+
+def test_logs_of_what_can_not_be_shown(world: World) -> None:
+    """Settings that are wrong, and a machine without journalctl."""
+    machine = world.machine
+    machine.write("/etc/wgconfine/bad.toml", "mtu = 1\n")
+    wrong = wgconfine(world, "logs", "bad", check=False)
+    machine.run("rm", "/etc/wgconfine/bad.toml")
+    program = machine.sh("command -v wgconfine")
+    lacking = machine.run("env", "PATH=/nowhere", program, "logs", "one", check=False)
+
+    assert [1, 1] == [wrong.returncode, lacking.returncode]
+    assert (
+        "bad: there is no such tunnel, or its settings are wrong\n"
+        "See what is wrong: wgconfine check\n"
+    ) == wrong.stderr
+    assert "journalctl: it is not there\nInstall systemd\n" == lacking.stderr
+
+
+def test_what_does_not_start_inside_stays_closed(world: World) -> None:
+    """All the rest is done, and what to do is said."""
+    text = (
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '! ip link show wg0'\n"
+    )
+    write_service(world, "open.service", text)
+    world.machine.systemctl("start", "open.service")
+    done = wgconfine(world, "confine", "two", "open", check=False)
+    closed = world.machine.show("open.service", "ActiveState")
+    wgconfine(world, "release", "open", "--yes")
+
+    assert 1 == done.returncode
+    assert "steps did not work; what could not start stays closed" in done.stderr
+    assert "Look at wgconfine status; run wgconfine apply again once it is mended." in done.stderr
+    assert "failed" == closed

@@ -66,10 +66,10 @@ CASES = {
         f"{TOML}: Permission denied. Run it as root.",
     ),
     # What is no file of settings.
-    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."),
-    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."),
+    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."),
+    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."),
     "a device": Case(
-        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."
+        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."
     ),
     "a link to itself": Case(
         f"ln -s vpn.toml {TOML}", f"{WG} check", 78,
@@ -79,7 +79,10 @@ CASES = {
         f"ln -s nothing {TOML}", f"{WG} check", 78, f"{TOML}: No such file or directory."
     ),
     "too large": Case(
-        f"head -c 2000000 /dev/zero >{TOML}", f"{WG} check", 78, f"{TOML}: is larger than 1 MiB. Name the right file."
+        f"head -c 2000000 /dev/zero >{TOML}",
+        f"{WG} check",
+        78,
+        f"{TOML}: is larger than 1 MiB. Name the right file.",
     ),
     # Texts.
     "an empty file": Case(f": >{TOML}", f"{WG} check", 78, NOTHING),
@@ -112,7 +115,7 @@ CASES = {
         f"{CONF}:1: the line holds a NUL byte. Save the file as UTF-8.",
     ),
     "a .conf that is a FIFO": Case(
-        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: is not a regular file."
+        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: is not a regular file. Put one there."
     ),
     "a .conf that all may write": Case(
         f"{GOOD}; touch {CONF}; chmod 666 {CONF}", f"{WG} check", 78,

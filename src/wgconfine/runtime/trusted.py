@@ -88,7 +88,7 @@ def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
 
 def judge_file(status: os.stat_result, path: str, *, secret: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise Failure(f"{path}: is not a regular file. Name one.")
+        raise Failure(f"{path}: is not a regular file. Put one there.")
     judge(status, path, SECRET | WRITABLE if secret else WRITABLE)
 
 

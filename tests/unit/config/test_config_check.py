@@ -280,11 +280,14 @@ def arriving(settings: Settings, *peer: str) -> list[str]:
 
 def test_inbound_ports_that_nothing_can_arrive_on() -> None:
     """The peer may send nothing, or neither side knows where the other is."""
-    where = "/etc/wgconfine/vpn.toml: inbound: nothing can arrive: no peer has"
-    assert [f"{where} AllowedIPs. Name who may send."] == arriving(tunnel(INBOUND), ENDPOINT)
-    assert [
-        f"{where} an endpoint, and there is no listen-port. Name the one or the other."
-    ] == arriving(tunnel(INBOUND), ALL)
+    where = "/etc/wgconfine/vpn.toml: inbound"
+    what = "nothing can arrive: no peer has AllowedIPs. Name who may send."
+    assert [f"{where}: {what}"] == arriving(tunnel(INBOUND), ENDPOINT)
+    what = (
+        "nothing can arrive: no peer has an endpoint, and there is no listen-port. "
+        "Name the one or the other."
+    )
+    assert [f"{where}: {what}"] == arriving(tunnel(INBOUND), ALL)
 
 
 def test_inbound_ports_behind_nat() -> None:

@@ -140,7 +140,7 @@ def test_a_fifo_neither_blocks_nor_passes(rooted: Path) -> None:
     """It is opened without waiting for a writer, and refused."""
     os.mkfifo(rooted / "key", 0o600)
 
-    assert f"{rooted}/key: is not a regular file. Name one." == refusal(rooted / "key")
+    assert f"{rooted}/key: is not a regular file. Put one there." == refusal(rooted / "key")
 
 
 @pytest.mark.parametrize("path", ["", "/"])
