@@ -87,7 +87,8 @@ def test_the_questions(world: World) -> None:
     terminal.answer("Which .conf? A number, or a path:", "99")
     terminal.wait("There is no file '99'.")
     terminal.answer("Which .conf? A number, or a path:", "no-dns.conf")
-    terminal.answer("What shall the tunnel be called? [no-dns]", "Not a name")
+    terminal.answer("What shall the tunnel be called? [no-dns]", "\x1b]0;x\x07\x9b31m rubbish")
+    terminal.wait("is not the name of a tunnel. Use small letters, digits and '-'")
     terminal.answer("What shall the tunnel be called? [no-dns]", "")
     terminal.answer("Its address, or none:", "resolver.example.net")
     terminal.wait("'resolver.example.net' is not an IP address.")
@@ -288,6 +289,6 @@ def test_foreign_text_does_nothing_to_the_terminal(world: World) -> None:
     machine.sh("systemctl stop evil.service; rm /etc/systemd/system/evil.service /root/a*.conf")
     machine.systemctl("daemon-reload")
 
-    shown = said.partition("ended=$?")[2]
+    shown = said.partition("wgconfine init; end")[2]
     assert "\\x1b]0;x\\x07\\u202eb\\x9b31m" in shown
     assert [] == [each for each in shown if not each.isprintable() and each not in "\r\n"]

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.netns
 WG = f"{sys.executable} -I -m wgconfine"
 NOBODY = f"setpriv --reuid 65534 --regid 65534 --clear-groups {WG}"
 TOML = "/etc/wgconfine/vpn.toml"
+NO_FILE = "is not a regular file. Put one there."
 CONF = "/etc/wireguard/vpn.conf"
 GOOD = f"""echo 'config = "{CONF}"' >{TOML}"""
 NO_SYSTEMD = """\
@@ -66,10 +67,10 @@ CASES = {
         f"{TOML}: Permission denied. Run it as root.",
     ),
     # What is no file of settings.
-    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."),
-    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."),
+    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"),
+    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"),
     "a device": Case(
-        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file. Put one there."
+        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"
     ),
     "a link to itself": Case(
         f"ln -s vpn.toml {TOML}", f"{WG} check", 78,
@@ -115,7 +116,7 @@ CASES = {
         f"{CONF}:1: the line holds a NUL byte. Save the file as UTF-8.",
     ),
     "a .conf that is a FIFO": Case(
-        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: is not a regular file. Put one there."
+        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: {NO_FILE}"
     ),
     "a .conf that all may write": Case(
         f"{GOOD}; touch {CONF}; chmod 666 {CONF}", f"{WG} check", 78,
