@@ -153,9 +153,8 @@ def test_a_second_switch_that_is_gone_is_loaded_again(machine: Path, tables: str
     install(machine, "nft", f"echo {tables}")
     tick()
 
-    assert ["systemctl try-reload-or-restart --no-block -- wgconfine-switch@vpn.service"] == told(
-        machine, "try-reload-or-restart"
-    )
+    reload = "systemctl try-reload-or-restart --no-block --job-mode=fail"
+    assert [f"{reload} -- wgconfine-switch@vpn.service"] == told(machine, "try-reload-or-restart")
 
 
 @pytest.mark.parametrize("state", ["on", "not available: cgroup v1", ""])
