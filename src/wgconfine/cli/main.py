@@ -246,7 +246,7 @@ def refuse_interpreter(arguments: argparse.Namespace) -> None:
     if given and str(arguments.root) == "/":
         raise Refused(
             "--python is for trees (--root, render): "
-            "the units of this machine run the interpreter that runs this command."
+            "the units of this machine run the interpreter that runs this command. Leave it out."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wgconfine.cli.dialogue import columns, complain
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.verdict import Verdict
 from wgconfine.report import status as words
@@ -110,6 +111,6 @@ def known_facts(tunnels: Iterable[Settings]) -> dict[UnitName, UnitFacts]:
 def narrowed(status: Status, names: Sequence[str]) -> Status:
     known = {tunnel.name for tunnel in status.tunnels}
     if strangers := sorted(set(names) - known):
-        raise OperationFailed(", ".join(strangers), "there is no such tunnel")
+        raise OperationFailed(", ".join(strangers), "there is no such tunnel", name_tunnels(known))
     chosen = tuple(tunnel for tunnel in status.tunnels if tunnel.name in names)
     return replace(status, tunnels=chosen, closed=())
