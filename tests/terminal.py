@@ -15,17 +15,19 @@ _ENDED = re.compile(r"ended=(\d+)")
 class Terminal:
     """One command, started by a login shell of a terminal of its own, as people do."""
 
-    def __init__(self, world: World, command: str, *, columns: int = 100) -> None:
+    def __init__(
+        self, world: World, command: str, *, rows: int = 50, columns: int = 100, term: str = "dumb"
+    ) -> None:
         assert isinstance(world.machine, Container)
         program, *arguments = world.machine.shell()
         self._said = ""
         self._child = pexpect.spawn(
             program,
-            [each.replace("TERM=xterm", "TERM=dumb") for each in arguments],
+            [f"TERM={term}" if each.startswith("TERM=") else each for each in arguments],
             encoding="utf-8",
             timeout=PATIENCE,
-            dimensions=(50, columns),
-            env={**os.environ, "TERM": "dumb"},
+            dimensions=(rows, columns),
+            env={**os.environ, "TERM": term},
             # Whoever runs the tests in the background ignores it, and so would all that they start.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
@@ -47,6 +49,15 @@ class Terminal:
         """Press Ctrl-C where the question stands."""
         self.wait(question)
         self._child.sendintr()
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._child.setwinsize(rows, columns)
+
+    def control(self, letter: str) -> None:
+        self._child.sendcontrol(letter)
+
+    def say(self, line: str) -> None:
+        self._child.sendline(line)
 
     def end_of_input(self, question: str) -> None:
         """Press Ctrl-D there."""

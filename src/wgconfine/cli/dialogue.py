@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["ask", "columns", "complain", "confirm", "silence", "width"]
+__all__ = ["ask", "coloured", "columns", "complain", "confirm", "has_screen", "silence", "width"]
 
 NARROWEST = 40
 USUAL = 80
@@ -22,6 +22,16 @@ USUAL = 80
 def columns() -> int | None:
     """Give the width of the terminal, None where the result goes somewhere else."""
     return width() if sys.stdout.isatty() else None
+
+
+def coloured() -> bool:
+    """Tell whether the result may be in colour: on a terminal that has it, if nobody minds."""
+    return has_screen() and not os.environ.get("NO_COLOR")
+
+
+def has_screen() -> bool:
+    """Tell whether the result goes to a terminal that knows more than lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def width() -> int:

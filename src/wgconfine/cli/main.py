@@ -94,6 +94,19 @@ def tree(text: str) -> Path:
     return Path("/") if os.path.realpath(root) == "/" else root
 
 
+def interval(text: str) -> float:
+    """Read --watch; the name of a tunnel that comes after it is taken for its value."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds; a tunnel is named before --watch"
+        ) from None
+    if not 0.5 <= seconds <= 86400:  # noqa: PLR2004 — a day; no number is neither
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.5 to 86400 seconds")
+    return seconds
+
+
 SHARED: dict[str, dict[str, Any]] = {
     "--root": {
         "metavar": "DIR",
@@ -211,6 +224,14 @@ def add_views(add: Add) -> None:
     status = add("status", help="show tunnels and services as they are")
     status.add_argument("names", nargs="*", metavar="NAME")
     status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=interval,
+        nargs="?",
+        const=2.0,
+        help="again and again, every 2 s or as said, until Ctrl-C",
+    )
 
     verify = add("verify", help="prove the confinement on the running system")
     verify.add_argument("names", nargs="*", metavar="NAME")

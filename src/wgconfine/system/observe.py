@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
 PROC = Path("/proc")
+RESOLVER = "nameserver "
 OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
@@ -212,6 +213,8 @@ def tunnel_status(
         leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
         via=via,
+        namespace=read_namespace(name),
+        resolvers=read_resolvers(name),
         peers=peers,
         services=shown,
         problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
@@ -301,6 +304,22 @@ def read_firewall(name: TunnelName) -> dict[str, Counter]:
     if os.geteuid() != 0 or identity(record_of_namespace(name)) is None:
         return {}
     return read_counters(name)
+
+
+def read_namespace(name: TunnelName) -> str:
+    """Give the path of the tunnel's namespace, empty unless what is there is ours."""
+    path = named_namespace(name)
+    there = identity(path)
+    return path if there is not None and there == identity(record_of_namespace(name)) else ""
+
+
+def read_resolvers(name: TunnelName) -> tuple[str, ...]:
+    """Give the resolvers that services of the tunnel are given."""
+    try:
+        lines = read_state(f"{tunnel_state(name)}/resolv.conf").splitlines()
+    except OSError:
+        return ()
+    return tuple(line.removeprefix(RESOLVER) for line in lines if line.startswith(RESOLVER))
 
 
 def read_verify(name: TunnelName) -> VerifyStatus | None:
