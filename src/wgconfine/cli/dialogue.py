@@ -55,7 +55,7 @@ def complain(*texts: str) -> None:
     """
     try:
         for text in texts:
-            for line in text.splitlines():
+            for line in text.removesuffix("\n").split("\n") if text else ():
                 print(escape(line), file=sys.stderr)
     except OSError:
         silence(sys.stderr)

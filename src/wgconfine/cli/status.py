@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from wgconfine.cli.dialogue import coloured, columns, complain
+from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.verdict import Verdict
 from wgconfine.report import status as words
@@ -116,6 +117,6 @@ def narrowed(status: Status, names: Sequence[str]) -> Status:
         return status
     known = {tunnel.name for tunnel in status.tunnels}
     if strangers := sorted(set(names) - known):
-        raise OperationFailed(", ".join(strangers), "there is no such tunnel")
+        raise OperationFailed(escape(", ".join(strangers)), "there is no such tunnel")
     chosen = tuple(tunnel for tunnel in status.tunnels if tunnel.name in names)
     return replace(status, tunnels=chosen, closed=())

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from wgconfine.cli.dialogue import coloured, columns, complain, has_screen
+from wgconfine.cli.dialogue import coloured, columns, complain, has_screen, width
 from wgconfine.cli.status import current_status, narrowed
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, WgconfineError
@@ -18,7 +18,7 @@ from wgconfine.report import status as words
 from wgconfine.report.paint import painted
 from wgconfine.report.watch import fitted, with_rates
 
-__all__ = ["run_watch"]
+__all__ = ["Look", "run_watch", "screenful"]
 
 # The other screen of a terminal, which has its own again afterwards; and no cursor meanwhile.
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -95,6 +95,10 @@ def follow(
         look = take_again(names, look)
 
 
+def heading(seconds: float) -> str:
+    return f"wgconfine status, every {seconds:g} s, {time.strftime('%H:%M:%S')}"
+
+
 def print_json(status: Status) -> None:
     print(words.as_json(status, indent=None))
 
@@ -110,7 +114,7 @@ def redraw(look: Look, names: Sequence[str], seconds: float) -> None:
     with own_screen():
         while True:
             due = time.monotonic() + seconds
-            head = f"wgconfine status, every {seconds:g} s, {time.strftime('%H:%M:%S')}"
+            head = heading(seconds)
             draw(look, head)
             while (left := due - time.monotonic()) > 0:
                 if (noticed := signal.sigtimedwait(NOTICED, left)) is None:
@@ -124,13 +128,18 @@ def redraw(look: Look, names: Sequence[str], seconds: float) -> None:
 def draw(look: Look, head: str) -> None:
     """Write it in one go, so that nothing flickers."""
     size = os.get_terminal_size(sys.stdout.fileno())
-    lines = [head, *(escape(line) for text in look.said for line in text.splitlines())]
+    write(CLEAR + "\n".join(screenful(look, head, size, width=width(), colour=coloured())))
+
+
+def screenful(
+    look: Look, head: str, size: os.terminal_size, *, width: int, colour: bool
+) -> list[str]:
+    """Give the lines that a terminal of a size has, with what is folded for a width."""
+    lines = [escape(line) for text in look.said for line in text.splitlines()]
     if look.status is not None:
-        lines += words.as_text(look.status, width=columns()).splitlines()
-    shown = fitted(lines, rows=size.lines, columns=size.columns)
-    if coloured():
-        shown = [shown[0], *map(painted, shown[1:])]
-    write(CLEAR + "\n".join(shown))
+        lines += words.as_text(look.status, width=width).splitlines()
+    shown = fitted([head, *lines], rows=size.lines, columns=size.columns)
+    return [shown[0], *map(painted, shown[1:])] if colour else shown
 
 
 def pause() -> None:

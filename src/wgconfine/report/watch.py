@@ -8,6 +8,8 @@ from wgconfine.model.status import RateStatus, Status, TunnelStatus
 
 __all__ = ["fitted", "with_rates"]
 
+LOUD = ("LEAK", "NOT CONFINED")
+"""What must be seen even where its own line has no room."""
 Traffic = Mapping[str, tuple[int, int]]
 """Of each peer by its public key: bytes received and sent."""
 
@@ -42,15 +44,16 @@ def rate(now: Traffic, before: Traffic, seconds: float) -> RateStatus | None:
 
 
 def fitted(lines: Sequence[str], *, rows: int, columns: int) -> list[str]:
-    """Give the lines that fit; where that is not all of them, the last one says how many more.
+    """Give the lines that fit; where that is not all of them, the last one says what is missing.
 
     A line that was not folded takes several rows.
     """
     if sum(rows_of(each, columns) for each in lines) <= rows:
         return list(lines)
     kept = list(within(lines, rows - 1, columns))
-    more = len(lines) - len(kept)
-    return [*kept, f"… {more} more lines: this terminal is too low"[:columns]]
+    hidden = lines[len(kept) :]
+    loud = next((f", with {word}" for word in LOUD if any(word in each for each in hidden)), "")
+    return [*kept, f"… {len(hidden)} more lines{loud}: this terminal is too low"[:columns]]
 
 
 def within(lines: Iterable[str], rows: int, columns: int) -> Iterable[str]:
