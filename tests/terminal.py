@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from collections.abc import Sequence
 
 import pexpect
 
@@ -71,3 +72,18 @@ class Terminal:
         self._said += self._child.before
         self._child.close(force=True)
         return code, self._said
+
+
+def shown(
+    world: World, command: str, answers: Sequence[tuple[str, str]] = (), *, columns: int
+) -> str:
+    """Give what a command puts on a terminal that has colours, with what is answered to it."""
+    # The words of the command itself, which the terminal echoes, are not those that are printed.
+    words = f"echo; echo it-''begins; {command}; echo it-''ends"
+    terminal = Terminal(world, words, columns=columns, term="xterm")
+    terminal.wait("it-begins")
+    for question, answer in answers:
+        terminal.answer(question, answer)
+    terminal.wait("it-ends")
+    _, said = terminal.ended()
+    return said.partition("it-begins\r\n")[2].partition("it-ends")[0]

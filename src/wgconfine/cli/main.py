@@ -66,6 +66,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             *arguments, **{"allow_abbrev": False, "formatter_class": Layout, **options}
         )
+        self.color = False  # of Python 3.14 and later, which has colours of its own
 
     def error(self, message: str) -> NoReturn:
         self.exit(ExitCode.USAGE, f"{self.prog}: {escape(message)}\nSee {self.prog} --help.\n")

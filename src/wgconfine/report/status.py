@@ -25,8 +25,8 @@ SCHEMA = 1
 MINUTE, HOUR = 60, 3600
 KILO = 1024
 COUNTED = {
-    "dns": "look-ups of others than the tunnel's resolvers rejected",
-    "dns-other": "look-ups by other ports than 53 rejected",
+    "dns": "with look-ups of others than the tunnel's resolvers rejected",
+    "dns-other": "with look-ups by other ports than 53 rejected",
     "outbound-deny": "to denied networks rejected",
     "other-link": "by another link than the tunnel rejected",
     "martian": "with a false address dropped",

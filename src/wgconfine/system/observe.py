@@ -407,7 +407,7 @@ def has_powers_of_manager(pid: int) -> bool:
 
 def process_status(pid: int) -> dict[str, str]:
     text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in text.split("\n"))  # a name has no newline alone
     return {key: value.strip() for key, _, value in lines}
 
 
