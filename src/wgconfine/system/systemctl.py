@@ -141,7 +141,7 @@ def loaded_units(patterns: Sequence[str], properties: Sequence[str]) -> Properti
 
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in block.splitlines():
+    for line in block.split("\n"):  # to str.splitlines() U+0085 in a file's name is an end, too
         key, _, value = line.partition("=")
         found[key] = f"{found[key]}\n{value}" if key in found else value
     return {key: found.get(key, "") for key in wanted}
