@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from wgconfine.doctor.asked import Answers, ask, json_of, succeeded
 from wgconfine.model.doctor import Finding, Grade, Subject
 from wgconfine.model.settings import ConfFile, Settings, TunnelName
+from wgconfine.render.record import host_link
 from wgconfine.runtime import paths
 from wgconfine.system.offers import conf_of, key_of
 
@@ -34,7 +35,7 @@ LINKS = {"vo_": "vopono", "veth-": "VPN-Confinement"}
 """Beginnings of names of links that they make in the host's namespace."""
 QUESTIONS = {
     "others": (
-        *("systemctl", "show", "--property=Id,ActiveState,UnitFileState,LoadState", "--"),
+        *("systemctl", "show", "--property=Id,ActiveState,LoadState", "--"),
         *PATTERNS,
     ),
     "addresses": ("ip", "-j", "address", "show"),
@@ -73,7 +74,8 @@ def look(root: Path, answers: Answers, tunnels: Iterable[Settings]) -> OtherFact
     }
     keys = {name: key for name, path in confs.items() if (key := key_of(path))}
     answer = answers.get("others")
-    units = parse_units(answer.output if answer is not None and succeeded(answer) else "")
+    loaded = parse_units(answer.output if answer is not None and succeeded(answer) else "")
+    units = with_enabled({each.name: each for each in loaded}, enabled_units(root))
     shown = json_of(answers.get("addresses"))
     links = [str(each.get("ifname")) for each in shown]
     return OtherFacts(
@@ -88,14 +90,31 @@ def parse_units(text: str) -> Iterator[OtherUnit]:
     for block in text.split("\n\n"):
         shown = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         name = shown.get("Id", "")
-        tool = next((each for pattern, each in PATTERNS.items() if is_of(name, pattern)), "")
+        tool = tool_of(name)
         if tool and shown.get("LoadState") == "loaded":
             yield OtherUnit(
                 name=name,
                 tool=tool,
                 active=shown.get("ActiveState") in {"active", "activating", "reloading"},
-                enabled=shown.get("UnitFileState") == "enabled",
             )
+
+
+def enabled_units(root: Path) -> Iterator[str]:
+    """Give the units that a target wants at the next boot; those that are stopped are not loaded."""
+    wanted = (root / "etc/systemd/system").glob("*.wants/*.service")
+    yield from (each.name for each in wanted if tool_of(each.name))
+
+
+def with_enabled(loaded: Mapping[str, OtherUnit], enabled: Iterable[str]) -> list[OtherUnit]:
+    wanted = {
+        name: replace(loaded.get(name, OtherUnit(name=name, tool=tool_of(name))), enabled=True)
+        for name in enabled
+    }
+    return [each for _, each in sorted({**loaded, **wanted}.items())]
+
+
+def tool_of(name: str) -> str:
+    return next((each for pattern, each in PATTERNS.items() if is_of(name, pattern)), "")
 
 
 def is_of(name: str, pattern: str) -> bool:
@@ -133,7 +152,7 @@ def links_with(keys: Mapping[TunnelName, str], answers: Answers) -> dict[str, st
         link: name
         for link, key in public.items()
         for name, own in ours.items()
-        if own and key == own
+        if own and key == own and link != host_link(name)  # what wireguard-go made for us
     }
 
 

@@ -40,10 +40,10 @@ class Loose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFacts:
-    """`booted`: systemd runs here. `steps` is what `apply` would do, None where that was not found out, `failure` why not.
+    """`steps` is what `apply` would do, None where that was not found out, `failure` why not.
 
-    `unread` says why settings could not be read at all; `unseen` are secret files that this user
-    may not read. `in_the_way` is what is somebody else's. `failed` are
+    `booted`: systemd runs here. `unread` says why settings could not be read at all; `unseen` are
+    secret files that this user may not read. `in_the_way` is what is somebody else's. `failed` are
     units of ours that have, with systemd's word for how; `status` is None where systemd could not
     be asked.
     """
@@ -77,14 +77,11 @@ def judge_settings(facts: OwnFacts) -> Iterator[Finding]:
         yield settings(name="settings", grade=Grade.UNKNOWN, words=facts.unread)
         return
     for each in facts.loose:
-        what = "others than root may read it" if each.secret else "it does not belong to root"
-        yield settings(
-            name="permissions",
-            grade=Grade.BROKEN,
-            words=f"{each.path}: {what}",
-            mend=each.command,
-            fix=True,
-        )
+        if each.secret:
+            words = f"{each.path}: holds a secret, and others than root may read it"
+            yield settings(
+                name="permissions", grade=Grade.BROKEN, words=words, mend=each.command, fix=True
+            )
     mended = {str(each.path) for each in facts.loose}
     problems = [each for each in facts.problems if each.where not in mended]
     for problem in problems:
@@ -96,7 +93,7 @@ def judge_settings(facts: OwnFacts) -> Iterator[Finding]:
         words = "no tunnel is declared yet; with a provider's .conf"
         mend = "wgconfine init CONF --name NAME"
         yield settings(name="settings", grade=Grade.NOTE, words=words, mend=mend)
-    elif not problems and not facts.loose:
+    elif not problems and not any(each.secret for each in facts.loose):
         count = len(facts.tunnels)
         words = "1 tunnel, no problem found" if count == 1 else f"{count} tunnels, no problem found"
         yield settings(name="settings", grade=Grade.OK, words=words)
@@ -108,6 +105,12 @@ installed = partial(Finding, subject=Subject.INSTALLED)
 def judge_installed(facts: OwnFacts) -> Iterator[Finding]:
     for problem in facts.in_the_way:
         yield installed(name="in-the-way", grade=Grade.BROKEN, words=str(problem).rstrip("."))
+    for each in facts.loose:
+        if not each.secret:
+            words = f"{each.path}: belongs to somebody else than root, who could change it"
+            yield installed(
+                name="permissions", grade=Grade.BROKEN, words=words, mend=each.command, fix=True
+            )
     if facts.failure:
         yield installed(name="plan", grade=Grade.BROKEN, words=facts.failure)
     if facts.steps is None:
@@ -124,7 +127,7 @@ def judge_installed(facts: OwnFacts) -> Iterator[Finding]:
         steps = "; ".join(each.describe() for each in asked[:SHOWN])
         words = f"systemd is not where the settings want it: {steps}"
         yield installed(name="units", grade=Grade.BROKEN, words=words, mend=APPLY, fix=True)
-    elif facts.tunnels:
+    elif facts.tunnels and not any(not each.secret for each in facts.loose):
         words = "all files are there, as the settings say, and systemd has read them"
         yield installed(name="files", grade=Grade.OK, words=words)
 
@@ -163,7 +166,8 @@ def judge_running(status: Status, *, applying: bool) -> Iterator[Finding]:
     What the next `apply` mends is not said twice.
     """
     for tunnel in status.tunnels:
-        yield judge_tunnel(tunnel)
+        if not (applying and tunnel.state == Word.DOWN):
+            yield judge_tunnel(tunnel)
         for problem in tunnel.problems:
             if not (applying and APPLY in problem):
                 words = f"{tunnel.name}: {problem}"

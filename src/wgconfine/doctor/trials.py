@@ -18,12 +18,18 @@ from wgconfine.system.inside import MISSING, Answer
 
 __all__ = ["QUESTIONS", "RULES", "TRIALS", "UNIT", "Trials", "judge_trials", "trials_of"]
 
-PYTHON = """\
+UNTRIED = "?"
+"""For what can't be tried without nft(8): the tools say so."""
+PYTHON = f"""\
 import os
 from wgconfine.runtime import switch
-own, first = (os.stat(f"/proc/{each}/ns/net").st_ino for each in ("self", "1"))
+from wgconfine.runtime.failure import Failure
+own, first = (os.stat(f"/proc/{{each}}/ns/net").st_ino for each in ("self", "1"))
 print(own, first)
-print("" if own == first else switch.why_not("doctor"))
+try:
+    print("" if own == first else switch.why_not("doctor"))
+except Failure:
+    print("{UNTRIED}")
 """
 """What a unit tries: is it in a namespace of its own, and does the second switch's rule work?"""
 
@@ -123,7 +129,8 @@ def unit_trial(answer: Answer | None) -> tuple[str | None, str | None]:
     own, _, host = first.partition(" ")
     if own == host:
         return None, "systemd runs it in the network namespace of the host, and calls that success"
-    return rest.strip(), ""
+    said = rest.strip()
+    return (None if said == UNTRIED else said), ""
 
 
 finding = partial(Finding, subject=Subject.CONTAINER)
