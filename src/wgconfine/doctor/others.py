@@ -100,7 +100,7 @@ def parse_units(text: str) -> Iterator[OtherUnit]:
 
 
 def enabled_units(root: Path) -> Iterator[str]:
-    """Give the units that a target wants at the next boot; those that are stopped are not loaded."""
+    """Give the units that a target wants at the next boot; a stopped one is not loaded."""
     wanted = (root / "etc/systemd/system").glob("*.wants/*.service")
     yield from (each.name for each in wanted if tool_of(each.name))
 
