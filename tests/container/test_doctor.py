@@ -147,7 +147,7 @@ def test_a_firewall_that_drops_a_published_port(tunnel: World, start: str, stop:
     assert [] == broken(tunnel)
     machine.sh(start)
     try:
-        assert not reaches(tunnel)
+        machine.wait_for(lambda: not reaches(tunnel), "it is dropped")
         rules = machine.sh("nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'")
         (found,) = broken(tunnel)
         after = machine.sh("nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'")
@@ -181,7 +181,7 @@ def test_rules_written_by_hand(tunnel: World) -> None:
     machine.run(
         *("nft", "-f", "-"),
         input="table inet own { chain in { type filter hook input priority 0; policy drop;\n"
-        'iifname "lo" accept\nudp sport 51820 accept\n} }',
+        'iifname "lo" accept\nudp sport 51820 accept\n}\n}\n',
     )
     try:
         assert not reaches(tunnel)

@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +25,7 @@ from wgconfine.model.errors import (
 from wgconfine.model.settings import Settings
 from wgconfine.model.tree import File, Link
 from wgconfine.report import doctor as words
+from wgconfine.runtime.trusted import LIMIT
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services
 from wgconfine.system.lock import apply_lock
@@ -111,7 +112,7 @@ def look_at_own() -> tuple[OwnFacts, Survey | None]:
 def planned(facts: OwnFacts) -> tuple[OwnFacts, Survey | None]:
     """Add what `apply` would do, or why it would do nothing."""
     try:
-        found = survey(LIVE, again=True)
+        found = survey(LIVE, again=True, written=as_mended(facts.loose))
     except InTheWay as error:
         return replace(facts, in_the_way=error.problems), None
     except ProblemsFound as error:
@@ -207,17 +208,34 @@ def steps_by(root: Path, agreed: Sequence[str]) -> None:
         carry_out(found, root, yes=True)
 
 
+@contextmanager
+def opened(path: PurePosixPath) -> Iterator[int | None]:
+    """Open a secret that others may merely read; None where it is not that any more."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        yield descriptor if is_merely_readable(os.fstat(descriptor)) else None
+    finally:
+        os.close(descriptor)
+
+
+def as_mended(loose: Iterable[Loose]) -> dict[PurePosixPath, bytes]:
+    """Give secrets by what is in them: how they may be read is told apart from that."""
+    found = {}
+    for each in loose:
+        with suppress(OSError), opened(each.path) as descriptor:
+            if each.secret and descriptor is not None:
+                found[each.path] = os.pread(descriptor, LIMIT + 1, 0)
+    return found
+
+
 def tighten(loose: Loose) -> None:
     """Take rights away; never give any to what is not the very file that was looked at."""
     if not loose.secret:
         rewrite(loose.path)
         return
-    descriptor = os.open(loose.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if is_merely_readable(os.fstat(descriptor)):
+    with opened(loose.path) as descriptor:
+        if descriptor is not None:
             os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
 
 
 def rewrite(path: PurePosixPath) -> None:

@@ -11,7 +11,7 @@ from wgconfine.system.outside import carrier
 
 __all__ = ["QUESTIONS", "ROOT_QUESTIONS", "VpnFacts", "judge_vpn", "look_at_vpn"]
 
-QUESTIONS = {"rules": ("ip", "-j", "rule", "show"), "rules6": ("ip", "-j", "-6", "rule", "show")}
+QUESTIONS = {"ways": ("ip", "-j", "rule", "show"), "ways6": ("ip", "-j", "-6", "rule", "show")}
 ROOT_QUESTIONS = {"tables": ("nft", "list", "tables")}
 ANYWHERE = ("192.0.2.1:51820", "[2001:db8::1]:51820")
 """Addresses that nobody has (RFC 5737, RFC 3849): the kernel says which link would be taken."""
@@ -32,9 +32,9 @@ class VpnFacts:
 
 def look_at_vpn(answers: Answers) -> VpnFacts:
     # Where there is no ip(8), the tools say so.
-    there = succeeded(answers.get("rules"))
+    there = succeeded(answers.get("ways"))
     carriers = [carrier(each, None) for each in ANYWHERE] if there else []
-    rules = [*json_of(answers.get("rules")), *json_of(answers.get("rules6"))]
+    rules = [*json_of(answers.get("ways")), *json_of(answers.get("ways6"))]
     tables = answers.get("tables")
     return VpnFacts(
         carriers=tuple(each for each in carriers if each is not None),
