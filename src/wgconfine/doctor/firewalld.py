@@ -27,6 +27,12 @@ QUESTIONS = {
 }
 PLACES = ("/etc/firewalld/services", "/usr/lib/firewalld/services")
 PORT = re.compile(r"<port\s+([^>]*?)/?>")
+OTHER_WORDS = {
+    *("NOT", "not", "protocol", "icmp-block", "icmp-type", "source-port"),
+    *("masquerade", "forward-port"),
+}
+OTHER_KEYS = {"source mac", "source ipset", "destination ipset", "source invert"}
+"""What has a rich rule be about something else, or about addresses that are not in it."""
 ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
 
 
@@ -125,7 +131,7 @@ def parse_zones(text: str) -> Iterator[Zone]:
 
 
 def parse_rule(line: str) -> Iterator[RichRule]:
-    """Read a rich rule; none that is not about TCP or that says *not*."""
+    """Read a rich rule; nothing of one that is not about TCP, or about whom cannot be said here."""
     try:
         words = shlex.split(line)
     except ValueError:
@@ -139,11 +145,8 @@ def parse_rule(line: str) -> Iterator[RichRule]:
         else:
             element = word
     verbs = [each for each in ("accept", "reject", "drop") if each in words]
-    if (
-        verbs
-        and not {"NOT", "not", "icmp-type"} & {*words}
-        and (values.get("port protocol", "tcp") == "tcp")
-    ):
+    other = OTHER_WORDS & {*words} or OTHER_KEYS & values.keys()
+    if verbs and not other and values.get("port protocol", "tcp") == "tcp":
         yield RichRule(
             accepts=verbs == ["accept"],
             source=values.get("source address", ""),
