@@ -115,6 +115,12 @@ def verify(arguments: argparse.Namespace) -> ExitCode:
     )
 
 
+def doctor(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.doctor import run_doctor
+
+    return run_doctor(as_json=arguments.json, fix=arguments.fix, yes=arguments.yes)
+
+
 def metrics(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.metrics import run_metrics
 
@@ -140,6 +146,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
         render,
         status,
         verify,
+        doctor,
         metrics,
         logs,
     )

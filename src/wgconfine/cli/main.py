@@ -252,6 +252,10 @@ def add_views(add: Add) -> None:
     # What wgconfine-verify@NAME.service runs: for nobody who looks on.
     verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
 
+    doctor = add("doctor", parents=shared("--yes"), help="say what of this machine will not work")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument("--fix", action="store_true", help="mend what is wgconfine's own")
+
     add_logs(add)
 
 
