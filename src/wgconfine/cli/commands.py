@@ -111,6 +111,12 @@ def verify(arguments: argparse.Namespace) -> ExitCode:
     )
 
 
+def execute(arguments: argparse.Namespace) -> int:
+    from wgconfine.cli.exec import run_exec
+
+    return run_exec(arguments.name, arguments.words, user=arguments.user)
+
+
 def metrics(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.metrics import run_metrics
 
@@ -123,7 +129,7 @@ def logs(arguments: argparse.Namespace) -> ExitCode:
     return run_logs(arguments.name, journalctl_options(arguments))
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     each.__name__: each
     for each in (
         init,
@@ -139,4 +145,4 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
         metrics,
         logs,
     )
-}
+} | {"exec": execute}
