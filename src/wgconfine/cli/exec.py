@@ -216,7 +216,7 @@ def refuse_other_encodings(options: Sequence[str]) -> None:
 
 def told(end: End, name: TunnelName, unit: UnitName) -> int:
     """Give the exit code, with a word on standard error for what the command itself can't say."""
-    if end.status is not None or end.signal:
+    if end.known:
         code = exit_code(end)
     else:
         why = "How it ended is not known" if end.begun else "It was not started"

@@ -20,6 +20,7 @@ from wgconfine.runtime.process import SEARCH, find
 from wgconfine.system.aside import Aside, Unanswered
 from wgconfine.system.rooted import RootedFiles
 from wgconfine.system.systemctl import RealSystemctl, send_signal
+from wgconfine.system.transient import is_loaded
 from wgconfine.system.unitsearch import UnitSearch
 from wgconfine.system.users import Account
 
@@ -53,6 +54,10 @@ class End:
     begun: bool = False
     status: int | None = None
     signal: int = 0
+
+    @property
+    def known(self) -> bool:
+        return self.status is not None or self.signal > 0
 
 
 def new_unit(name: TunnelName) -> UnitName:
@@ -158,14 +163,6 @@ def is_begun(stem: str) -> bool:
     return Path("/proc", number).exists()
 
 
-def is_loaded(unit: str) -> bool:
-    return Path(TRANSIENT, unit).exists()
-
-
-TRANSIENT = "/run/systemd/transient"
-"""Where systemd keeps the file of a transient unit as long as it has the unit."""
-
-
 def names_in(directory: Path) -> list[str]:
     with suppress(OSError):
         return [path.name for path in directory.iterdir()]
@@ -206,9 +203,11 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
     if not terminal:
         signal.signal(signal.SIGTSTP, pause)
     child.wait()
-    if is_loaded(unit):  # systemd-run was ended by somebody
-        RealSystemctl().stop([unit])
     end = read_end(unit)
+    if not end.known and is_loaded(unit):  # systemd-run was ended by somebody
+        with suppress(OperationFailed):  # it has just ended
+            RealSystemctl().stop([unit])
+        end = read_end(unit)
     return end if end.begun or not caught else End(signal=caught)
 
 
