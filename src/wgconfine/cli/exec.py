@@ -111,7 +111,7 @@ def refuse_unconfined(settings: Settings) -> None:
 
 def refuse_stopped(name: TunnelName) -> None:
     """Raise where the tunnel is not up: it would be started, which is for its owner to say."""
-    units = (f"wgconfine-netns@{name}.service", f"wgconfine@{name}.service")
+    units = (f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service")
     for unit, state in unit_states(RealSystemctl(), units).items():
         if (word := judge(state)) != "running":
             hint = f"Start it: systemctl start wgconfine@{name}.service"
