@@ -13,7 +13,18 @@ TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["UNCHANGED", "CutOff", "ask", "columns", "complain", "confirm", "silence", "width"]
+__all__ = [
+    "UNCHANGED",
+    "CutOff",
+    "ask",
+    "coloured",
+    "columns",
+    "complain",
+    "confirm",
+    "has_screen",
+    "silence",
+    "width",
+]
 
 UNCHANGED = "Nothing was changed."
 """Whatever is asked is asked before anything is done."""
@@ -28,6 +39,16 @@ class CutOff(KeyboardInterrupt):
 def columns() -> int | None:
     """Give the width of the terminal, None where the result goes somewhere else."""
     return width() if sys.stdout.isatty() else None
+
+
+def coloured() -> bool:
+    """Tell whether the result may be in colour: on a terminal that has it, if nobody minds."""
+    return has_screen() and not os.environ.get("NO_COLOR")
+
+
+def has_screen() -> bool:
+    """Tell whether the result goes to a terminal that knows more than lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def width() -> int:
@@ -51,7 +72,7 @@ def complain(*texts: str) -> None:
     """
     try:
         for text in texts:
-            for line in text.splitlines():
+            for line in text.removesuffix("\n").split("\n") if text else ():
                 print(escape(line), file=sys.stderr)
     except OSError:
         silence(sys.stderr)
