@@ -10,7 +10,9 @@ import pexpect
 from lab import Container, World
 
 PATIENCE = 60.0
-_ENDED = re.compile(r"ended=(\d+)")
+# With what stty(1) tells of the terminal, which no command may leave in another state.
+_END = 'end() { c=$?; [ "$t" = "$(stty -g)" ]; echo ended=$c-$?; }; t=$(stty -g)'
+_ENDED = re.compile(r"ended=(\d+)-(\d)")
 
 
 class Terminal:
@@ -32,14 +34,16 @@ class Terminal:
             # Whoever runs the tests in the background ignores it, and so would all that they start.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        self._child.sendline(f"cd /root; {command}; echo ended=$?")
+        self._child.sendline(_END)
+        self._child.sendline(f"cd /root; {command}; end")
 
     def wait(self, words: str) -> None:
         """Read on until these words come. Raises AssertionError with what came instead."""
         try:
-            self._child.expect_exact(words)
+            ended = self._child.expect([re.escape(words), _ENDED])
         except (pexpect.TIMEOUT, pexpect.EOF) as error:
             raise AssertionError(f"no {words!r} after {self._child.before!r}") from error
+        assert not ended, f"no {words!r}, but its end after {self._child.before!r}"
         self._said += f"{self._child.before}{self._child.after}"
 
     def answer(self, question: str, line: str) -> None:
@@ -68,7 +72,8 @@ class Terminal:
     def ended(self) -> tuple[int, str]:
         """Give the exit code, and all that the terminal showed."""
         self._child.expect(_ENDED)
-        code = int(self._child.match[1])
+        code, other_terminal = map(int, self._child.match.groups())
+        assert not other_terminal, "the terminal is not as it was"
         self._said += self._child.before
         self._child.close(force=True)
         return code, self._said

@@ -7,6 +7,7 @@ from functools import partial
 
 from wgconfine.cli.dialogue import coloured, columns, complain
 from wgconfine.config.escape import escape
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.verdict import Verdict
 from wgconfine.report import status as words
@@ -54,6 +55,7 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
 
 def code_of(status: Status) -> ExitCode:
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
+    states += [command.state for tunnel in status.tunnels for command in tunnel.commands]
     states += [service.state for service in status.closed]
     if any(has_leaked(tunnel) for tunnel in status.tunnels):
         return ExitCode.LEAK
@@ -117,6 +119,8 @@ def narrowed(status: Status, names: Sequence[str]) -> Status:
         return status
     known = {tunnel.name for tunnel in status.tunnels}
     if strangers := sorted(set(names) - known):
-        raise OperationFailed(escape(", ".join(strangers)), "there is no such tunnel")
+        raise OperationFailed(
+            escape(", ".join(strangers)), "there is no such tunnel", name_tunnels(known)
+        )
     chosen = tuple(tunnel for tunnel in status.tunnels if tunnel.name in names)
     return replace(status, tunnels=chosen, closed=())

@@ -91,7 +91,8 @@ def verify_after_apply(names: Collection[str]) -> ExitCode:
                 complain(f"Verifying {', '.join(sorted(names))}; it takes some seconds.")
             report = verify_all(RealSystemctl(), names)
     except Exception as error:  # noqa: BLE001 — what is applied is applied, whatever comes here
-        complain(f"[!] verify: {type(error).__name__}: {error}")
+        said = f"[!] verify: {type(error).__name__}: {error}"
+        complain(said, "    Look again: wgconfine verify")
         return ExitCode.UNCHECKED
     say(report)
     code = code_of(report)
