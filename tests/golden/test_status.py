@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     Holes,
     InboundStatus,
@@ -102,6 +103,14 @@ STATUS = Status(
                     unit="mail-fetch.service",
                     state="NOT CONFINED",
                     why="its process is in another namespace: systemctl stop it",
+                ),
+            ),
+            commands=(
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4711.service",
+                    state="confined",
+                    program="curl",
+                    user="torrent",
                 ),
             ),
             publish=(
