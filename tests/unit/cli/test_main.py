@@ -221,3 +221,24 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"wgconfine {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("vpn", "'vpn' is no number of seconds; a tunnel is named before --watch"),
+        ("0.4", "'0.4' is not from 0.5 to 86400 seconds"),
+        ("86401", "'86401' is not from 0.5 to 86400 seconds"),
+        ("nan", "'nan' is not from 0.5 to 86400 seconds"),
+        ("inf", "'inf' is not from 0.5 to 86400 seconds"),
+    ],
+)
+def test_how_often_to_watch_is_a_number_of_seconds(
+    word: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the name of a tunnel behind the option is not taken for one."""
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--watch", word])
+
+    assert ExitCode.USAGE == ended.value.code
+    assert f"argument --watch: {what}\n" in capsys.readouterr().err
