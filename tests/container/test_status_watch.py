@@ -99,10 +99,10 @@ def test_ctrl_z_gives_the_terminal_back_for_a_while(world: World) -> None:
     assert said.index(LEAVE) < said.index("Stopped") < said.rindex(ENTER)
 
 
-@pytest.mark.parametrize("way", ["", " | (trap '' INT; cat)"])
-def test_where_nothing_can_be_drawn_block_follows_block(world: World, way: str) -> None:
+@pytest.mark.parametrize("command", [WATCH, f"TERM=xterm {WATCH} | (trap '' INT; cat)"])
+def test_where_nothing_can_be_drawn_block_follows_block(world: World, command: str) -> None:
     """On a terminal that knows lines alone, and in a pipe: without a control character."""
-    terminal = Terminal(world, f"{WATCH}{way}", term="xterm" if way else "dumb")
+    terminal = Terminal(world, command)
     terminal.wait("other.service")
     terminal.interrupt("/s received")
     _, said = terminal.ended()
