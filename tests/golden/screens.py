@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unittest.mock import patch
 
+from tests.golden.test_doctor_words import FINDINGS
 from tests.golden.test_starter import BARE, CONF, FULL, read
 from tests.golden.test_status import STATUS
 from tests.golden.test_verify_words import ALL, CLOSED, GREEN
@@ -22,6 +23,7 @@ from tests.unit.cli.conftest import Machine
 from wgconfine.cli import commands, questions
 from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.draft import Draft, read_publish, read_resolvers, read_source
+from wgconfine.cli.exec import account_for, find_program, refuse_other_encodings
 from wgconfine.cli.init import show
 from wgconfine.cli.introduction import next_steps, read_from, unfinished_words
 from wgconfine.cli.main import build_parser, main
@@ -36,7 +38,7 @@ from wgconfine.model.errors import WgconfineError
 from wgconfine.model.settings import UnitName
 from wgconfine.model.verify import Verification
 from wgconfine.plan.steps import Action, UnitStep
-from wgconfine.report import status, verify
+from wgconfine.report import doctor, status, verify
 from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.verify.compare import judge_exits
 
@@ -169,6 +171,24 @@ def compared(stage: Stage) -> None:
     inside = {"4": {"seen": "203.0.113.7"}, "6": wrong}
     checks = judge_exits(inside, {"4": {"seen": "203.0.113.7"}, "6": wrong})
     verify_words(stage, [Verification(tunnel="vpn", checks=tuple(checks))])
+
+
+def doctor_words(stage: Stage) -> None:
+    found = spoiled(FINDINGS, stage.foreign)
+    print(doctor.as_text(found, width=stage.width, colour=stage.colour))
+
+
+def exec_refusals(stage: Stage) -> None:
+    """Say why nothing was run; what is run has the terminal for itself."""
+    for refuse in (
+        lambda: account_for(f"stranger{stage.foreign}"),
+        lambda: find_program(f"no-such-program{stage.foreign}"),
+        lambda: refuse_other_encodings([f"--setenv=X=\udcff{stage.foreign}"]),
+    ):
+        try:
+            refuse()
+        except WgconfineError as error:
+            complain(str(error))
 
 
 def metrics(stage: Stage) -> None:
@@ -341,6 +361,8 @@ SCREENS = (
     ),
     Screen(command=VERIFY, name="verify-compare", show=compared, folds=True),
     Screen(command=VERIFY, name="verify-url", show=said(VERIFY, "--compare", "gopher://x/")),
+    Screen(command="doctor", name="doctor", show=doctor_words, folds=True),
+    Screen(command="exec", name="exec", show=exec_refusals),
     Screen(command="metrics", name="metrics", show=metrics),
     Screen(command="logs", name="logs-no-name", show=said("logs", "Vpn")),
     Screen(
