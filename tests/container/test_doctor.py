@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lab import World, boot_container
+from lab import DENY_SETNS, World, boot_container
 from tests import lan
-from tests.matrix import first
+from tests.matrix import EVERYWHERE, first
 from tests.scenario import HOST, wgconfine, write_service, write_tunnel
 from tests.terminal import Terminal
 
@@ -273,6 +273,8 @@ def test_fix_mends_what_is_ours(tunnel: World) -> None:
     assert "daemon" == machine.sh(f"stat -c %U /etc/systemd/system/{SITE}.d/own.conf")
     assert pid == machine.show(SITE, "MainPID")
     assert 0 == wgconfine(tunnel, "plan", check=False).returncode
+    again = wgconfine(tunnel, "doctor", "--fix")
+    assert "There is nothing of wgconfine's own to mend.\n" == again.stderr
 
 
 def test_what_others_could_have_written_is_not_made_right(tunnel: World) -> None:
@@ -303,11 +305,22 @@ def test_a_tunnel_that_is_refused(tunnel: World) -> None:
         machine.sh("mv /root/vpn.conf /etc/wgconfine/; systemctl start wgconfine@vpn")
 
 
+NO_ADMIN = ("setpriv", "--bounding-set=-sys_admin")
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("release", ["trixie"])
-def test_a_container_that_may_not_join_namespaces(release: str, wheelhouse: Path) -> None:
-    """Where systemd is refused what it needs, the unit that tries it finds that out."""
-    prefix = ("setpriv", "--bounding-set=-sys_admin")
+@pytest.mark.parametrize(
+    ("release", "prefix", "refused"),
+    [
+        *((release, DENY_SETNS, {"join"}) for release in EVERYWHERE),
+        ("trixie", NO_ADMIN, {"unit", "join"}),
+        ("forky", NO_ADMIN, {"unit", "join"}),  # 252 does not boot with it
+    ],
+)
+def test_a_systemd_that_is_refused_what_it_needs(
+    release: str, prefix: tuple[str, ...], refused: set[str], wheelhouse: Path
+) -> None:
+    """As a container may do: units that try it find out, whatever systemd says of them."""
     with boot_container(release, wheelhouse=wheelhouse, init_prefix=prefix) as world:
-        found = names(broken(world))
-    assert found >= {"unit"}
+        found = {each["name"]: each["words"] for each in broken(world)}
+    assert refused == found.keys(), found

@@ -25,6 +25,7 @@ from wgconfine.model.errors import (
 from wgconfine.model.settings import Settings
 from wgconfine.model.tree import File, Link
 from wgconfine.report import doctor as words
+from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.trusted import LIMIT
 from wgconfine.system.confcheck import check_sources
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services
@@ -118,7 +119,7 @@ def planned(facts: OwnFacts) -> tuple[OwnFacts, Survey | None]:
     except ProblemsFound as error:
         problems = tuple(dict.fromkeys((*facts.problems, *error.problems)))
         return replace(facts, problems=problems), None
-    except OperationFailed as error:
+    except (OperationFailed, Failure) as error:
         return replace(facts, failure=" ".join(str(error).split("\n"))), None
     return replace(facts, steps=found.steps), found
 
@@ -133,7 +134,7 @@ def look_at_running(facts: OwnFacts) -> OwnFacts:
             settings_wrong=bool(facts.problems),
         )
         units = loaded_units(("wgconfine*",), ("ActiveState", "Result"))
-    except OperationFailed:  # systemd does not answer: its own finding says so
+    except (OperationFailed, Failure):  # what does not answer, or is missing, has its own finding
         return facts
     failed = {
         unit: each["Result"] for unit, each in units.items() if each["ActiveState"] == "failed"
@@ -187,7 +188,8 @@ def mend(seen: Examination, *, yes: bool) -> bool:
         for each in seen.loose:
             complain(f"[#] {each.command}")
             tighten(each)
-        steps_by(LIVE, seen.steps[len(seen.loose) :])
+        if seen.found is not None:
+            steps_by(LIVE, seen.steps[len(seen.loose) :])
     return True
 
 

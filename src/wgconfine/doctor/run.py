@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def questions(*, root: bool, booted: bool) -> dict[str, Sequence[str]]:
 def look_at_machine(tunnels: Iterable[Settings], root: Path = LIVE) -> MachineFacts:
     """`root` is where files are looked for. Changes nothing but namespaces that are thrown away."""
     enabled = [each for each in tunnels if each.enable]
-    asked = questions(root=os.geteuid() == 0, booted=is_booted(root))
-    answers = ask(asked, trials.RULES)
+    is_root, booted = os.geteuid() == 0, is_booted(root)
+    with ExitStack() as stack:
+        joined = stack.enter_context(trials.held_namespace()) if is_root and booted else None
+        join = trials.joining(joined) if joined is not None else {}
+        answers = ask({**questions(root=is_root, booted=booted), **join}, trials.RULES)
     return facts_of(enabled, answers, root)
 
 
