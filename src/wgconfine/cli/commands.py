@@ -93,6 +93,10 @@ def render(arguments: argparse.Namespace) -> ExitCode:
 
 
 def status(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.watch is not None:
+        from wgconfine.cli.watch import run_watch
+
+        return run_watch(arguments.names, arguments.watch, as_json=arguments.json)
     from wgconfine.cli.status import run_status
 
     return run_status(arguments.names, as_json=arguments.json)
