@@ -121,6 +121,12 @@ def doctor(arguments: argparse.Namespace) -> ExitCode:
     return run_doctor(as_json=arguments.json, fix=arguments.fix, yes=arguments.yes)
 
 
+def execute(arguments: argparse.Namespace) -> int:
+    from wgconfine.cli.exec import run_exec
+
+    return run_exec(arguments.name, arguments.words, user=arguments.user)
+
+
 def metrics(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.metrics import run_metrics
 
@@ -133,7 +139,7 @@ def logs(arguments: argparse.Namespace) -> ExitCode:
     return run_logs(arguments.name, journalctl_options(arguments))
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     each.__name__: each
     for each in (
         init,
@@ -150,4 +156,4 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
         metrics,
         logs,
     )
-}
+} | {"exec": execute}

@@ -11,6 +11,7 @@ from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import Settings
 from wgconfine.plan.aliases import resolve
+from wgconfine.render.places import command_prefix
 from wgconfine.system.installed import LIVE
 from wgconfine.system.sources import read_all
 
@@ -53,4 +54,6 @@ def journal_units(settings: Settings) -> list[str]:
         *(f"wgconfine-{kind}@{name}.*" for kind in PER_ENTRY),
         *settings.services,
         *(f"wgconfine-{kind}@{stem}.service" for stem in stems for kind in ("probe", "bus")),
+        # A backslash, as in an escaped name, is an escape in patterns.
+        command_prefix(name).replace("\\", "\\\\") + "*.service",
     ]

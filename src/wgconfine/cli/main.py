@@ -210,6 +210,18 @@ def add_commands(add: Add) -> None:
     apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
 
 
+def add_exec(add: Add) -> None:
+    execute = add(
+        "exec",
+        usage="%(prog)s [-h] NAME [--user USER] [--] [COMMAND [ARGUMENT ...]]",
+        help="run a command, or a shell, inside a tunnel",
+    )
+    execute.add_argument("name", metavar="NAME")
+    execute.add_argument("--user", metavar="USER", help="as whom; default: who has used sudo")
+    # Taken out before: whatever it has is none of our options.
+    execute.add_argument("words", nargs="*", metavar="COMMAND", help="default: the user's shell")
+
+
 def add_ways_out(add: Add) -> None:
     options = shared("--root", "--python", "--yes")
     remove = add("remove", parents=options, help="take a tunnel away")
@@ -256,6 +268,7 @@ def add_views(add: Add) -> None:
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.add_argument("--fix", action="store_true", help="mend what is wgconfine's own")
 
+    add_exec(add)
     add_logs(add)
 
 
@@ -289,10 +302,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = None
     try:
         prepare_streams()
-        words = sys.argv[1:] if argv is None else argv
+        words, said = without_said(sys.argv[1:] if argv is None else argv)
         # Whatever else comes first may be about all commands.
         command = next((each for each in words if each != "--debug"), None)
-        arguments = build_parser(command if command in COMMANDS else None).parse_args(argv)
+        arguments = build_parser(command if command in COMMANDS else None).parse_args(words)
+        arguments.words = said
         refuse_interpreter(arguments)
         code = perform(arguments)
         sys.stdout.flush()
@@ -308,6 +322,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
         return report_internal(error, show=arguments is not None and arguments.debug)
     return code
+
+
+def without_said(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Give the command line without the command that `exec` is to run, and that one.
+
+    It begins with the first word after the tunnel's name that is no option, or after `--`: whatever
+    comes then is for it and not for us.
+    """
+    first = next((place for place, each in enumerate(words) if each != "--debug"), 0)
+    if words[first : first + 1] != ["exec"]:
+        return words, ()
+    named, valued = False, False
+    for place in range(first + 1, len(words)):
+        word = words[place]
+        if valued:
+            valued = False
+        elif word == "--user":
+            valued = True
+        elif word == "--" and named:
+            return words[:place], words[place + 1 :]
+        elif not word.startswith("-"):
+            if named:
+                return words[:place], words[place:]
+            named = True
+    return words, ()
 
 
 def perform(arguments: argparse.Namespace) -> int:

@@ -55,6 +55,7 @@ def run_status(names: Sequence[str], *, as_json: bool) -> ExitCode:
 
 def code_of(status: Status) -> ExitCode:
     states = [service.state for tunnel in status.tunnels for service in tunnel.services]
+    states += [command.state for tunnel in status.tunnels for command in tunnel.commands]
     states += [service.state for service in status.closed]
     if any(has_leaked(tunnel) for tunnel in status.tunnels):
         return ExitCode.LEAK

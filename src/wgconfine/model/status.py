@@ -7,6 +7,7 @@ from wgconfine.model.names import TunnelName, UnitName
 
 __all__ = [
     "CarrierStatus",
+    "CommandStatus",
     "Counter",
     "Declared",
     "Holes",
@@ -69,6 +70,20 @@ class ServiceStatus:
     state: str
     why: str = ""
     holes: Holes = Holes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStatus:
+    """What `wgconfine exec` runs: `state` and `why` as a service's, `program` as it calls itself.
+
+    `user` is a name or a number; both are empty where there is no process.
+    """
+
+    unit: str
+    state: str
+    why: str = ""
+    program: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +200,7 @@ class TunnelStatus:
     peers: tuple[PeerStatus, ...] = ()
     rate: RateStatus | None = None
     services: tuple[ServiceStatus, ...] = ()
+    commands: tuple[CommandStatus, ...] = ()
     problems: tuple[str, ...] = ()
     verify: VerifyStatus | None = None
     publish: tuple[PublishStatus, ...] = ()

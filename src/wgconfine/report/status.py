@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     PeerStatus,
     PinStatus,
@@ -78,6 +79,7 @@ def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
         *outside_lines(tunnel),
         *inside_lines(tunnel),
         *(line for each in tunnel.services for line in service_lines(each)),
+        *map(command_line, tunnel.commands),
         *port_lines(tunnel),
         *verify_lines(tunnel.verify),
         *(f"  ! {problem}" for problem in tunnel.problems),
@@ -170,6 +172,12 @@ def service_lines(service: ServiceStatus) -> list[str]:
 def service_line(service: ServiceStatus) -> str:
     line = f"  {service.unit}: {service.state}"
     return f"{line} ({service.why})" if service.why else line
+
+
+def command_line(command: CommandStatus) -> str:
+    what = f"{command.program or 'a command'} of {command.user}" if command.user else "a command"
+    line = f"  exec {what}: {command.state}, {command.unit}"
+    return f"{line} ({command.why})" if command.why else line
 
 
 def age(seconds: int) -> str:

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.config.escape import escape
 from wgconfine.model.names import TunnelName, UnitName
-from wgconfine.model.state import UnitState, judge
+from wgconfine.model.state import ALIVE, UnitState, judge
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     Declared,
     Holes,
@@ -55,6 +57,7 @@ from wgconfine.system.portstatus import (
     reach_status,
     read_counters,
 )
+from wgconfine.system.transient import commands_of
 from wgconfine.system.unitstates import unit_states
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
@@ -100,6 +103,8 @@ def observe(
     units = [unit for name in names for unit in own_units(name)]
     units += [unit for record in records.values() for unit in port_units(record)]
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
+    commands = {name: commands_of(name) for name in names}
+    units += [unit for each in commands.values() for unit in each]
     states = unit_states(systemctl, units) if units else {}
     unlike = changed(states)
     return Status(
@@ -110,6 +115,7 @@ def observe(
                 records.get(name),
                 services[name],
                 states,
+                commands=commands[name],
                 unlike=(
                     difference(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
@@ -166,6 +172,7 @@ def tunnel_status(
     services: Iterable[UnitName],
     states: States,
     *,
+    commands: Iterable[UnitName],
     unlike: Iterable[str],
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
@@ -178,6 +185,7 @@ def tunnel_status(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
         for unit in services
     )
+    run = tuple(command_status(name, states[unit]) for unit in commands if is_there(states[unit]))
     facts = TunnelFacts(
         name=name,
         tunnel=tunnel,
@@ -193,7 +201,7 @@ def tunnel_status(
         unanswered=unanswered(name, peers, asking=judge(endpoint) == "running"),
         unheard=unheard(peers),
         outer=states.get(f"wgconfine@{via}.service") if via else None,
-        outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
+        outside=tuple(outside_units(shown, run)),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
         found=escape(", ".join(verify.leaks)) if verify else "",
@@ -217,6 +225,7 @@ def tunnel_status(
         resolvers=read_resolvers(name),
         peers=peers,
         services=shown,
+        commands=run,
         problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
@@ -422,6 +431,40 @@ def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
     return None if own is None else own != identity(record_of_namespace(name))
 
 
+def outside_units(
+    services: Iterable[ServiceStatus], commands: Iterable[CommandStatus]
+) -> Iterator[str]:
+    yield from (each.unit for each in services if each.state == "NOT CONFINED")
+    yield from (each.unit for each in commands if each.state == "NOT CONFINED")
+
+
+def is_there(command: UnitState) -> bool:
+    """Tell whether a command has not ended: systemd forgets it then, a moment later."""
+    return command.load == "loaded" and command.active in ALIVE
+
+
+def command_status(name: TunnelName, state: UnitState) -> CommandStatus:
+    """Judge what `wgconfine exec` runs, and say what it is: of that only who it is and its name."""
+    judged = service_status(name, state, {})
+    program = user = ""
+    if state.main_pid:
+        with suppress(OSError, KeyError):
+            about = process_status(state.main_pid)
+            program, user = escape(about["Name"]), user_name(int(about["Uid"].split()[0]))
+    return CommandStatus(
+        unit=judged.unit, state=judged.state, why=judged.why, program=program, user=user
+    )
+
+
+def user_name(uid: int) -> str:
+    import pwd  # noqa: PLC0415 — where a command runs alone
+
+    try:
+        return escape(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return str(uid)
+
+
 def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
     """Judge one service; a running one by the namespace that its main process is really in."""
     unit, word = UnitName(state.name), judge(state)
@@ -437,11 +480,16 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
             shown = "confined"
     elif word == "refused":
         why = reason_of_refusal(name, unit, state)
-    elif word == "stopped" and judge(states[want_target(unit)]) == "running":
+    elif word == "stopped" and is_wanted(unit, states):
         shown, why = "waiting", f"for wgconfine@{name}.service; it starts when that does"
     if state.need_daemon_reload:
         why = "; ".join(filter(None, (why, "its unit changed on disk: systemctl daemon-reload")))
     return ServiceStatus(unit=unit, state=shown, why=why)
+
+
+def is_wanted(unit: UnitName, states: States) -> bool:
+    target = states.get(want_target(unit))
+    return target is not None and judge(target) == "running"
 
 
 def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["RealSystemctl", "Systemctl", "loaded_units", "systemd_version"]
+__all__ = ["RealSystemctl", "Systemctl", "loaded_units", "send_signal", "systemd_version"]
 
 Properties = dict[str, dict[str, str]]
 
@@ -137,6 +137,12 @@ def loaded_units(patterns: Sequence[str], properties: Sequence[str]) -> Properti
     output = _run(("show", f"--property={wanted}"), patterns, _ASK_SECONDS)
     blocks = [_properties(each, ("Id", *properties)) for each in output.strip("\n").split("\n\n")]
     return {each["Id"]: each for each in blocks if each["Id"]}
+
+
+def send_signal(unit: str, number: int, *, everybody: bool) -> None:
+    """Send a signal to the main process of a unit, or to all; raises OperationFailed for none."""
+    whom = "all" if everybody else "main"
+    _run(("kill", f"--kill-whom={whom}", f"--signal={number}"), (unit,), _ASK_SECONDS)
 
 
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:

@@ -26,9 +26,11 @@ from wgconfine.system.installed import LIVE, PATTERNS, closed_services
 from wgconfine.system.ports import find_proxy
 from wgconfine.system.sources import PLACE, listed, read_all
 from wgconfine.system.systemctl import Systemctl, systemd_version
+from wgconfine.system.transient import commands_of
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts
 from wgconfine.system.unitstates import unit_states
+from wgconfine.verify.commands import check_commands
 from wgconfine.verify.escapes import check_escapes
 from wgconfine.verify.openings import check_openings
 from wgconfine.verify.pin import check_pin
@@ -48,6 +50,7 @@ Look = Callable[[Subject], list[Check]]
 AREAS: tuple[tuple[Area, Look], ...] = (
     (Area.STRUCTURE, check_structure),
     (Area.UNITS, check_units),
+    (Area.UNITS, check_commands),
     (Area.UNITS, check_openings),
     (Area.STRUCTURE, check_ports),
     (Area.PROCESSES, check_processes),
@@ -205,6 +208,7 @@ def find_tunnels(systemctl: Systemctl) -> Found:
             origin=origin_of(settings, lost),
             confined=frozenset(confined),
             carried=tuple(name for name, each in in_force.items() if each.via == settings.name),
+            commands=commands_of(settings.name),
         )
         for settings in resolved.tunnels
     ]
