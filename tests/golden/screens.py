@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unittest.mock import patch
 
+from tests.golden.test_doctor_words import FINDINGS
 from tests.golden.test_starter import BARE, CONF, FULL, read
 from tests.golden.test_status import STATUS
 from tests.golden.test_verify_words import ALL, CLOSED, GREEN
 from tests.unit.cli.conftest import Machine
 from wgconfine.cli import commands, questions
 from wgconfine.cli.dialogue import complain, confirm
+from wgconfine.cli.doctor import Examination, mend
 from wgconfine.cli.draft import Draft, read_publish, read_resolvers, read_source
 from wgconfine.cli.init import show
 from wgconfine.cli.introduction import next_steps, read_from, unfinished_words
@@ -32,11 +34,12 @@ from wgconfine.config.confcopy import copy_conf
 from wgconfine.config.places import place_of
 from wgconfine.config.values import read_tunnel_name
 from wgconfine.config.wgquick import parse
+from wgconfine.doctor.ours import Loose
 from wgconfine.model.errors import WgconfineError
 from wgconfine.model.settings import UnitName
 from wgconfine.model.verify import Verification
 from wgconfine.plan.steps import Action, UnitStep
-from wgconfine.report import status, verify
+from wgconfine.report import doctor, status, verify
 from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.verify.compare import judge_exits
 
@@ -169,6 +172,24 @@ def compared(stage: Stage) -> None:
     inside = {"4": {"seen": "203.0.113.7"}, "6": wrong}
     checks = judge_exits(inside, {"4": {"seen": "203.0.113.7"}, "6": wrong})
     verify_words(stage, [Verification(tunnel="vpn", checks=tuple(checks))])
+
+
+def doctor_words(stage: Stage) -> None:
+    found = spoiled(FINDINGS, stage.foreign)
+    print(doctor.as_text(found, width=stage.width, colour=stage.colour))
+
+
+def doctor_fix(stage: Stage) -> None:
+    """Say what would be done, and be told not to."""
+    path = PurePosixPath(f"/etc/wgconfine/vpn{stage.foreign}.conf")
+    loose = (Loose(path=path, secret=True),)
+    stage.write("/etc/wgconfine/vpn.toml", SETTINGS)
+    found = survey(stage.tree.root, python=PurePosixPath("/usr/bin/python3"))
+    steps = (UnitStep(action=Action.START, units=(f"wgconfine-tick.timer{stage.foreign}",)),)
+    try:
+        mend(Examination(findings=(), loose=loose, found=replace(found, steps=steps)), yes=False)
+    except WgconfineError as error:
+        complain(str(error))
 
 
 def metrics(stage: Stage) -> None:
@@ -341,6 +362,8 @@ SCREENS = (
     ),
     Screen(command=VERIFY, name="verify-compare", show=compared, folds=True),
     Screen(command=VERIFY, name="verify-url", show=said(VERIFY, "--compare", "gopher://x/")),
+    Screen(command="doctor", name="doctor", show=doctor_words, folds=True),
+    Screen(command="doctor", name="doctor-fix", show=doctor_fix, answers="n\n"),
     Screen(command="metrics", name="metrics", show=metrics),
     Screen(command="logs", name="logs-no-name", show=said("logs", "Vpn")),
     Screen(

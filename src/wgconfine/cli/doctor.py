@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import carry_out
-from wgconfine.cli.dialogue import columns, complain, confirm
+from wgconfine.cli.dialogue import coloured, columns, complain, confirm
 from wgconfine.cli.survey import Survey, survey
+from wgconfine.config.escape import escape
 from wgconfine.doctor.ours import Loose, OwnFacts, judge_own
 from wgconfine.doctor.run import is_booted, judge_machine, look_at_machine
 from wgconfine.model.doctor import Finding, exit_code
@@ -50,7 +51,8 @@ class Examination:
     def steps(self) -> tuple[str, ...]:
         """What would be done, one line each."""
         steps = self.found.steps if self.found is not None else ()
-        return (*(each.command for each in self.loose), *(each.describe() for each in steps))
+        lines = (*(each.command for each in self.loose), *(each.describe() for each in steps))
+        return tuple(map(escape, lines))  # none of them is two
 
 
 def run_doctor(*, as_json: bool, fix: bool, yes: bool) -> ExitCode:
@@ -74,8 +76,10 @@ def run_doctor(*, as_json: bool, fix: bool, yes: bool) -> ExitCode:
 
 
 def show(seen: Examination, *, as_json: bool) -> None:
-    found = seen.findings
-    print(words.as_json(found) if as_json else words.as_text(found, width=columns()))
+    if as_json:
+        print(words.as_json(seen.findings))
+    else:
+        print(words.as_text(seen.findings, width=columns(), colour=coloured()))
 
 
 def examine() -> Examination:
@@ -186,7 +190,7 @@ def mend(seen: Examination, *, yes: bool) -> bool:
         confirm("Do it?")
     with apply_lock(LIVE, complain):
         for each in seen.loose:
-            complain(f"[#] {each.command}")
+            complain(f"[#] {escape(each.command)}")
             tighten(each)
         if seen.found is not None:
             steps_by(LIVE, seen.steps[len(seen.loose) :])
@@ -203,7 +207,8 @@ def steps_by(root: Path, agreed: Sequence[str]) -> None:
     except ProblemsFound as error:
         complain(str(error))
         return
-    more = [each.describe() for each in found.steps if each.describe() not in agreed]
+    steps = [escape(each.describe()) for each in found.steps]
+    more = [each for each in steps if each not in agreed]
     if more:
         complain("There is more to do now. See wgconfine plan:", *(f"  {each}" for each in more))
     elif found.steps:

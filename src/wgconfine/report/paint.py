@@ -6,10 +6,13 @@ __all__ = ["painted"]
 
 GREEN, YELLOW, RED, BOLD = "32", "33", "31", "1"
 TONES = {
-    **dict.fromkeys(("up", "confined", "ok", "listening"), GREEN),
+    **dict.fromkeys(("up", "confined", "ok", "fine", "listening"), GREEN),
     **dict.fromkeys(("waiting", "degraded", "starting", "stopping", "unknown"), YELLOW),
-    **dict.fromkeys(("does not work", "not all could be checked", "closed"), YELLOW),
+    **dict.fromkeys(
+        ("does not work", "not all could be checked", "not looked at", "closed"), YELLOW
+    ),
     **dict.fromkeys(("LEAK", "NOT CONFINED", "not confined", "refused", "failed"), RED),
+    "WILL NOT WORK": RED,
 }
 """What a tunnel, a service, a port or a check is called."""
 
@@ -23,7 +26,7 @@ _PROBLEM = "  ! "
 
 
 def painted(line: str) -> str:
-    """Give a line of `status` or `verify` with the word that it is about in colour."""
+    """Give a line of `status`, `verify` or `doctor` with the word that it is about in colour."""
     if line.startswith(_PROBLEM):
         return f"  {paint('!', f'{BOLD};{RED}')} {line.removeprefix(_PROBLEM)}"
     if (found := _LINE.fullmatch(line)) is None:
