@@ -22,8 +22,9 @@ from tests.golden.test_verify_words import ALL, CLOSED, GREEN
 from tests.unit.cli.conftest import Machine
 from wgconfine.cli import commands, questions
 from wgconfine.cli.dialogue import complain, confirm
-from wgconfine.cli.doctor import Examination, mend
+from wgconfine.cli.doctor import mend
 from wgconfine.cli.draft import Draft, read_publish, read_resolvers, read_source
+from wgconfine.cli.examination import Examination
 from wgconfine.cli.init import show
 from wgconfine.cli.introduction import next_steps, read_from, unfinished_words
 from wgconfine.cli.main import build_parser, main

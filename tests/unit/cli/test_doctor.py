@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from wgconfine.cli import doctor
+from wgconfine.cli.doctor import tighten
+from wgconfine.cli.examination import as_mended, is_merely_readable
 from wgconfine.cli.main import main
 from wgconfine.doctor.ours import Loose
 from wgconfine.model.errors import ExitCode
@@ -42,9 +43,9 @@ def test_what_may_be_tightened(rooted: Path, mode: int, *, loose: bool) -> None:
     path.write_text("x")
     path.chmod(mode)
     place = Loose(path=PurePosixPath(path), secret=True)
-    assert loose == doctor.is_merely_readable(path.lstat())
-    assert ({place.path: b"x"} if loose else {}) == doctor.as_mended([place])
-    doctor.tighten(place)
+    assert loose == is_merely_readable(path.lstat())
+    assert ({place.path: b"x"} if loose else {}) == as_mended([place])
+    tighten(place)
     assert (0o600 if loose else mode) == stat.S_IMODE(path.stat().st_mode)
 
 
@@ -55,8 +56,8 @@ def test_what_has_another_name_is_left_alone(rooted: Path) -> None:
     path.chmod(0o644)
     (rooted / "other").hardlink_to(path)
     (rooted / "link").symlink_to(path)
-    assert not doctor.is_merely_readable(path.lstat())
-    assert not doctor.is_merely_readable((rooted / "link").lstat())
+    assert not is_merely_readable(path.lstat())
+    assert not is_merely_readable((rooted / "link").lstat())
     with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        doctor.tighten(Loose(path=PurePosixPath(rooted / "link"), secret=True))
+        tighten(Loose(path=PurePosixPath(rooted / "link"), secret=True))
     assert 0o644 == stat.S_IMODE(path.stat().st_mode)
