@@ -59,6 +59,17 @@ def tunnel(world: World) -> World:
     return world
 
 
+@pytest.fixture(scope="module")
+def copied(tunnel: World) -> World:
+    """The same with its `.conf` in /etc/wgconfine."""
+    tunnel.machine.sh("""
+        install -m 600 /etc/wireguard/vpn.conf /etc/wgconfine/vpn.conf
+        sed -i s,/etc/wireguard/vpn.conf,/etc/wgconfine/vpn.conf, /etc/wgconfine/vpn.toml
+    """)
+    wgconfine(tunnel, "apply")
+    return tunnel
+
+
 def reaches(world: World) -> bool:
     url = f"http://{HOST['v4']}:{PORT}/"
     return 0 == lan.ask_from(world, lan.FRIEND["v4"], url, seconds=2)[0]
@@ -237,13 +248,10 @@ def test_wg_quick_with_the_same_conf(tunnel: World) -> None:
     assert key not in json.dumps(found)
 
 
-def test_fix_mends_what_is_ours(tunnel: World) -> None:
+def test_fix_mends_what_is_ours(copied: World) -> None:
     """Files that are missing or altered, modes, the timer; what is somebody else's stays so."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.sh(f"""
-        install -m 600 /etc/wireguard/vpn.conf /etc/wgconfine/vpn.conf
-        sed -i s,/etc/wireguard/vpn.conf,/etc/wgconfine/vpn.conf, /etc/wgconfine/vpn.toml
-        wgconfine apply >/dev/null 2>&1
         chmod 644 /etc/wgconfine/vpn.conf
         rm /etc/systemd/system/wgconfine-tick.service
         echo '# mine' >>/etc/systemd/system/{SITE}.d/zz-wgconfine.conf
@@ -254,35 +262,35 @@ def test_fix_mends_what_is_ours(tunnel: World) -> None:
         systemctl stop {TICK}
     """)
     pid = machine.show(SITE, "MainPID")
-    assert {"permissions", "settings", "files"} >= names(broken(tunnel))
+    assert {"permissions", "settings", "files"} >= names(broken(copied))
     refused = machine.run("wgconfine", "doctor", "--fix", check=False)
     assert 2 == refused.returncode
     assert "create /etc/systemd/system/wgconfine-tick.service" in refused.stderr
-    terminal = Terminal(tunnel, "wgconfine doctor --fix")
+    terminal = Terminal(copied, "wgconfine doctor --fix")
     terminal.interrupt("Do it? [y/N]")
     assert 1 == terminal.ended()[0]
     assert not machine.is_active(TICK)
 
-    done = wgconfine(tunnel, "doctor", "--fix", "--yes", check=False)
+    done = wgconfine(copied, "doctor", "--fix", "--yes", check=False)
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    assert [] == broken(tunnel)
+    assert [] == broken(copied)
     assert machine.is_active(TICK)
     assert "600 root" == machine.sh("stat -c '%a %U' /etc/wgconfine/vpn.conf")
     assert "root" == machine.sh("stat -c %U /etc/systemd/system/wgconfine-look.socket")
     assert "daemon" == machine.sh(f"stat -c %U /etc/systemd/system/{SITE}.d/own.conf")
     assert pid == machine.show(SITE, "MainPID")
-    assert 0 == wgconfine(tunnel, "plan", check=False).returncode
-    again = wgconfine(tunnel, "doctor", "--fix")
+    assert 0 == wgconfine(copied, "plan", check=False).returncode
+    again = wgconfine(copied, "doctor", "--fix")
     assert "There is nothing of wgconfine's own to mend.\n" == again.stderr
 
 
-def test_what_others_could_have_written_is_not_made_right(tunnel: World) -> None:
+def test_what_others_could_have_written_is_not_made_right(copied: World) -> None:
     """A .conf that was writable: only a person can say whether it is still his."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.run("chmod", "666", "/etc/wgconfine/vpn.conf")
     try:
-        done = wgconfine(tunnel, "doctor", "--fix", "--yes", check=False)
+        done = wgconfine(copied, "doctor", "--fix", "--yes", check=False)
         assert 1 == done.returncode
         assert "others than root may write there" in done.stdout
         assert "666" == machine.sh("stat -c %a /etc/wgconfine/vpn.conf")
@@ -291,14 +299,14 @@ def test_what_others_could_have_written_is_not_made_right(tunnel: World) -> None
 
 
 @pytest.mark.long
-def test_a_tunnel_that_is_refused(tunnel: World) -> None:
+def test_a_tunnel_that_is_refused(copied: World) -> None:
     """What `status` knows is said here, too, with why."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.sh("systemctl stop wgconfine@vpn; mv /etc/wgconfine/vpn.conf /root/")
     machine.systemctl("start", "--no-block", "wgconfine@vpn.service")
     try:
-        machine.wait_for(lambda: "tunnel" in names(broken(tunnel)), "it is said")
-        (found,) = [each for each in broken(tunnel) if each["name"] == "tunnel"]
+        machine.wait_for(lambda: "tunnel" in names(broken(copied)), "it is said")
+        (found,) = [each for each in broken(copied) if each["name"] == "tunnel"]
         assert "vpn: waiting: " in found["words"]
         assert "No such file" in found["words"]
     finally:

@@ -18,7 +18,7 @@ from wgconfine.system.inside import Answer
 
 __all__ = ["QUESTIONS", "ROOT_QUESTIONS", "Chain", "FirewallFacts", "judge_firewall", "look"]
 
-QUESTIONS = {**daemon.QUESTIONS, "addresses": ("ip", "-j", "address", "show")}
+QUESTIONS = {"addresses": ("ip", "-j", "address", "show")}
 ROOT_QUESTIONS = {"chains": ("nft", "-j", "list", "chains")}
 MANAGED = ("firewalld", "wgconfine")
 """Beginnings of tables that are looked at by another way, or are ours."""

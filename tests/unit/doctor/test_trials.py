@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from wgconfine.doctor import access, base, clock, firewall, others, trials, vpn
+from wgconfine.doctor import access, base, clock, firewall, firewalld, others, trials, vpn
 from wgconfine.doctor.run import questions
 from wgconfine.doctor.trials import Trials, container_of, judge_trials, unit_trial, why
 from wgconfine.model.doctor import Grade
@@ -117,16 +117,17 @@ def test_what_was_not_tried() -> None:
 @pytest.mark.parametrize("booted", [True, False])
 def test_what_is_asked(*, root: bool, booted: bool) -> None:
     """Who is not root runs nothing that changes anything; without systemd it is not asked."""
-    commands = [*questions(root=root, booted=booted).values()]
+    commands = [*questions(root=root, booted=booted, firewalld=True).values()]
     assert root == any("unshare" in each for each in commands)
     assert booted == any("systemctl" in each for each in commands)
     assert (root and booted) == any("systemd-run" in each for each in commands)
+    assert "zones" not in questions(root=root, booted=booted, firewalld=False)
 
 
 def test_no_question_takes_the_place_of_another() -> None:
     """All names are in one table."""
-    asked = questions(root=True, booted=True)
-    modules = (access, base, clock, firewall, others, trials, vpn)
+    asked = questions(root=True, booted=True, firewalld=True)
+    modules = (access, base, clock, firewall, firewalld, others, trials, vpn)
     parts = [each.QUESTIONS for each in modules]
     parts += [each.ROOT_QUESTIONS for each in (firewall, others, vpn)]
     parts += [trials.TRIALS, trials.UNIT]
