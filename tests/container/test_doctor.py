@@ -44,9 +44,16 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     packages = ("firewalld", "ufw")
     with boot_container(request.param, wheelhouse=wheelhouse, extra_packages=packages) as world:
         lan.add_neighbours(world)
+        # It is active before its rules are loaded, and stopped meanwhile it leaves them behind.
+        world.machine.run("firewall-cmd", "--list-all-zones")
         world.machine.systemctl("disable", "--now", "firewalld.service", "ufw.service")
+        world.machine.wait_for(lambda: is_open(world), "no rule is left")
         write_service(world, SITE, UNIT)
         yield world
+
+
+def is_open(world: World) -> bool:
+    return world.machine.run("nft", "list", "tables").stdout == ""
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +149,21 @@ def test_a_machine_without_programs(world: World) -> None:
     assert "apt install nftables wireguard-tools" == tools["tools"]["mend"]
     assert "apt install wireguard-go" == tools["backend"]["mend"]
     assert {"tools", "backend"} == names(found)
+
+
+@pytest.mark.long
+def test_rules_of_a_firewalld_that_was_killed(tunnel: World) -> None:
+    """Where the kernel keeps them, which newer ones have it not do, it is said."""
+    machine = tunnel.machine
+    machine.systemctl("start", "firewalld.service")
+    machine.wait_for(lambda: not reaches(tunnel), "it is dropped")
+    machine.systemctl("kill", "--signal=KILL", "firewalld.service")
+    machine.wait_for(lambda: not machine.is_active("firewalld.service"), "it is killed")
+    if "firewalld" in machine.run("nft", "list", "tables").stdout:
+        (found,) = [each for each in examined(tunnel) if each["name"] == "firewalld"]
+        assert not reaches(tunnel)
+        machine.sh(found["mend"])
+    assert reaches(tunnel)
 
 
 @pytest.mark.parametrize(
