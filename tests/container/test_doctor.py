@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lab import World, boot_container
+from lab import DENY_SETNS, World, boot_container
 from tests import lan
-from tests.matrix import first
+from tests.matrix import EVERYWHERE, first
 from tests.scenario import HOST, wgconfine, write_service, write_tunnel
 from tests.terminal import Terminal
 
@@ -44,9 +44,16 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     packages = ("firewalld", "ufw")
     with boot_container(request.param, wheelhouse=wheelhouse, extra_packages=packages) as world:
         lan.add_neighbours(world)
+        # It is active before its rules are loaded, and stopped meanwhile it leaves them behind.
+        world.machine.run("firewall-cmd", "--list-all-zones")
         world.machine.systemctl("disable", "--now", "firewalld.service", "ufw.service")
+        world.machine.wait_for(lambda: is_open(world), "no rule is left")
         write_service(world, SITE, UNIT)
         yield world
+
+
+def is_open(world: World) -> bool:
+    return world.machine.run("nft", "list", "tables").stdout == ""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,17 @@ def tunnel(world: World) -> World:
     world.machine.systemctl("start", SITE)
     world.machine.wait_for(lambda: reaches(world), "the neighbour reaches it")
     return world
+
+
+@pytest.fixture(scope="module")
+def copied(tunnel: World) -> World:
+    """The same with its `.conf` in /etc/wgconfine."""
+    tunnel.machine.sh("""
+        install -m 600 /etc/wireguard/vpn.conf /etc/wgconfine/vpn.conf
+        sed -i s,/etc/wireguard/vpn.conf,/etc/wgconfine/vpn.conf, /etc/wgconfine/vpn.toml
+    """)
+    wgconfine(tunnel, "apply")
+    return tunnel
 
 
 def reaches(world: World) -> bool:
@@ -131,6 +149,21 @@ def test_a_machine_without_programs(world: World) -> None:
     assert "apt install nftables wireguard-tools" == tools["tools"]["mend"]
     assert "apt install wireguard-go" == tools["backend"]["mend"]
     assert {"tools", "backend"} == names(found)
+
+
+@pytest.mark.long
+def test_rules_of_a_firewalld_that_was_killed(tunnel: World) -> None:
+    """Where the kernel keeps them, which newer ones have it not do, it is said."""
+    machine = tunnel.machine
+    machine.systemctl("start", "firewalld.service")
+    machine.wait_for(lambda: not reaches(tunnel), "it is dropped")
+    machine.systemctl("kill", "--signal=KILL", "firewalld.service")
+    machine.wait_for(lambda: not machine.is_active("firewalld.service"), "it is killed")
+    if "firewalld" in machine.run("nft", "list", "tables").stdout:
+        (found,) = [each for each in examined(tunnel) if each["name"] == "firewalld"]
+        assert not reaches(tunnel)
+        machine.sh(found["mend"])
+    assert reaches(tunnel)
 
 
 @pytest.mark.parametrize(
@@ -237,13 +270,10 @@ def test_wg_quick_with_the_same_conf(tunnel: World) -> None:
     assert key not in json.dumps(found)
 
 
-def test_fix_mends_what_is_ours(tunnel: World) -> None:
+def test_fix_mends_what_is_ours(copied: World) -> None:
     """Files that are missing or altered, modes, the timer; what is somebody else's stays so."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.sh(f"""
-        install -m 600 /etc/wireguard/vpn.conf /etc/wgconfine/vpn.conf
-        sed -i s,/etc/wireguard/vpn.conf,/etc/wgconfine/vpn.conf, /etc/wgconfine/vpn.toml
-        wgconfine apply >/dev/null 2>&1
         chmod 644 /etc/wgconfine/vpn.conf
         rm /etc/systemd/system/wgconfine-tick.service
         echo '# mine' >>/etc/systemd/system/{SITE}.d/zz-wgconfine.conf
@@ -254,35 +284,37 @@ def test_fix_mends_what_is_ours(tunnel: World) -> None:
         systemctl stop {TICK}
     """)
     pid = machine.show(SITE, "MainPID")
-    assert {"permissions", "settings", "files"} >= names(broken(tunnel))
+    assert {"permissions", "settings", "files"} >= names(broken(copied))
     refused = machine.run("wgconfine", "doctor", "--fix", check=False)
     assert 2 == refused.returncode
     assert "This would be done:\n" in refused.stderr
     assert "create /etc/systemd/system/wgconfine-tick.service" in refused.stderr
     assert "doctor --fix: say --yes where there is no terminal to ask on." in refused.stderr
-    terminal = Terminal(tunnel, "wgconfine doctor --fix")
+    terminal = Terminal(copied, "wgconfine doctor --fix")
     terminal.interrupt("Do it? [y/N]")
     assert 1 == terminal.ended()[0]
     assert not machine.is_active(TICK)
 
-    done = wgconfine(tunnel, "doctor", "--fix", "--yes", check=False)
+    done = wgconfine(copied, "doctor", "--fix", "--yes", check=False)
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    assert [] == broken(tunnel)
+    assert [] == broken(copied)
     assert machine.is_active(TICK)
     assert "600 root" == machine.sh("stat -c '%a %U' /etc/wgconfine/vpn.conf")
     assert "root" == machine.sh("stat -c %U /etc/systemd/system/wgconfine-look.socket")
     assert "daemon" == machine.sh(f"stat -c %U /etc/systemd/system/{SITE}.d/own.conf")
     assert pid == machine.show(SITE, "MainPID")
-    assert 0 == wgconfine(tunnel, "plan", check=False).returncode
+    assert 0 == wgconfine(copied, "plan", check=False).returncode
+    again = wgconfine(copied, "doctor", "--fix")
+    assert "There is nothing of wgconfine's own to mend.\n" == again.stderr
 
 
-def test_what_others_could_have_written_is_not_made_right(tunnel: World) -> None:
+def test_what_others_could_have_written_is_not_made_right(copied: World) -> None:
     """A .conf that was writable: only a person can say whether it is still his."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.run("chmod", "666", "/etc/wgconfine/vpn.conf")
     try:
-        done = wgconfine(tunnel, "doctor", "--fix", "--yes", check=False)
+        done = wgconfine(copied, "doctor", "--fix", "--yes", check=False)
         assert 1 == done.returncode
         assert "others than root may write there" in done.stdout
         assert "666" == machine.sh("stat -c %a /etc/wgconfine/vpn.conf")
@@ -291,25 +323,36 @@ def test_what_others_could_have_written_is_not_made_right(tunnel: World) -> None
 
 
 @pytest.mark.long
-def test_a_tunnel_that_is_refused(tunnel: World) -> None:
+def test_a_tunnel_that_is_refused(copied: World) -> None:
     """What `status` knows is said here, too, with why."""
-    machine = tunnel.machine
+    machine = copied.machine
     machine.sh("systemctl stop wgconfine@vpn; mv /etc/wgconfine/vpn.conf /root/")
     machine.systemctl("start", "--no-block", "wgconfine@vpn.service")
     try:
-        machine.wait_for(lambda: "tunnel" in names(broken(tunnel)), "it is said")
-        (found,) = [each for each in broken(tunnel) if each["name"] == "tunnel"]
+        machine.wait_for(lambda: "tunnel" in names(broken(copied)), "it is said")
+        (found,) = [each for each in broken(copied) if each["name"] == "tunnel"]
         assert "vpn: waiting: " in found["words"]
         assert "No such file" in found["words"]
     finally:
         machine.sh("mv /root/vpn.conf /etc/wgconfine/; systemctl start wgconfine@vpn")
 
 
+NO_ADMIN = ("setpriv", "--bounding-set=-sys_admin")
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("release", ["trixie"])
-def test_a_container_that_may_not_join_namespaces(release: str, wheelhouse: Path) -> None:
-    """Where systemd is refused what it needs, the unit that tries it finds that out."""
-    prefix = ("setpriv", "--bounding-set=-sys_admin")
+@pytest.mark.parametrize(
+    ("release", "prefix", "refused"),
+    [
+        *((release, DENY_SETNS, {"join"}) for release in EVERYWHERE),
+        ("trixie", NO_ADMIN, {"unit", "join"}),
+        ("forky", NO_ADMIN, {"unit", "join"}),  # 252 does not boot with it
+    ],
+)
+def test_a_systemd_that_is_refused_what_it_needs(
+    release: str, prefix: tuple[str, ...], refused: set[str], wheelhouse: Path
+) -> None:
+    """As a container may do: units that try it find out, whatever systemd says of them."""
     with boot_container(release, wheelhouse=wheelhouse, init_prefix=prefix) as world:
-        found = names(broken(world))
-    assert found >= {"unit"}
+        found = {each["name"]: each["words"] for each in broken(world)}
+    assert refused == found.keys(), found

@@ -22,8 +22,10 @@ from tests.golden.test_verify_words import ALL, CLOSED, GREEN
 from tests.unit.cli.conftest import Machine
 from wgconfine.cli import commands, questions
 from wgconfine.cli.dialogue import complain, confirm
+from wgconfine.cli.doctor import mend
 from wgconfine.cli.draft import Draft, read_publish, read_resolvers, read_source
 from wgconfine.cli.exec import account_for, find_program, refuse_other_encodings
+from wgconfine.cli.examination import Examination
 from wgconfine.cli.init import show
 from wgconfine.cli.introduction import next_steps, read_from, unfinished_words
 from wgconfine.cli.main import build_parser, main
@@ -34,6 +36,7 @@ from wgconfine.config.confcopy import copy_conf
 from wgconfine.config.places import place_of
 from wgconfine.config.values import read_tunnel_name
 from wgconfine.config.wgquick import parse
+from wgconfine.doctor.ours import Loose
 from wgconfine.model.errors import WgconfineError
 from wgconfine.model.settings import UnitName
 from wgconfine.model.verify import Verification
@@ -189,6 +192,19 @@ def exec_refusals(stage: Stage) -> None:
             refuse()
         except WgconfineError as error:
             complain(str(error))
+
+
+def doctor_fix(stage: Stage) -> None:
+    """Say what would be done, and be told not to."""
+    path = PurePosixPath(f"/etc/wgconfine/vpn{stage.foreign}.conf")
+    loose = (Loose(path=path, secret=True),)
+    stage.write("/etc/wgconfine/vpn.toml", SETTINGS)
+    found = survey(stage.tree.root, python=PurePosixPath("/usr/bin/python3"))
+    steps = (UnitStep(action=Action.START, units=(f"wgconfine-tick.timer{stage.foreign}",)),)
+    try:
+        mend(Examination(findings=(), loose=loose, found=replace(found, steps=steps)), yes=False)
+    except WgconfineError as error:
+        complain(str(error))
 
 
 def metrics(stage: Stage) -> None:
@@ -363,6 +379,7 @@ SCREENS = (
     Screen(command=VERIFY, name="verify-url", show=said(VERIFY, "--compare", "gopher://x/")),
     Screen(command="doctor", name="doctor", show=doctor_words, folds=True),
     Screen(command="exec", name="exec", show=exec_refusals),
+    Screen(command="doctor", name="doctor-fix", show=doctor_fix, answers="n\n"),
     Screen(command="metrics", name="metrics", show=metrics),
     Screen(command="logs", name="logs-no-name", show=said("logs", "Vpn")),
     Screen(

@@ -18,7 +18,7 @@ DENIED = r'avc: +denied|apparmor="DENIED"'
 QUESTIONS = {
     "denials": (
         *("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", "--lines=200"),
-        f"--grep={DENIED}",
+        *(f"--grep={DENIED}", "_TRANSPORT=audit", "+", "_TRANSPORT=kernel"),
     )
 }
 OURS = re.compile(r"wgconfine|wireguard-go|/run/netns/")

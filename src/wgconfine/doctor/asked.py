@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wgconfine.system.inside import MISSING, Answer, ask_all
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.process import find
+from wgconfine.system.inside import Answer, ask_all
 
-__all__ = ["Answers", "ask", "json_of", "read", "succeeded"]
+__all__ = ["Answers", "ask", "is_there", "json_of", "read", "succeeded"]
 
 Answers = Mapping[str, Answer]
 """By the name that the question was given."""
@@ -43,5 +45,10 @@ def read(root: Path, path: str) -> str | None:
         return None
 
 
-def is_missing(answer: Answer | None) -> bool:
-    return answer is None or answer.status == MISSING
+def is_there(program: str) -> bool:
+    """Tell whether the runtime would find a program."""
+    try:
+        find(program)
+    except Failure:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What wgconfine stands on: systemd, WireGuard, programs, control groups."""
+"""What wgconfine stands on: systemd, programs, control groups, and WireGuard."""
 
 import os
 import re
@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from wgconfine.doctor.asked import Answers, read, succeeded
+from wgconfine.doctor.asked import Answers, is_there, read, succeeded
 from wgconfine.doctor.distribution import Distribution, Family
+from wgconfine.doctor.wireguard import WireguardFacts, judge_wireguard, look_at_wireguard
 from wgconfine.model.doctor import Finding, Grade, Subject
-from wgconfine.model.errors import OperationFailed
-from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.process import find
-from wgconfine.system.host import kernel_has_wireguard
 from wgconfine.system.inside import Answer
 
 __all__ = [
@@ -21,7 +18,6 @@ __all__ = [
     "TOOLS",
     "BaseFacts",
     "SystemdFacts",
-    "WireguardFacts",
     "judge_base",
     "look_at_base",
 ]
@@ -48,24 +44,6 @@ class SystemdFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WireguardFacts:
-    """`kernel` says that it makes such links, None where that could not be tried.
-
-    `module` that its module lies there, or is built in; `modules` that there are modules of the
-    running kernel at all. `userspace` that wireguard-go is installed, `tun` that it gets a device.
-    `declared` are tunnels with `backend = "userspace"`.
-    """
-
-    kernel: bool | None
-    module: bool = False
-    modules: bool = True
-    userspace: bool = False
-    tun: bool = False
-    release: str = ""
-    declared: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseFacts:
     """`cgroups` is 2, 1 for version 1 alone or beside it, 0 for none."""
 
@@ -87,7 +65,7 @@ def look_at_base(
     """`root` is where files are looked for; programs and the kernel are this machine's."""
     return BaseFacts(
         systemd=systemd_facts(root, answers.get("systemd")),
-        wireguard=wireguard_facts(root, os.uname().release, tuple(declared)),
+        wireguard=look_at_wireguard(root, os.uname().release, tuple(declared)),
         missing=tuple(each for each in TOOLS if not is_there(each)),
         cgroups=cgroup_version(root),
         distribution=distribution,
@@ -108,49 +86,6 @@ def systemd_facts(root: Path, answer: Answer | None) -> SystemdFacts:
     )
 
 
-def wireguard_facts(root: Path, release: str, declared: tuple[str, ...]) -> WireguardFacts:
-    try:
-        kernel: bool | None = kernel_has_wireguard()
-    except OperationFailed:  # no unshare(1): the tools say so
-        kernel = None
-    if not kernel and os.geteuid() != 0:
-        kernel = None
-    modules = [
-        text
-        for each in ("modules.dep", "modules.builtin")
-        if (text := read(root, f"/lib/modules/{release}/{each}")) is not None
-    ]
-    return WireguardFacts(
-        kernel=kernel,
-        module=any("/wireguard.ko" in each for each in modules),
-        modules=bool(modules),
-        userspace=is_there("wireguard-go"),
-        tun=has_tun(root),
-        release=release,
-        declared=declared,
-    )
-
-
-def has_tun(root: Path) -> bool:
-    """Tell whether the device can be opened; it may be there and be refused by a control group."""
-    path = root / "dev/net/tun"
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
-    except PermissionError:
-        return os.geteuid() != 0  # not for this user, who is not the one who starts tunnels
-    except OSError:
-        return False
-    return True
-
-
-def is_there(program: str) -> bool:
-    try:
-        find(program)
-    except Failure:
-        return False
-    return True
-
-
 def cgroup_version(root: Path) -> int:
     if (root / "sys/fs/cgroup/cgroup.controllers").exists():
         return 2
@@ -160,7 +95,7 @@ def cgroup_version(root: Path) -> int:
 
 def judge_base(facts: BaseFacts) -> Iterator[Finding]:
     yield judge_systemd(facts.systemd, facts.distribution)
-    yield from judge_wireguard(facts)
+    yield from judge_wireguard(facts.wireguard, facts.distribution, facts.container)
     yield judge_tools(facts)
     yield judge_cgroups(facts)
 
@@ -188,101 +123,6 @@ def judge_systemd(facts: SystemdFacts, distribution: Distribution) -> Finding:
     state = f", {facts.state}" if facts.state else ""
     failed = ": some unit has failed, which is no hindrance" if facts.state == "degraded" else ""
     return systemd(grade=Grade.OK, words=f"version {facts.version}{state}{failed}")
-
-
-wireguard = partial(Finding, subject=Subject.WIREGUARD)
-
-
-def judge_wireguard(facts: BaseFacts) -> Iterator[Finding]:
-    """Say which of the two a tunnel gets, as the runtime decides, or why it gets none."""
-    seen = facts.wireguard
-    for name in seen.declared:
-        if not (seen.userspace and seen.tun):
-            yield no_userspace(facts, f'{name} has backend = "userspace", and ')
-    if seen.kernel:
-        yield wireguard(name="backend", grade=Grade.OK, words="the kernel's is used")
-    elif seen.kernel is None:
-        yield not_tried(seen)
-    elif seen.userspace and seen.tun:
-        yield wireguard(
-            name="backend",
-            grade=Grade.NOTE,
-            words=f"{why_no_kernel(facts)}: wireguard-go is used, which takes more of a processor",
-            mend=kernel_mend(facts),
-        )
-    else:
-        yield no_userspace(facts, f"{why_no_kernel(facts)}, and ")
-
-
-def not_tried(seen: WireguardFacts) -> Finding:
-    likely = "its module is there" if seen.module else "no module of that name is there"
-    return wireguard(
-        name="backend",
-        grade=Grade.UNKNOWN,
-        words=f"whether the kernel makes such links is tried as root alone; {likely}",
-    )
-
-
-def why_no_kernel(facts: BaseFacts) -> str:
-    seen = facts.wireguard
-    if facts.container:
-        return "the kernel makes no WireGuard link here (its module is the host's to load)"
-    if not seen.modules:
-        return f"there are no modules of the running kernel {seen.release}"
-    if seen.module:
-        return "the kernel's module is there and makes no link"
-    return f"the kernel {seen.release} has no WireGuard"
-
-
-def kernel_mend(facts: BaseFacts) -> str:
-    seen = facts.wireguard
-    if facts.container:
-        return ""
-    if not seen.modules:  # an upgrade has taken them away
-        return "reboot"
-    return "modprobe wireguard" if seen.module else ""
-
-
-def no_userspace(facts: BaseFacts, before: str) -> Finding:
-    seen = facts.wireguard
-    if not seen.userspace:
-        mend = facts.distribution.install("wireguard-go") or kernel_mend(facts)
-        return wireguard(
-            name="backend",
-            grade=Grade.BROKEN,
-            words=f"{before}wireguard-go is not installed: no tunnel has a link",
-            mend=mend,
-        )
-    return wireguard(
-        name="tun",
-        grade=Grade.BROKEN,
-        words=f"{before}wireguard-go gets no /dev/net/tun",
-        mend="" if facts.container else "modprobe tun",
-        lines=tun_lines(facts.container),
-    )
-
-
-def tun_lines(container: str) -> tuple[str, ...]:
-    """Give what lets a container have the device; its manager's manual is the source."""
-    match container:
-        case "lxc" | "lxc-libvirt":
-            return (
-                "Proxmox VE, on the host: pct set CTID --dev0 /dev/net/tun",
-                "LXC, in the container's config:",
-                "lxc.cgroup2.devices.allow = c 10:200 rwm",
-                "lxc.mount.entry = /dev/net/tun dev/net/tun none bind,create=file",
-            )
-        case "systemd-nspawn":
-            return (
-                "/etc/systemd/nspawn/NAME.nspawn on the host:",
-                "[Files]",
-                "Bind=/dev/net/tun",
-                "systemctl set-property systemd-nspawn@NAME.service DeviceAllow='/dev/net/tun rwm'",
-            )
-        case "docker" | "podman":
-            return (f"{container} run --device /dev/net/tun …",)
-        case _:
-            return ()
 
 
 def judge_tools(facts: BaseFacts) -> Finding:

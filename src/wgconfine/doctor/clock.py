@@ -98,7 +98,8 @@ def judge_clock(facts: ClockFacts, container: str, distribution: Distribution) -
         yield finding(grade=Grade.OK, words=words)
     elif facts.synchronized is None:
         yield finding(
-            grade=Grade.UNKNOWN, words="whether it is synchronized could not be asked of systemd"
+            grade=Grade.NOTE,
+            words="it is not known to be behind; systemd does not say whether it is kept right",
         )
     else:
         yield not_synchronized(facts, distribution)

@@ -18,7 +18,7 @@ from wgconfine.system.inside import Answer
 
 __all__ = ["QUESTIONS", "ROOT_QUESTIONS", "Chain", "FirewallFacts", "judge_firewall", "look"]
 
-QUESTIONS = {**daemon.QUESTIONS, "addresses": ("ip", "-j", "address", "show")}
+QUESTIONS = {"addresses": ("ip", "-j", "address", "show")}
 ROOT_QUESTIONS = {"chains": ("nft", "-j", "list", "chains")}
 MANAGED = ("firewalld", "wgconfine")
 """Beginnings of tables that are looked at by another way, or are ours."""
@@ -37,12 +37,13 @@ class Chain:
 class FirewallFacts:
     """`links` are the links by their addresses; `chains` those of neither of the two.
 
-    `chains` is None for who may not see them.
+    `chains` is None for who may not see them. `left` says that firewalld's rules are in force.
     """
 
     ufw: Ufw = field(default_factory=Ufw)
     firewalld: Firewalld = field(default_factory=Firewalld)
     chains: tuple[Chain, ...] | None = ()
+    left: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,6 +52,7 @@ def look(root: Path, answers: Answers) -> FirewallFacts:
         ufw=look_at_ufw(root),
         firewalld=look_at_firewalld(root, answers),
         chains=chains_of(answers.get("chains")),
+        left=any(each.get("table") == "firewalld" for each in listed(answers.get("chains")) or ()),
         links=links_of(json_of(answers.get("addresses"))),
     )
 
@@ -64,23 +66,30 @@ def links_of(shown: Iterable[Mapping[str, object]]) -> dict[str, str]:
     return found
 
 
-def chains_of(answer: Answer | None) -> tuple[Chain, ...] | None:
-    """Give the base chains of the hook `input` that drop; not those of ufw's and firewalld's."""
+def listed(answer: Answer | None) -> list[dict[str, object]] | None:
+    """Give the chains that nft(8) lists; None where it says something else."""
     if answer is None or not succeeded(answer):
         return None
     try:
-        listed = [each.get("chain") for each in json.loads(answer.output)["nftables"]]
+        found = [each.get("chain") for each in json.loads(answer.output)["nftables"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    listed = [each for each in listed if isinstance(each, dict)]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def chains_of(answer: Answer | None) -> tuple[Chain, ...] | None:
+    """Give the base chains of the hook `input` that drop; not those of ufw's and firewalld's."""
+    shown = listed(answer)
+    if shown is None:
+        return None
     of_ufw = {
         (each.get("family"), each.get("table"))
-        for each in listed
+        for each in shown
         if str(each.get("name")).startswith(("ufw-", "ufw6-"))
     }
     return tuple(
         Chain(family=str(each["family"]), table=str(each["table"]), name=str(each["name"]))
-        for each in listed
+        for each in shown
         if each.get("hook") == "input"
         and each.get("policy") == "drop"
         and not str(each.get("table")).startswith(MANAGED)
@@ -125,6 +134,14 @@ def judge_firewalld(facts: FirewallFacts, ways: list[Way]) -> Iterator[Finding]:
     if firewalld.running is None and ways:
         words = "firewalld tells its rules to root alone"
         yield finding(name="firewalld", grade=Grade.UNKNOWN, words=words)
+    if firewalld.running is False and facts.left and ways:
+        yield finding(
+            name="firewalld",
+            grade=Grade.NOTE,
+            words="firewalld does not run, and its rules are in force all the same: it was killed. "
+            "What they drop does not reach a published port",
+            mend="nft delete table inet firewalld",
+        )
     if not firewalld.running:
         return
     dropped = [way for way in ways if daemon.drops(firewalld, way, link_of(facts, way))]

@@ -10,6 +10,7 @@ from wgconfine.doctor.asked import Answers, read, succeeded
 from wgconfine.doctor.ways import Way, covers_port, network_of, within
 
 __all__ = [
+    "ACTIVE",
     "QUESTIONS",
     "Firewalld",
     "RichRule",
@@ -25,6 +26,8 @@ QUESTIONS = {
     "firewalld": ("firewall-cmd", "--get-default-zone"),
     "zones": ("firewall-cmd", "--list-all-zones"),
 }
+ACTIVE = {"active": ("systemctl", "is-active", "--quiet", "firewalld.service")}
+"""Asked before the others: firewall-cmd(1) of 2.5 waits 10 s for one that is off."""
 PLACES = ("/etc/firewalld/services", "/usr/lib/firewalld/services")
 PORT = re.compile(r"<port\s+([^>]*?)/?>")
 OTHER_WORDS = {

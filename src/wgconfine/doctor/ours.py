@@ -35,7 +35,8 @@ class Loose:
     @property
     def command(self) -> str:
         """What makes it right."""
-        return f"chmod 600 {self.path}" if self.secret else f"chown -h root:root {self.path}"
+        path = shlex.quote(str(self.path))
+        return f"chmod 600 {path}" if self.secret else f"chown -h root:root {path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

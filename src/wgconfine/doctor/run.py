@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from wgconfine.doctor import access, base, clock, firewall, others, trials, vpn
-from wgconfine.doctor.asked import Answers, ask, read
+from wgconfine.doctor import firewalld as daemon
+from wgconfine.doctor.asked import Answers, ask, is_there, read, succeeded
 from wgconfine.doctor.distribution import Distribution, parse_os_release
 from wgconfine.doctor.resolver import (
     ResolverFacts,
@@ -43,11 +45,16 @@ def is_booted(root: Path = LIVE) -> bool:
     return (root / "run/systemd/system").is_dir()
 
 
-def questions(*, root: bool, booted: bool) -> dict[str, Sequence[str]]:
-    """Give what programs are asked; what changes a namespace of its own is for root alone."""
+def questions(*, root: bool, booted: bool, firewalld: bool) -> dict[str, Sequence[str]]:
+    """Give what programs are asked; what changes a namespace of its own is for root alone.
+
+    `firewalld` says that it runs.
+    """
     asked: dict[str, Sequence[str]] = {**trials.QUESTIONS, **firewall.QUESTIONS, **vpn.QUESTIONS}
     if booted:
         asked |= {**base.QUESTIONS, **access.QUESTIONS, **clock.QUESTIONS, **others.QUESTIONS}
+    if firewalld:
+        asked |= daemon.QUESTIONS
     if root:
         asked |= {**trials.TRIALS, **firewall.ROOT_QUESTIONS, **vpn.ROOT_QUESTIONS}
         asked |= others.ROOT_QUESTIONS
@@ -59,9 +66,17 @@ def questions(*, root: bool, booted: bool) -> dict[str, Sequence[str]]:
 def look_at_machine(tunnels: Iterable[Settings], root: Path = LIVE) -> MachineFacts:
     """`root` is where files are looked for. Changes nothing but namespaces that are thrown away."""
     enabled = [each for each in tunnels if each.enable]
-    asked = questions(root=os.geteuid() == 0, booted=is_booted(root))
-    answers = ask(asked, trials.RULES)
+    is_root, booted = os.geteuid() == 0, is_booted(root)
+    with ExitStack() as stack:
+        joined = stack.enter_context(trials.held_namespace()) if is_root and booted else None
+        join = trials.joining(joined) if joined is not None else {}
+        asked = questions(root=is_root, booted=booted, firewalld=booted and has_firewalld())
+        answers = ask({**asked, **join}, trials.RULES)
     return facts_of(enabled, answers, root)
+
+
+def has_firewalld() -> bool:
+    return is_there("firewall-cmd") and succeeded(ask(daemon.ACTIVE)["active"])
 
 
 def facts_of(tunnels: Sequence[Settings], answers: Answers, root: Path) -> MachineFacts:

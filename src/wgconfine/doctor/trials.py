@@ -7,6 +7,7 @@ systemd run a unit in the *host's*, with success.
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,9 +15,19 @@ import wgconfine
 from wgconfine.doctor.asked import Answers
 from wgconfine.model.doctor import Finding, Grade, Subject
 from wgconfine.runtime.firewall import Policy, ruleset
-from wgconfine.system.inside import MISSING, Answer
+from wgconfine.system.inside import MISSING, Answer, start
 
-__all__ = ["QUESTIONS", "RULES", "TRIALS", "UNIT", "Trials", "judge_trials", "trials_of"]
+__all__ = [
+    "QUESTIONS",
+    "RULES",
+    "TRIALS",
+    "UNIT",
+    "Trials",
+    "held_namespace",
+    "joining",
+    "judge_trials",
+    "trials_of",
+]
 
 UNTRIED = "?"
 """For what can't be tried without nft(8): the tools say so."""
@@ -43,14 +54,42 @@ TRIALS = {
     "rules": ("unshare", "--net", "--", "nft", "-f", "-"),
 }
 """For root. The name is mounted over a file in a mount namespace of its own."""
+RUN = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
 UNIT = {
     "unit": (
-        *("systemd-run", "--quiet", "--wait", "--pipe", "--collect"),
+        *RUN,
         *("--property=PrivateNetwork=yes", "--property=TemporaryFileSystem=/mnt", "--"),
         *(sys.executable, "-I", "-c", PYTHON),
     )
 }
 """For root, where systemd runs: as a confined service is started, with mounts of its own."""
+
+HOLDER = ("unshare", "--net", "--", "sh", "-c", "echo made; exec cat")
+"""Has a namespace of its own until its standard input ends."""
+
+
+@contextmanager
+def held_namespace() -> Iterator[int | None]:
+    """Hold a namespace for a unit to join, by a process in it; None where none can be made."""
+    process = start(HOLDER, ())
+    if isinstance(process, OSError):
+        yield None
+        return
+    with process:
+        made = process.stdout is not None and process.stdout.readline() == "made\n"
+        yield process.pid if made else None
+
+
+def joining(process: int) -> dict[str, tuple[str, ...]]:
+    """Give the question whether a unit can join the namespace of a process.
+
+    As confined services do, by a path: where setns(2) is refused with EPERM, systemd runs them in
+    the host's namespace.
+    """
+    place = f"--property=NetworkNamespacePath=/proc/{process}/ns/net"
+    look = ("stat", "-L", "-c", "%i", "/proc/self/ns/net", "/proc/1/ns/net")
+    return {"join": (*RUN, place, "--", *look)}
+
 
 RULES = ruleset(
     Policy(
@@ -82,11 +121,13 @@ class Trials:
     name: str | None = None
     rules: str | None = None
     unit: str | None = None
+    join: str | None = None
     switch: str | None = None
 
 
 def trials_of(answers: Answers, release: str) -> Trials:
     switch, unit = unit_trial(answers.get("unit"))
+    _, join = unit_trial(answers.get("join"))
     return Trials(
         root=os.geteuid() == 0,
         container=container_of(answers.get("virt")),
@@ -95,6 +136,7 @@ def trials_of(answers: Answers, release: str) -> Trials:
         name=why(answers.get("name")),
         rules=why(answers.get("rules")),
         unit=unit,
+        join=join,
         switch=switch,
     )
 
@@ -125,12 +167,11 @@ def unit_trial(answer: Answer | None) -> tuple[str | None, str | None]:
         return None, f"systemd could not set it up ({codes[answer.status]})"
     if found:
         return None, found
-    first, _, rest = answer.output.partition("\n")
-    own, _, host = first.partition(" ")
+    own, host, *said = answer.output.split(maxsplit=2) or ("", "")
     if own == host:
         return None, "systemd runs it in the network namespace of the host, and calls that success"
-    said = rest.strip()
-    return (None if said == UNTRIED else said), ""
+    switch = "".join(said).strip()
+    return (None if switch == UNTRIED else switch), ""
 
 
 finding = partial(Finding, subject=Subject.CONTAINER)
@@ -143,9 +184,10 @@ def judge_trials(trials: Trials, *, booted: bool = True) -> Iterator[Finding]:
         "name": "a namespace can't be given a name",
         "rules": "the tunnel's firewall can't be loaded into a namespace",
         "unit": "a unit gets no network namespace of its own",
+        "join": "a unit can't join the namespace of a tunnel",
     }
     if not booted:  # there are no units then
-        del words["unit"]
+        words = {each: words[each] for each in words if each not in {"unit", "join"}}
     tried = {each: getattr(trials, each) for each in words}
     lines = nesting_lines(trials)
     for each, said in tried.items():

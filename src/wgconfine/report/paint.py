@@ -11,9 +11,8 @@ TONES = {
     **dict.fromkeys(
         ("does not work", "not all could be checked", "not looked at", "closed"), YELLOW
     ),
-    **dict.fromkeys(
-        ("LEAK", "NOT CONFINED", "not confined", "refused", "failed", "WILL NOT WORK"), RED
-    ),
+    **dict.fromkeys(("LEAK", "NOT CONFINED", "not confined", "refused", "failed"), RED),
+    "WILL NOT WORK": RED,
 }
 """What a tunnel, a service, a port or a check is called."""
 
@@ -27,7 +26,7 @@ _PROBLEM = "  ! "
 
 
 def painted(line: str) -> str:
-    """Give a line of `status` or `verify` with the word that it is about in colour."""
+    """Give a line of `status`, `verify` or `doctor` with the word that it is about in colour."""
     if line.startswith(_PROBLEM):
         return f"  {paint('!', f'{BOLD};{RED}')} {line.removeprefix(_PROBLEM)}"
     if (found := _LINE.fullmatch(line)) is None:

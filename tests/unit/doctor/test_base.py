@@ -8,13 +8,12 @@ import pytest
 from wgconfine.doctor.base import (
     BaseFacts,
     SystemdFacts,
-    WireguardFacts,
     cgroup_version,
     judge_base,
     systemd_facts,
-    wireguard_facts,
 )
 from wgconfine.doctor.distribution import Distribution, Family
+from wgconfine.doctor.wireguard import WireguardFacts, look_at_wireguard
 from wgconfine.model.doctor import Finding, Grade
 from wgconfine.system.inside import Answer
 
@@ -70,7 +69,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
     """An empty root directory, and no program that answers."""
     assert SystemdFacts(booted=False) == systemd_facts(tmp_path, None)
     assert 0 == cgroup_version(tmp_path)
-    found = wireguard_facts(tmp_path, "6.1.0", ())
+    found = look_at_wireguard(tmp_path, "6.1.0", ())
     assert (False, False, False) == (found.module, found.modules, found.tun)
 
 

@@ -327,6 +327,13 @@ def test_the_links_of_addresses() -> None:
     assert {HOST: "eth0", "fe80::1": "eth0"} == links_of(shown)
 
 
+def test_rules_of_a_firewalld_that_was_killed() -> None:
+    """They are a note, with what takes them away."""
+    (found, _) = judged(FirewallFacts(left=True))
+    assert (Grade.NOTE, "nft delete table inet firewalld") == (found.grade, found.mend)
+    assert ["none"] == [each.name for each in judged(FirewallFacts(left=True), ())]
+
+
 def judged(facts: FirewallFacts, ways: Sequence[Way] = (way(),)) -> list[Finding]:
     return [*judge_firewall(facts, ways)]
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from wgconfine.doctor import access, base, clock, firewall, others, trials, vpn
+from wgconfine.doctor import access, base, clock, firewall, firewalld, others, trials, vpn
 from wgconfine.doctor.run import questions
 from wgconfine.doctor.trials import Trials, container_of, judge_trials, unit_trial, why
 from wgconfine.model.doctor import Grade
 from wgconfine.system.inside import MISSING, Answer
 
-WELL = Trials(namespace="", name="", rules="", unit="", switch="")
+WELL = Trials(namespace="", name="", rules="", unit="", join="", switch="")
 
 
 def answer(status: int, output: str = "", complaint: str = "") -> Answer:
@@ -45,6 +45,7 @@ def test_why_something_failed() -> None:
         (answer(0, "7 4\n\n"), ("", "")),
         (answer(0, "7 4\nno rules on control groups\n"), ("no rules on control groups", "")),
         (answer(0, "7 4\n?\n"), (None, "")),
+        (answer(0, "7\n4\n"), ("", "")),
         (answer(226), (None, "systemd could not set it up (226/NAMESPACE)")),
         (answer(225), (None, "systemd could not set it up (225/NETWORK)")),
         (answer(1, "", "Failed to start"), (None, "Failed to start")),
@@ -57,9 +58,10 @@ def test_a_unit_that_tries(said: Answer | None, found: tuple[str | None, str | N
     assert found == unit_trial(said)
 
 
-def test_a_unit_that_runs_in_the_hosts_namespace() -> None:
-    """systemd calls that success: it is the worst that can happen."""
-    switch, unit = unit_trial(answer(0, "4 4\n\n"))
+@pytest.mark.parametrize("said", ["4 4\n\n", "4\n4\n", ""])
+def test_a_unit_that_runs_in_the_hosts_namespace(said: str) -> None:
+    """systemd calls that success: it is the worst that can happen; silence proves nothing."""
+    switch, unit = unit_trial(answer(0, said))
     assert switch is None
     assert unit is not None
     assert "of the host, and calls that success" in unit
@@ -87,9 +89,9 @@ def test_a_container_that_may_not(container: str, release: str, line: str) -> No
     """What does not work, the kernel's words, and the lines for its configuration."""
     said = "unshare failed: Operation not permitted"
     tried = Trials(container=container, release=release, namespace=said, name=said, rules=said)
-    found = [*judge_trials(replace(tried, unit="x"))]
+    found = [*judge_trials(replace(tried, unit="x", join="y"))]
     broken = [each for each in found if each.grade is Grade.BROKEN]
-    assert ["namespace", "name", "rules", "unit"] == [each.name for each in broken]
+    assert ["namespace", "name", "rules", "unit", "join"] == [each.name for each in broken]
     assert all(any(line in each for each in finding.lines) for finding in broken)
     assert said in broken[0].words
 
@@ -107,7 +109,7 @@ def test_what_was_not_tried() -> None:
     assert (Grade.UNKNOWN, True) == (found.grade, "as root alone" in found.words)
     (found,) = judge_trials(Trials())
     assert "could not be tried" in found.words
-    (found,) = judge_trials(replace(WELL, unit=None), booted=False)
+    (found,) = judge_trials(replace(WELL, unit=None, join=None), booted=False)
     assert (Grade.OK, False) == (found.grade, "units" in found.words)
 
 
@@ -115,16 +117,17 @@ def test_what_was_not_tried() -> None:
 @pytest.mark.parametrize("booted", [True, False])
 def test_what_is_asked(*, root: bool, booted: bool) -> None:
     """Who is not root runs nothing that changes anything; without systemd it is not asked."""
-    commands = [*questions(root=root, booted=booted).values()]
+    commands = [*questions(root=root, booted=booted, firewalld=True).values()]
     assert root == any("unshare" in each for each in commands)
     assert booted == any("systemctl" in each for each in commands)
     assert (root and booted) == any("systemd-run" in each for each in commands)
+    assert "zones" not in questions(root=root, booted=booted, firewalld=False)
 
 
 def test_no_question_takes_the_place_of_another() -> None:
     """All names are in one table."""
-    asked = questions(root=True, booted=True)
-    modules = (access, base, clock, firewall, others, trials, vpn)
+    asked = questions(root=True, booted=True, firewalld=True)
+    modules = (access, base, clock, firewall, firewalld, others, trials, vpn)
     parts = [each.QUESTIONS for each in modules]
     parts += [each.ROOT_QUESTIONS for each in (firewall, others, vpn)]
     parts += [trials.TRIALS, trials.UNIT]
