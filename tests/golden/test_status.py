@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from wgconfine.model.status import (
+    CarrierStatus,
+    CommandStatus,
     Counter,
     Holes,
     InboundStatus,
     PeerStatus,
+    PinStatus,
     PublishStatus,
     RateStatus,
     ReachStatus,
@@ -55,6 +58,12 @@ STATUS = Status(
             configured=True,
             leaked=0,
             backend="kernel",
+            via="vpn",
+            endpoints=("vpn.example.net:51820", "[2001:db8::2]:443"),
+            carriers=(
+                CarrierStatus(endpoint="192.0.2.7:51820", link="home", kind="wireguard", mtu=1420),
+            ),
+            pin=PinStatus(endpoints=("192.0.2.7:51820",), held=True, dropped=12),
         ),
         TunnelStatus(
             name="taken",
@@ -102,6 +111,14 @@ STATUS = Status(
                     unit="mail-fetch.service",
                     state="NOT CONFINED",
                     why="its process is in another namespace: systemctl stop it",
+                ),
+            ),
+            commands=(
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4711.service",
+                    state="confined",
+                    program="curl",
+                    user="torrent",
                 ),
             ),
             publish=(

@@ -11,15 +11,16 @@ TONES = {
     **dict.fromkeys(
         ("does not work", "not all could be checked", "not looked at", "closed"), YELLOW
     ),
-    **dict.fromkeys(("LEAK", "NOT CONFINED", "not confined", "refused", "failed"), RED),
-    "WILL NOT WORK": RED,
+    **dict.fromkeys(
+        ("LEAK", "NOT CONFINED", "not confined", "refused", "failed", "WILL NOT WORK"), RED
+    ),
 }
 """What a tunnel, a service, a port or a check is called."""
 
 _TONED = "|".join(map(re.escape, TONES))
 # A name or a port before the word, or nothing: what somebody wrote elsewhere in a line stays plain.
 _LINE = re.compile(
-    r"(?P<before>(?:  )?(?!why: |next: )(?:(?:publish|reach) .*: |verify [^:]* ago: |\S+: )?)"
+    r"(?P<before>(?:  )?(?!why: |next: )(?:(?:publish|reach|exec) .*: |verify [^:]* ago: |\S+: )?)"
     rf"(?P<word>{_TONED})(?P<after>(?:[ ,.:(].*)?)"
 )
 _PROBLEM = "  ! "
