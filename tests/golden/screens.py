@@ -24,8 +24,8 @@ from wgconfine.cli import commands, questions
 from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.doctor import mend
 from wgconfine.cli.draft import Draft, read_publish, read_resolvers, read_source
-from wgconfine.cli.exec import account_for, find_program, refuse_other_encodings
 from wgconfine.cli.examination import Examination
+from wgconfine.cli.exec import account_for, find_program, refuse_other_encodings
 from wgconfine.cli.init import show
 from wgconfine.cli.introduction import next_steps, read_from, unfinished_words
 from wgconfine.cli.main import build_parser, main
@@ -181,19 +181,6 @@ def doctor_words(stage: Stage) -> None:
     print(doctor.as_text(found, width=stage.width, colour=stage.colour))
 
 
-def exec_refusals(stage: Stage) -> None:
-    """Say why nothing was run; what is run has the terminal for itself."""
-    for refuse in (
-        lambda: account_for(f"stranger{stage.foreign}"),
-        lambda: find_program(f"no-such-program{stage.foreign}"),
-        lambda: refuse_other_encodings([f"--setenv=X=\udcff{stage.foreign}"]),
-    ):
-        try:
-            refuse()
-        except WgconfineError as error:
-            complain(str(error))
-
-
 def doctor_fix(stage: Stage) -> None:
     """Say what would be done, and be told not to."""
     path = PurePosixPath(f"/etc/wgconfine/vpn{stage.foreign}.conf")
@@ -205,6 +192,19 @@ def doctor_fix(stage: Stage) -> None:
         mend(Examination(findings=(), loose=loose, found=replace(found, steps=steps)), yes=False)
     except WgconfineError as error:
         complain(str(error))
+
+
+def exec_refusals(stage: Stage) -> None:
+    """Say why nothing was run; what is run has the terminal for itself."""
+    for refuse in (
+        lambda: account_for(f"stranger{stage.foreign}"),
+        lambda: find_program(f"no-such-program{stage.foreign}"),
+        lambda: refuse_other_encodings([f"--setenv=X=\udcff{stage.foreign}"]),
+    ):
+        try:
+            refuse()
+        except WgconfineError as error:
+            complain(str(error))
 
 
 def metrics(stage: Stage) -> None:
@@ -378,8 +378,8 @@ SCREENS = (
     Screen(command=VERIFY, name="verify-compare", show=compared, folds=True),
     Screen(command=VERIFY, name="verify-url", show=said(VERIFY, "--compare", "gopher://x/")),
     Screen(command="doctor", name="doctor", show=doctor_words, folds=True),
-    Screen(command="exec", name="exec", show=exec_refusals),
     Screen(command="doctor", name="doctor-fix", show=doctor_fix, answers="n\n"),
+    Screen(command="exec", name="exec", show=exec_refusals),
     Screen(command="metrics", name="metrics", show=metrics),
     Screen(command="logs", name="logs-no-name", show=said("logs", "Vpn")),
     Screen(

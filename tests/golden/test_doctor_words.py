@@ -67,12 +67,14 @@ FINDINGS = (
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_only_what_is_copied_is_wider_than_the_terminal(width: int) -> None:
     """At any width; test_screens.py has the whole of it."""
-    lines = (each.lstrip() for each in as_text(FINDINGS, width=width).splitlines())
+    text = as_text(FINDINGS, width=width)
+    lines = (each.lstrip() for each in text.splitlines())
     assert [] == [
         each
         for each in lines
         if len(each) > width and not each.startswith(("> ", "| ", "/etc/systemd/"))
     ]
+    assert text.replace("\n", "").isprintable()
 
 
 def test_text_in_a_pipe(compare_text: Callable[[str, str], None]) -> None:

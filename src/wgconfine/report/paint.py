@@ -11,8 +11,9 @@ TONES = {
     **dict.fromkeys(
         ("does not work", "not all could be checked", "not looked at", "closed"), YELLOW
     ),
-    **dict.fromkeys(("LEAK", "NOT CONFINED", "not confined", "refused", "failed"), RED),
-    "WILL NOT WORK": RED,
+    **dict.fromkeys(
+        ("LEAK", "NOT CONFINED", "not confined", "refused", "failed", "WILL NOT WORK"), RED
+    ),
 }
 """What a tunnel, a service, a port or a check is called."""
 

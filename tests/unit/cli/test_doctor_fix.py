@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wgconfine.cli import doctor as module
-from wgconfine.cli.doctor import Examination
+from wgconfine.cli.examination import Examination
 from wgconfine.cli.main import interval
 from wgconfine.cli.survey import Survey
 from wgconfine.model.errors import NeedsRoot
