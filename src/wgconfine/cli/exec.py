@@ -222,11 +222,18 @@ def told(end: End, name: TunnelName, unit: UnitName) -> int:
         why = "How it ended is not known" if end.begun else "It was not started"
         complain(f"{why}: journalctl -u {quote(unit)}")
         code = ExitCode.FAILED
-    try:
-        refuse_stopped(name)
-    except OperationFailed as error:
-        complain(f"{error.step}: {error.cause}, and what ran inside has ended.")
+    if end.status is None and leaves(name):
+        complain(f"{name}: the tunnel is stopped or restarted, and what ran inside has ended.")
     return code
+
+
+def leaves(name: TunnelName) -> bool:
+    """Tell whether the tunnel is down or on its way: what is bound to it is stopped before."""
+    units = (f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service")
+    shown = RealSystemctl().show(units, ("ActiveState", "Job"))
+    return any(
+        each["ActiveState"] != "active" or each["Job"] not in {"", "0"} for each in shown.values()
+    )
 
 
 def exit_code(end: End) -> int:
