@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     Holes,
     InboundStatus,
@@ -101,6 +102,22 @@ STATUS = Status(
                     state="NOT CONFINED",
                     why="its process is in another namespace: systemctl stop it",
                 ),
+            ),
+            commands=(
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4711_0a1b2c.service",
+                    state="confined",
+                    program="bash",
+                    user="alice",
+                ),
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4712_0a1b2d.service",
+                    state="NOT CONFINED",
+                    why="its process is in another namespace: systemctl stop it",
+                    program="curl",
+                    user="1000",
+                ),
+                CommandStatus(unit="wgconfine-exec-vpn-4713_0a1b2e.service", state="starting"),
             ),
             publish=(
                 PublishStatus(
