@@ -152,3 +152,13 @@ def test_it_ends_with_its_terminal(world: World) -> None:
     terminal.hang_up()
 
     world.machine.wait_for(lambda: "" == running(world), "it has ended")
+
+
+def test_nothing_is_written_but_by_the_command(world: World) -> None:
+    """No title, colour or mark of systemd-run's, on a terminal that would take them."""
+    terminal = Terminal(world, "TERM=xterm-256color wgconfine exec vpn -- echo 'on''ly this'")
+    code, said = terminal.ended()
+
+    assert 0 == code
+    assert said.endswith("\r\nonly this\r\n")
+    assert "\x1b" not in said

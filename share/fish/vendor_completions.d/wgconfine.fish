@@ -69,8 +69,8 @@ function _shtab_wgconfine_using
   test "$_shtab_wgconfine_cmdpath" = "$argv"
 end
 
-set -g _shtab_wgconfine_commands init confine check plan apply remove release render status verify metrics logs
-set -g _shtab_wgconfine_opts_with_value --compare --dns --lines --name --output --publish --python --root --service --since --textfile --until -S -U -n
+set -g _shtab_wgconfine_commands init confine check plan apply remove release render status verify exec metrics logs
+set -g _shtab_wgconfine_opts_with_value --compare --dns --lines --name --output --publish --python --root --service --since --textfile --until --user -S -U -n
 
 complete -c wgconfine -e
 complete -c wgconfine -f
@@ -139,6 +139,10 @@ complete -c wgconfine -n '_shtab_wgconfine_using verify' -l json -d 'print one J
 complete -c wgconfine -n '_shtab_wgconfine_using verify' -s v -l verbose -d 'list every check'
 complete -c wgconfine -n '_shtab_wgconfine_using verify' -l compare -x -d 'ask a site which address it sees, inside and outside'
 complete -c wgconfine -n '_shtab_wgconfine_using verify; and test $_shtab_wgconfine_npos -ge 0' -ka "(_wgconfine_tunnels)" -d NAME
+complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a exec -d 'run a command, or a shell, inside a tunnel'
+complete -c wgconfine -n '_shtab_wgconfine_using exec' -s h -l help -d 'show this help message and exit'
+complete -c wgconfine -n '_shtab_wgconfine_using exec' -l user -x -d 'as whom; default: who has used sudo'
+complete -c wgconfine -n '_shtab_wgconfine_using exec; and test $_shtab_wgconfine_npos -eq 0' -ka "(_wgconfine_tunnels)" -d NAME
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a metrics -d 'print what a monitoring system should know'
 complete -c wgconfine -n '_shtab_wgconfine_using metrics' -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n '_shtab_wgconfine_using metrics' -l textfile -xka "(__fish_complete_path (commandline -ct))" -d 'write it for node_exporter instead'
