@@ -134,7 +134,7 @@ def test_words_that_no_message_to_systemd_can_hold() -> None:
     assert ExitCode.USAGE == raised.value.exit_code
 
 
-@pytest.mark.parametrize("name", ["bash", "zsh", "fish", "dash", "sh", "mksh"])
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish", "dash", "sh"])
 def test_every_shell_has_a_prompt_with_the_name(name: str) -> None:
     """In a file that it reads, on its command line, or in its environment."""
     shell = interactive(f"/usr/bin/{name}", VPN, root=False)
