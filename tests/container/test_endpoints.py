@@ -204,7 +204,7 @@ def test_the_addresses_of_a_name_have_their_turns(world: World) -> None:
         log = ("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "wgconfine-endpoint@vpn")
         said = world.machine.run(*log).stdout
         assert f"moving.example.net is {NOBODY}, then {SECOND}" in said
-        assert "127.0.0.1, 224.0.0.1 can't be an endpoint" in said
+        assert "127.0.0.1, 224.0.0.1 can't be an endpoint: it is no server's address." in said
         assert "2001:db8:dead::1" not in world.machine.read("/run/wgconfine/tunnel/vpn/answers")
         name(world, WORLD[0])
         world.machine.systemctl("reload", "wgconfine@vpn.service")

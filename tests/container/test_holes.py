@@ -464,6 +464,28 @@ def test_when_the_tunnel_stops_the_mounts_go(world: World) -> None:
     assert "kept" == machine.read("/run/owner/file").strip()
 
 
+def test_a_stop_that_is_under_way_stays_one(world: World) -> None:
+    """Whatever asks for a reload or a start meanwhile: a path that was made anew, the tunnel."""
+    machine = world.machine
+    slow = "/run/systemd/system/shut.service.d/slow.conf"
+    machine.write(slow, "[Service]\nKillSignal=SIGCONT\nTimeoutStopSec=3\n")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "shut.service")
+    machine.systemctl("stop", "--no-block", "shut.service", "wgconfine@vpn.service")
+    machine.systemctl("start", "wgconfine-repath@vpn.service")
+    machine.run("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime", "resume", "vpn")
+    stopping = machine.show("shut.service", "ActiveState")
+    tunnel = ("wgconfine@vpn.service", "wgconfine-paths@vpn.service", "wgconfine-paths@vpn.path")
+    machine.wait_for(lambda: not machine.sh("systemctl list-jobs --no-legend"), "all is done")
+    left = {machine.show(unit, "ActiveState") for unit in ("probe.service", *tunnel)}
+    machine.sh(f"rm {slow}; systemctl daemon-reload")
+    machine.systemctl("start", "wgconfine@vpn.service", "probe.service", "shut.service")
+    machine.wait_for(lambda: answers(world, "probe.service"), "it is back")
+
+    assert "deactivating" == stopping
+    assert {"inactive"} == left
+
+
 def test_a_unit_that_lacks_a_line_is_refused_with_it(world: World) -> None:
     """And with it, it is let through."""
     machine = world.machine

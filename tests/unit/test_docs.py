@@ -16,6 +16,8 @@ from wgconfine.config.ports import PublishTable
 from wgconfine.config.schema import OutboundTable
 from wgconfine.config.settings import parse_settings
 from wgconfine.config.via import check_via
+from wgconfine.doctor.trials import TRIALS, UNIT
+from wgconfine.model.doctor import Subject
 from wgconfine.model.errors import ExitCode
 from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
@@ -148,6 +150,30 @@ def names_of_openings() -> set[str]:
     values = [node.value for node in keywords if node.arg == "name"]
     beginnings = [each.values[0] if isinstance(each, ast.JoinedStr) else each for each in values]
     return {str(each.value) for each in beginnings if isinstance(each, ast.Constant)}
+
+
+def names_of_findings() -> set[str]:
+    """Give each name that a module of doctor/ gives a finding, or a trial."""
+    keywords = (
+        node
+        for path in (TOP / "src/wgconfine/doctor").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "name"
+    )
+    values = (each.value.value for each in keywords if isinstance(each.value, ast.Constant))
+    return {each for each in values if isinstance(each, str)} | {*TRIALS, *UNIT}
+
+
+@pytest.mark.parametrize("name", sorted(names_of_findings()))
+def test_json_knows_the_finding(name: str) -> None:
+    """Each name that a finding of `doctor` may have is in docs/json.md."""
+    assert f"`{name}`" in read("docs/json.md").partition("## `wgconfine doctor --json`")[2]
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_commands_know_the_subject(subject: Subject) -> None:
+    """Each thing that `doctor` looks at has a line in docs/commands.md."""
+    assert f"\n| {subject} | " in section("doctor")
 
 
 @pytest.mark.parametrize("name", sorted(names_of_openings()))

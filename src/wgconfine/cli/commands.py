@@ -93,6 +93,10 @@ def render(arguments: argparse.Namespace) -> ExitCode:
 
 
 def status(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.watch is not None:
+        from wgconfine.cli.watch import run_watch
+
+        return run_watch(arguments.names, arguments.watch, as_json=arguments.json)
     from wgconfine.cli.status import run_status
 
     return run_status(arguments.names, as_json=arguments.json)
@@ -109,6 +113,12 @@ def verify(arguments: argparse.Namespace) -> ExitCode:
         verbose=arguments.verbose,
         compare=arguments.compare,
     )
+
+
+def doctor(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.doctor import run_doctor
+
+    return run_doctor(as_json=arguments.json, fix=arguments.fix, yes=arguments.yes)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -142,6 +152,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
         render,
         status,
         verify,
+        doctor,
         metrics,
         logs,
     )

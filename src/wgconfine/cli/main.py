@@ -16,6 +16,7 @@ from functools import cache
 from wgconfine import __version__
 from wgconfine.cli.commands import COMMANDS
 from wgconfine.cli.dialogue import complain, silence, width
+from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
@@ -41,11 +42,18 @@ exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
 OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
-class Layout(argparse.RawDescriptionHelpFormatter):
+class Layout(argparse.HelpFormatter):
     """Help as wide as the terminal. argparse would ask shutil for that at every option."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, **{"width": width() - 2, **options})
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Give `-n, --lines N` where Python before 3.13 has `-n N, --lines N`."""
+        value = "" if action.nargs == 0 else f" {self._format_args(action, action.dest.upper())}"
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        return ", ".join(action.option_strings) + value
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,9 +66,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             *arguments, **{"allow_abbrev": False, "formatter_class": Layout, **options}
         )
+        self.color = False  # of Python 3.14 and later, which has colours of its own
 
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {escape(message)}\nSee {self.prog} --help.\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         complain(message or "")
@@ -92,6 +101,19 @@ def tree(text: str) -> Path:
     if not root.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
     return Path("/") if os.path.realpath(root) == "/" else root
+
+
+def interval(text: str) -> float:
+    """Read --watch; the name of a tunnel that comes after it is taken for its value."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds; a tunnel is named before --watch"
+        ) from None
+    if not 0.5 <= seconds <= 86400:  # noqa: PLR2004 — a day; no number is neither
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.5 to 86400 seconds")
+    return seconds
 
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -223,6 +245,14 @@ def add_views(add: Add) -> None:
     status = add("status", help="show tunnels and services as they are")
     status.add_argument("names", nargs="*", metavar="NAME")
     status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=interval,
+        nargs="?",
+        const=2.0,
+        help="again and again, every 2 s or as said, until Ctrl-C",
+    )
 
     verify = add("verify", help="prove the confinement on the running system")
     verify.add_argument("names", nargs="*", metavar="NAME")
@@ -233,6 +263,10 @@ def add_views(add: Add) -> None:
     )
     # What wgconfine-verify@NAME.service runs: for nobody who looks on.
     verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
+
+    doctor = add("doctor", parents=shared("--yes"), help="say what of this machine will not work")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument("--fix", action="store_true", help="mend what is wgconfine's own")
 
     add_exec(add)
     add_logs(add)
@@ -259,7 +293,7 @@ def refuse_interpreter(arguments: argparse.Namespace) -> None:
     if given and str(arguments.root) == "/":
         raise Refused(
             "--python is for trees (--root, render): "
-            "the units of this machine run the interpreter that runs this command."
+            "the units of this machine run the interpreter that runs this command. Leave it out."
         )
 
 
@@ -345,7 +379,7 @@ def report_system(error: OSError) -> ExitCode:
     """Say what the system refused, and to what."""
     if error.filename is None and error.errno in OUTPUT_ERRORS:
         return report_output(error)
-    where = error.filename or "system"
+    where = escape(str(error.filename or "system"))
     if isinstance(error, PermissionError):
         complain(f"{where}: {error.strerror}. Run it as root.")
         return ExitCode.NEEDS_ROOT

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from wgconfine.cli.dialogue import columns, complain
+from wgconfine.cli.dialogue import coloured, columns, complain
 from wgconfine.model.errors import ExitCode, NeedsRoot, NotChecked, Refused
 from wgconfine.model.settings import OnLeak, TunnelName, UnitName
 from wgconfine.model.verify import Area, exit_code
@@ -44,7 +44,7 @@ def run_verify(
     if as_json:
         print(words.as_json(report.tunnels, report.closed, seconds=report.seconds))
     else:
-        print(words.as_text(report.tunnels, report.closed, verbose=verbose, width=columns()))
+        say(report, verbose=verbose)
     return code_of(report)
 
 
@@ -72,6 +72,11 @@ def verify_periodically(names: Sequence[str]) -> ExitCode:
         )
 
 
+def say(report: Report, *, verbose: bool = False) -> None:
+    found = (report.tunnels, report.closed)
+    print(words.as_text(*found, verbose=verbose, width=columns(), colour=coloured()))
+
+
 def code_of(report: Report) -> ExitCode:
     return exit_code([*report.tunnels, *([report.closed] if report.closed else [])])
 
@@ -87,9 +92,10 @@ def verify_after_apply(names: Collection[str]) -> ExitCode:
                 complain(f"Verifying {', '.join(sorted(names))}; it takes some seconds.")
             report = verify_all(RealSystemctl(), names)
     except Exception as error:  # noqa: BLE001 — what is applied is applied, whatever comes here
-        complain(f"[!] verify: {type(error).__name__}: {error}")
+        said = f"[!] verify: {type(error).__name__}: {error}"
+        complain(said, "    Look again: wgconfine verify")
         return ExitCode.UNCHECKED
-    print(words.as_text(report.tunnels, report.closed, width=columns()))
+    say(report)
     code = code_of(report)
     if code in {ExitCode.OK, ExitCode.FAILED}:
         return ExitCode.OK

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from wgconfine.config.escape import escape
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
@@ -70,7 +71,7 @@ class UnitStep:
 
     def describe(self) -> str:
         words = " ".join((self.action.value, *self.units))
-        return f"{words}  ({self.why})" if self.why else words
+        return f"{words}  ({escape(self.why)})" if self.why else words
 
 
 Step = FileStep | UnitStep

@@ -569,7 +569,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=oneshot
 UMask=0077
-ExecStart=-systemctl reload --no-block wgconfine-paths@%i.service
+# A stop that is under way stays one.
+ExecStart=-systemctl reload --no-block --job-mode=fail wgconfine-paths@%i.service
 # One that root of a confined service lacks, which can't look into this process then: ptrace(2).
 CapabilityBoundingSet=CAP_SYS_BOOT
 PrivateNetwork=yes

@@ -163,7 +163,7 @@ def watches(settings: Settings, *, python: PurePosixPath) -> list[File]:
     names = " ".join(units)
     text = (
         f"[Unit]\nWants={names}\nAfter={names}\n[Service]\n"
-        f"ExecReload=\nExecReload=systemctl start {names}\n"
+        f"ExecReload=\nExecReload=-systemctl start --job-mode=fail {names}\n"
         f"ExecReload={value(str(python))}{RUNTIME} paths-up %i\n"
     )
     return [

@@ -152,7 +152,7 @@ def peers(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
 def states(tunnels: Iterable[TunnelStatus]) -> Metric:
     found = StateSetMetricFamily("wgconfine_state", "The word of `status`.", labels=_TUNNEL)
     for each in tunnels:
-        found.add_metric([each.name], {word.value: word == each.state for word in Word})
+        found.add_metric([escape(each.name)], {word.value: word == each.state for word in Word})
     return found
 
 
@@ -162,7 +162,7 @@ def verified(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
         "wgconfine_verify_result", "What the last verify came to.", labels=_TUNNEL
     )
     for name, verify in known:
-        result.add_metric([name], {word.value: word == verify.verdict for word in Verdict})
+        result.add_metric([escape(name)], {word.value: word == verify.verdict for word in Verdict})
     yield result
     yield gauge(
         "verify_age_seconds",

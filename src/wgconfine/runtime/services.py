@@ -6,7 +6,7 @@ import os
 
 from wgconfine.runtime import paths
 from wgconfine.runtime.failure import step, warn
-from wgconfine.runtime.process import Running, run
+from wgconfine.runtime.process import Running
 from wgconfine.runtime.record import load
 
 
@@ -30,8 +30,7 @@ def resume(name: str) -> None:
         return
     wanted = [unit for unit, state in zip(services, states, strict=True) if state == "active"]
     if wanted:
-        step(f"systemctl start --no-block {' '.join(wanted)}")
-        run("systemctl", "start", "--no-block", "--", *wanted)
+        ask_to_start(*wanted)
 
 
 def ask_to_start(*units: str, patience: int = 0) -> None:
@@ -44,7 +43,7 @@ def ask_to_start(*units: str, patience: int = 0) -> None:
 
 def ask_to_reload(*units: str, patience: int = 0) -> None:
     """The same of a reload, where the units run."""
-    ask("try-reload-or-restart", "--", *units, patience=patience)
+    ask("try-reload-or-restart", "--job-mode=fail", "--", *units, patience=patience)
 
 
 def ask(verb: str, *words: str, patience: int) -> None:

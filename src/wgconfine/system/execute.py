@@ -94,7 +94,8 @@ def ensure_stopped(units: Sequence[str], systemctl: Systemctl) -> None:
         end = time.monotonic() + PATIENCE
         while group and has_processes(group):
             if time.monotonic() > end:
-                raise OperationFailed(f"stop {unit}", f"processes are left in {group}")
+                hint = "End what keeps them, then run wgconfine apply again"
+                raise OperationFailed(f"stop {unit}", f"processes are left in {group}", hint)
             systemctl.kill_all([unit])
             time.sleep(0.1)
 

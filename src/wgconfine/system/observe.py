@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
 PROC = Path("/proc")
+RESOLVER = "nameserver "
 OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
@@ -220,6 +221,8 @@ def tunnel_status(
         leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
         via=via,
+        namespace=read_namespace(name),
+        resolvers=read_resolvers(name),
         peers=peers,
         services=shown,
         commands=run,
@@ -312,6 +315,22 @@ def read_firewall(name: TunnelName) -> dict[str, Counter]:
     return read_counters(name)
 
 
+def read_namespace(name: TunnelName) -> str:
+    """Give the path of the tunnel's namespace, empty unless what is there is ours."""
+    path = named_namespace(name)
+    there = identity(path)
+    return path if there is not None and there == identity(record_of_namespace(name)) else ""
+
+
+def read_resolvers(name: TunnelName) -> tuple[str, ...]:
+    """Give the resolvers that services of the tunnel are given."""
+    try:
+        lines = read_state(f"{tunnel_state(name)}/resolv.conf").splitlines()
+    except OSError:
+        return ()
+    return tuple(line.removeprefix(RESOLVER) for line in lines if line.startswith(RESOLVER))
+
+
 def read_verify(name: TunnelName) -> VerifyStatus | None:
     """Give what the last `verify` of a tunnel left; None for nothing, or what is no such thing."""
     try:
@@ -397,7 +416,7 @@ def has_powers_of_manager(pid: int) -> bool:
 
 def process_status(pid: int) -> dict[str, str]:
     text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in text.split("\n"))  # a name has no newline alone
     return {key: value.strip() for key, _, value in lines}
 
 

@@ -105,7 +105,7 @@ def _runs_outside(pid: int, uid: int, inside: int | None) -> bool:
     try:
         # By the real user and not by /proc's owner, which is root's for what is not dumpable.
         lines = place.joinpath("status").read_text(encoding="utf-8", errors="replace")
-        fields = dict(line.partition(":")[::2] for line in lines.splitlines())
+        fields = dict(line.partition(":")[::2] for line in lines.split("\n"))
         users = fields["Uid"].split()
         # What has a capability can't be traced by a service, which has none: ptrace(2). So our own
         # proxy of the bus is no process of its user's that it could enter.

@@ -39,7 +39,7 @@ def test_what_somebody_wants_is_started(machine: Path) -> None:
     install(machine, 'if [ "$1" = is-active ]; then echo inactive; echo active; exit 3; fi')
     services.resume("vpn")
 
-    assert [ASKED, "start --no-block -- b@x.service"] == told(machine)
+    assert [ASKED, "start --no-block --job-mode=fail -- b@x.service"] == told(machine)
 
 
 @pytest.mark.parametrize("answer", ["", "echo active", "echo active; echo active; echo active"])

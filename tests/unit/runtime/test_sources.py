@@ -11,7 +11,7 @@ from tests.unit.runtime.test_record import VALUES
 from wgconfine.runtime import paths, process, sources
 from wgconfine.runtime.record import Record, load
 
-ASKED = "try-reload-or-restart --no-block -- wgconfine@vpn.service"
+ASKED = "try-reload-or-restart --no-block --job-mode=fail -- wgconfine@vpn.service"
 
 
 @pytest.fixture

@@ -153,9 +153,8 @@ def test_a_second_switch_that_is_gone_is_loaded_again(machine: Path, tables: str
     install(machine, "nft", f"echo {tables}")
     tick()
 
-    assert ["systemctl try-reload-or-restart --no-block -- wgconfine-switch@vpn.service"] == told(
-        machine, "try-reload-or-restart"
-    )
+    reload = "systemctl try-reload-or-restart --no-block --job-mode=fail"
+    assert [f"{reload} -- wgconfine-switch@vpn.service"] == told(machine, "try-reload-or-restart")
 
 
 @pytest.mark.parametrize("state", ["on", "not available: cgroup v1", ""])
@@ -295,3 +294,13 @@ def test_damage_to_what_is_kept_ends_no_tick(machine: Path) -> None:
     with pytest.raises(Failure, match="not enough values"):
         tick()
     assert any("wgconfine-verify@vpn.service" in line for line in told(machine, "--no-block"))
+
+
+def test_systemd_tells_of_every_unit_or_of_none(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who would be taken for whom is not known; the next tick asks again."""
+    install(machine, "systemctl", r"[ $1 != show ] || printf 'ActiveState=failed\n\nA=b\n'")
+    tick()
+
+    assert "[!] systemctl show: not an answer for each unit\n" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.places import closing_path, dropin_path
+from wgconfine.system import execute as module
 from wgconfine.system.execute import execute
 from wgconfine.system.tree import TreeWriter
 
@@ -208,3 +209,25 @@ def test_a_catalog_that_cannot_be_written_is_said(read_only_usr: Path) -> None:
 
     execute([writing(CATALOG)], TreeWriter(read_only_usr), None, said.append)
     assert said[-1].startswith("[!] message catalog not available: ")
+
+
+def test_a_process_that_cannot_be_killed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on in the open: nothing that follows is done."""
+
+    class Stuck(RecordingSystemctl):
+        def show(
+            self, units: Sequence[str], properties: Sequence[str]
+        ) -> dict[str, dict[str, str]]:
+            return {unit: dict.fromkeys(properties, "/a") for unit in units}
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/cgroup.procs").write_text("7\n")
+    monkeypatch.setattr(module, "HIERARCHY", tmp_path)
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+
+    with pytest.raises(
+        OperationFailed, match=r"^stop a\.service: processes are left in /a\nEnd what"
+    ):
+        module.ensure_stopped([A], Stuck())
