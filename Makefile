@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 PYTEST := .venv/bin/python -m pytest
 # Four workers, on two processors: containers mostly wait, and a virtual machine keeps one busy.
-# A file runs in one worker, since its tests share a machine; the long ones come first, as they stand below.
+# A file runs in one worker, since its tests share a machine; tests/conftest.py has the long ones come first.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 
 PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \

@@ -67,11 +67,15 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         self._child.setwinsize(rows, columns)
 
-    def control(self, letter: str) -> None:
-        self._child.sendcontrol(letter)
+    def suspend(self) -> None:
+        """Press Ctrl-Z, and read on until the shell is back."""
+        self._child.sendcontrol("z")
+        self._child.expect(_ENDED)
+        self._said += f"{self._child.before}{self._child.after}"
 
-    def say(self, line: str) -> None:
-        self._child.sendline(line)
+    def go_on(self) -> None:
+        """Have the shell bring it to the front again."""
+        self._child.sendline("fg; end")
 
     def end_of_input(self, question: str) -> None:
         """Press Ctrl-D there."""

@@ -257,7 +257,9 @@ def test_fix_mends_what_is_ours(tunnel: World) -> None:
     assert {"permissions", "settings", "files"} >= names(broken(tunnel))
     refused = machine.run("wgconfine", "doctor", "--fix", check=False)
     assert 2 == refused.returncode
+    assert "This would be done:\n" in refused.stderr
     assert "create /etc/systemd/system/wgconfine-tick.service" in refused.stderr
+    assert "doctor --fix: say --yes where there is no terminal to ask on." in refused.stderr
     terminal = Terminal(tunnel, "wgconfine doctor --fix")
     terminal.interrupt("Do it? [y/N]")
     assert 1 == terminal.ended()[0]

@@ -41,6 +41,17 @@ def test_who_is_not_root_may_not(world: World) -> None:
     assert (4, "") == (told.returncode, told.stdout)
 
 
+def test_a_user_without_a_shell_needs_a_command(world: World) -> None:
+    """Of an account that nobody logs in to."""
+    shell = wgconfine(world, "exec", "vpn", "--user", "daemon", check=False)
+    command = wgconfine(world, "exec", "vpn", "--user", "daemon", "--", "id", "-un")
+
+    assert (2, "") == (shell.returncode, shell.stdout)
+    said = "The shell of daemon is /usr/sbin/nologin, which is none. Name a command.\n"
+    assert said == shell.stderr
+    assert "daemon\n" == command.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -78,6 +89,7 @@ def test_what_leads_out_is_not_handed_in(world: World, kind: str) -> None:
 
     assert 2 == told.returncode, told
     assert "standard output is a" in told.stderr
+    assert "Lead it through a pipe: cat | wgconfine exec …" in told.stderr
     assert "ran" not in told.stdout
 
 
@@ -152,6 +164,7 @@ def test_a_later_drop_in_of_others_is_refused(world: World) -> None:
         machine.sh(f"rm {path}; systemctl daemon-reload")
 
     assert (1, "") == (told.returncode, told.stdout)
+    assert "exec: it would not be confined\n" in told.stderr
     assert path in told.stderr
     assert 3 == found.returncode
     assert "exec-drop-ins" in found.stdout

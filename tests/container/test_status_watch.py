@@ -78,7 +78,7 @@ def test_a_signal_ends_it_with_the_terminal_as_it_was(world: World, name: str, c
     """Who waits for it sees which."""
     terminal = Terminal(world, WATCH, term="xterm")
     terminal.wait("other.service")
-    world.machine.run("pkill", f"-{name}", "-f", WATCH)
+    world.machine.run("pkill", f"-{name}", "-f", f"[w]{WATCH[1:]}")  # not itself
     terminal.wait(LEAVE)
 
     assert code == terminal.ended()[0]
@@ -88,24 +88,25 @@ def test_ctrl_z_gives_the_terminal_back_for_a_while(world: World) -> None:
     """And `fg` draws it anew."""
     terminal = Terminal(world, "wgconfine status --watch=600", term="xterm")
     terminal.wait("other.service")
-    terminal.control("z")
-    terminal.wait(LEAVE)
-    terminal.wait("Stopped")
-    terminal.say("fg; echo ended=$?")
+    terminal.suspend()
+    terminal.go_on()
     terminal.wait(ENTER + CLEAR)
     terminal.interrupt("other.service")
+    code, said = terminal.ended()
 
-    assert 0 == terminal.ended()[0]
+    assert 0 == code
+    assert 2 == said.count(ENTER) == said.count(LEAVE)
+    assert said.index(LEAVE) < said.index("Stopped") < said.rindex(ENTER)
 
 
-@pytest.mark.parametrize("way", ["", " | (trap '' INT; cat)"])
-def test_where_nothing_can_be_drawn_block_follows_block(world: World, way: str) -> None:
+@pytest.mark.parametrize("command", [WATCH, f"TERM=xterm {WATCH} | (trap '' INT; cat)"])
+def test_where_nothing_can_be_drawn_block_follows_block(world: World, command: str) -> None:
     """On a terminal that knows lines alone, and in a pipe: without a control character."""
-    terminal = Terminal(world, f"{WATCH}{way}", term="xterm" if way else "dumb")
+    terminal = Terminal(world, command)
     terminal.wait("other.service")
     terminal.interrupt("/s received")
     _, said = terminal.ended()
-    shown = said.partition("ended=$?")[2].partition("^C")[0]
+    shown = said.partition("; end\r\n")[2].partition("^C")[0]
     shown = re.sub(r"\x1b\[\?2004[hl]\r?", "", shown)
 
     assert 2 <= shown.count("vpn: up")
@@ -127,7 +128,10 @@ def test_what_can_not_be_seen_for_a_while_is_said_and_it_goes_on(world: World) -
     """A tunnel that is gone in between; at the beginning that is an error."""
     machine = world.machine
     stranger = wgconfine(world, "status", "vpm", "--watch", check=False)
-    assert (1, "vpm: there is no such tunnel.\n") == (stranger.returncode, stranger.stderr)
+    assert (1, "vpm: there is no such tunnel\nThere are: vpn.\n") == (
+        stranger.returncode,
+        stranger.stderr,
+    )
     machine.write("/etc/wgconfine/gone.toml", "enable = false\n" + machine.read(SETTINGS))
     terminal = Terminal(world, "wgconfine status gone --watch=1", term="xterm")
     terminal.wait("gone: ")

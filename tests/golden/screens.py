@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unittest.mock import patch
 
+from tests.golden.test_doctor_words import FINDINGS
 from tests.golden.test_starter import BARE, CONF, FULL, read
 from tests.golden.test_status import STATUS
 from tests.golden.test_verify_words import ALL, CLOSED, GREEN
@@ -37,7 +38,7 @@ from wgconfine.model.errors import WgconfineError
 from wgconfine.model.settings import UnitName
 from wgconfine.model.verify import Verification
 from wgconfine.plan.steps import Action, UnitStep
-from wgconfine.report import status, verify
+from wgconfine.report import doctor, status, verify
 from wgconfine.report.metrics import Seen, as_metrics
 from wgconfine.verify.compare import judge_exits
 
@@ -172,6 +173,24 @@ def compared(stage: Stage) -> None:
     verify_words(stage, [Verification(tunnel="vpn", checks=tuple(checks))])
 
 
+def doctor_words(stage: Stage) -> None:
+    found = spoiled(FINDINGS, stage.foreign)
+    print(doctor.as_text(found, width=stage.width, colour=stage.colour))
+
+
+def exec_refusals(stage: Stage) -> None:
+    """Say why nothing was run; what is run has the terminal for itself."""
+    for refuse in (
+        lambda: account_for(f"stranger{stage.foreign}"),
+        lambda: find_program(f"no-such-program{stage.foreign}"),
+        lambda: refuse_other_encodings([f"--setenv=X=\udcff{stage.foreign}"]),
+    ):
+        try:
+            refuse()
+        except WgconfineError as error:
+            complain(str(error))
+
+
 def metrics(stage: Stage) -> None:
     found = spoiled(replace(STATUS, tunnels=STATUS.tunnels[-1:]), stage.foreign)
     restarts = {found.tunnels[0].services[0].unit: 3}
@@ -283,20 +302,6 @@ def said(*arguments: str) -> Callable[[Stage], None]:
     return show
 
 
-def exec_refusals(stage: Stage) -> None:
-    """What is asked of a machine before anything runs."""
-    foreign = stage.foreign
-    for each in (
-        lambda: find_program(f"crul{foreign}"),
-        lambda: account_for(f"alcie{foreign}"),
-        lambda: refuse_other_encodings([f"caf\udcff{foreign}"]),
-    ):
-        try:
-            each()
-        except WgconfineError as error:
-            complain(str(error))
-
-
 def on_tree(command: str, *arguments: str) -> Callable[[Stage], None]:
     """Give what does the same on the tree."""
 
@@ -356,7 +361,8 @@ SCREENS = (
     ),
     Screen(command=VERIFY, name="verify-compare", show=compared, folds=True),
     Screen(command=VERIFY, name="verify-url", show=said(VERIFY, "--compare", "gopher://x/")),
-    Screen(command="exec", name="exec-refusals", show=exec_refusals),
+    Screen(command="doctor", name="doctor", show=doctor_words, folds=True),
+    Screen(command="exec", name="exec", show=exec_refusals),
     Screen(command="metrics", name="metrics", show=metrics),
     Screen(command="logs", name="logs-no-name", show=said("logs", "Vpn")),
     Screen(

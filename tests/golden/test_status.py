@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from wgconfine.model.status import (
+    CarrierStatus,
     CommandStatus,
     Counter,
     Holes,
     InboundStatus,
     PeerStatus,
+    PinStatus,
     PublishStatus,
     RateStatus,
     ReachStatus,
@@ -56,6 +58,12 @@ STATUS = Status(
             configured=True,
             leaked=0,
             backend="kernel",
+            via="vpn",
+            endpoints=("vpn.example.net:51820", "[2001:db8::2]:443"),
+            carriers=(
+                CarrierStatus(endpoint="192.0.2.7:51820", link="home", kind="wireguard", mtu=1420),
+            ),
+            pin=PinStatus(endpoints=("192.0.2.7:51820",), held=True, dropped=12),
         ),
         TunnelStatus(
             name="taken",

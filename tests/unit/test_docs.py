@@ -250,7 +250,8 @@ def test_the_index_has_every_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{each.name}" for each in TOP.glob("docs/*"))]
+    "page",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{each.name}" for each in TOP.glob("docs/*.md"))],
 )
 def test_links(page: str) -> None:
     """What a page links to within the repository is there."""

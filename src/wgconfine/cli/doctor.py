@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wgconfine.cli.apply import carry_out
-from wgconfine.cli.dialogue import columns, complain, confirm
+from wgconfine.cli.dialogue import coloured, columns, complain, confirm
 from wgconfine.cli.survey import Survey, survey
 from wgconfine.doctor.ours import Loose, OwnFacts, judge_own
 from wgconfine.doctor.run import is_booted, judge_machine, look_at_machine
@@ -74,7 +75,8 @@ def run_doctor(*, as_json: bool, fix: bool, yes: bool) -> ExitCode:
 
 def show(seen: Examination, *, as_json: bool) -> None:
     found = seen.findings
-    print(words.as_json(found) if as_json else words.as_text(found, width=columns()))
+    text = words.as_json if as_json else partial(words.as_text, width=columns(), colour=coloured())
+    print(text(found))
 
 
 def examine() -> Examination:

@@ -129,7 +129,7 @@ def calling_user(environment: Mapping[str, str]) -> str:
 def account_for(user: str) -> Account:
     account = find_account(user)
     if account is None:
-        raise Refused(f"There is no user {quote(user)}.")
+        raise Refused(f"There is no user {quote(user)}. Name one of this machine: --user NAME.")
     return account
 
 

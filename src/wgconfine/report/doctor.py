@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wgconfine.config.escape import escape
 from wgconfine.model.doctor import Finding, Grade, Subject, exit_code
 from wgconfine.report.fold import INDENT, folded
+from wgconfine.report.paint import painted
 
 __all__ = ["as_json", "as_text"]
 
@@ -36,7 +37,7 @@ def as_json(findings: Iterable[Finding]) -> str:
     return json.dumps(values, indent=2)
 
 
-def as_text(findings: Iterable[Finding], *, width: int | None = None) -> str:
+def as_text(findings: Iterable[Finding], *, width: int | None = None, colour: bool = False) -> str:
     """Give the sum, then each finding, the worst first, with the command that mends it below.
 
     `width` is in columns, None for lines as long as they come; a command is never broken.
@@ -45,7 +46,7 @@ def as_text(findings: Iterable[Finding], *, width: int | None = None) -> str:
     lines = folded(sentence(findings), width, "", INDENT)
     for each in findings:
         lines += finding_lines(each, width)
-    return "\n".join(lines)
+    return "\n".join(map(painted, lines) if colour else lines)
 
 
 def order(finding: Finding) -> tuple[int, int]:

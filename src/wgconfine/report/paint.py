@@ -6,17 +6,21 @@ __all__ = ["painted"]
 
 GREEN, YELLOW, RED, BOLD = "32", "33", "31", "1"
 TONES = {
-    **dict.fromkeys(("up", "confined", "ok", "listening"), GREEN),
+    **dict.fromkeys(("up", "confined", "ok", "fine", "listening"), GREEN),
     **dict.fromkeys(("waiting", "degraded", "starting", "stopping", "unknown"), YELLOW),
-    **dict.fromkeys(("does not work", "not all could be checked", "closed"), YELLOW),
-    **dict.fromkeys(("LEAK", "NOT CONFINED", "not confined", "refused", "failed"), RED),
+    **dict.fromkeys(
+        ("does not work", "not all could be checked", "not looked at", "closed"), YELLOW
+    ),
+    **dict.fromkeys(
+        ("LEAK", "NOT CONFINED", "not confined", "refused", "failed", "WILL NOT WORK"), RED
+    ),
 }
 """What a tunnel, a service, a port or a check is called."""
 
 _TONED = "|".join(map(re.escape, TONES))
 # A name or a port before the word, or nothing: what somebody wrote elsewhere in a line stays plain.
 _LINE = re.compile(
-    r"(?P<before>(?:  )?(?!why: |next: )(?:(?:publish|reach) .*: |verify [^:]* ago: |\S+: )?)"
+    r"(?P<before>(?:  )?(?!why: |next: )(?:(?:publish|reach|exec) .*: |verify [^:]* ago: |\S+: )?)"
     rf"(?P<word>{_TONED})(?P<after>(?:[ ,.:(].*)?)"
 )
 _PROBLEM = "  ! "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -63,11 +64,14 @@ from wgconfine.system.unitstates import unit_states
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeVar
 
     from wgconfine.model.settings import Settings
     from wgconfine.system.systemctl import Systemctl
 
     States = Mapping[str, UnitState]
+    Inside = tuple[Table | None, tuple[PeerStatus, ...], Mapping[str, Counter]]
+    Answer = TypeVar("Answer")
 
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
@@ -105,7 +109,10 @@ def observe(
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
     commands = {name: commands_of(name) for name in names}
     units += [unit for each in commands.values() for unit in each]
-    states = unit_states(systemctl, units) if units else {}
+    # systemd takes as long for its answer as everything else together.
+    answer = begun(lambda: unit_states(systemctl, units) if units else {})
+    inside = {name: look_inside(name, records.get(name)) for name in names}
+    states = answer()
     unlike = changed(states)
     return Status(
         tunnels=tuple(
@@ -115,6 +122,7 @@ def observe(
                 records.get(name),
                 services[name],
                 states,
+                inside=inside[name],
                 commands=commands[name],
                 unlike=(
                     difference(
@@ -128,6 +136,42 @@ def observe(
         ),
         closed=tuple(closed_status(unit, states[unit]) for unit in left),
     )
+
+
+def begun(work: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Begin some work beside what is done here; what is given waits for it, and has its result.
+
+    Or raises what it raised. As `concurrent.futures`, which takes its time to be imported.
+    """
+    results: list[Answer] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 — it is raised where it is asked for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def result() -> Answer:
+        thread.join()
+        for error in errors:
+            raise error
+        return results[0]
+
+    return result
+
+
+def look_inside(name: TunnelName, record: Mapping[str, object] | None) -> Inside:
+    """Give the second switch, the peers, and the counters of the namespace."""
+    link = str(record.get("link")) if record and is_userspace(record) else LINK
+    return read_switch(name), read_peers(name, link), read_firewall(name)
+
+
+def is_userspace(record: Mapping[str, object] | None) -> bool:
+    return record is not None and record.get("backend") == "userspace"
 
 
 def installed_names() -> list[TunnelName]:
@@ -172,14 +216,14 @@ def tunnel_status(
     services: Iterable[UnitName],
     states: States,
     *,
+    inside: Inside,
     commands: Iterable[UnitName],
     unlike: Iterable[str],
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
-    userspace = record is not None and record.get("backend") == "userspace"
     via = str(record.get("via") or "") if record else ""
-    verify, switch = read_verify(name), read_switch(name)
-    peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    verify = read_verify(name)
+    switch, peers, counters = inside
     carried = carriers(peers, record)
     shown = tuple(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
@@ -210,7 +254,7 @@ def tunnel_status(
     standing = judge_tunnel(facts)
     problems = [*filter(None, unlike), *hidden(facts, standing)]
     problems += failures(name, reload, facts.trouble)
-    problems += failures(name, wireguard) if userspace else ()
+    problems += failures(name, wireguard) if is_userspace(record) else ()
     return TunnelStatus(
         name=name,
         state=standing.word.value,
@@ -232,7 +276,7 @@ def tunnel_status(
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
-        firewall=read_firewall(name),
+        firewall=counters,
         endpoints=read_turns(name),
         carriers=carried,
         pin=pin_status(name),

@@ -48,8 +48,8 @@ _SINCE = {
 
 A reload changes none of them, as it does `StateChangeTimestamp`.
 """
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^" ]+)')
-_ESCAPED = re.compile(r"\\(?:([0-7]{3})|(.))")
+_WORD, _ESCAPED = r'"((?:[^"\\]|\\.)*)"|([^" ]+)', r"\\(?:([0-7]{3})|(.))"
+"""Not compiled, which takes as long as an import, for what is rare."""
 _LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ENDED = re.compile(r" ; code=(\S+) ; status=(\d+)(?:/\S*)? \}")
 
@@ -82,8 +82,8 @@ def words_of(value: str) -> list[str]:
     """A list as `systemctl show` prints it: in quotes what is more than plain, escaped as in C."""
     if '"' not in value:
         return [each for each in value.split(" ") if each]
-    found = (quoted or plain for quoted, plain in _WORD.findall(value))
-    return [_ESCAPED.sub(_character, each) if "\\" in each else each for each in found]
+    found = (quoted or plain for quoted, plain in re.findall(_WORD, value))
+    return [re.sub(_ESCAPED, _character, each) if "\\" in each else each for each in found]
 
 
 def _character(escaped: re.Match[str]) -> str:
