@@ -55,6 +55,15 @@ class Terminal:
         self.wait(question)
         self._child.sendintr()
 
+    def stop(self, question: str) -> None:
+        """Press Ctrl-Z there."""
+        self.wait(question)
+        self._child.sendcontrol("z")
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a window or a connection is."""
+        self._child.close(force=True)
+
     def resize(self, rows: int, columns: int) -> None:
         self._child.setwinsize(rows, columns)
 

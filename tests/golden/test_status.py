@@ -115,11 +115,19 @@ STATUS = Status(
             ),
             commands=(
                 CommandStatus(
-                    unit="wgconfine-exec-vpn-4711.service",
+                    unit="wgconfine-exec-vpn-4711_0a1b2c.service",
                     state="confined",
-                    program="curl",
-                    user="torrent",
+                    program="bash",
+                    user="alice",
                 ),
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4712_0a1b2d.service",
+                    state="NOT CONFINED",
+                    why="its process is in another namespace: systemctl stop it",
+                    program="curl",
+                    user="1000",
+                ),
+                CommandStatus(unit="wgconfine-exec-vpn-4713_0a1b2e.service", state="starting"),
             ),
             publish=(
                 PublishStatus(

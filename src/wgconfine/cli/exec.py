@@ -99,10 +99,12 @@ def refuse_unconfined(settings: Settings) -> None:
     """Raise where what confines commands is not there, is another, or is undone by somebody."""
     path = command_dropin_path(settings.name)
     there = read_installed(LIVE, (str(path),)).get(path)
-    wanted = command_dropin(settings, COMMAND_RIGHTS, systemd_version())
+    # `render` does not know which systemd will read it.
+    versions = (systemd_version(), 0)
+    texts = [command_dropin(settings, COMMAND_RIGHTS, each).text for each in versions]
     if not isinstance(there, File):
         raise OperationFailed(str(path), "it is missing", "Run wgconfine apply")
-    if without_comments(there.text) != without_comments(wanted.text):
+    if without_comments(there.text) not in map(without_comments, texts):
         what = "it was edited, or is of another version"
         raise OperationFailed(str(path), what, "Run wgconfine apply")
     if problems := check_unit(command_facts(settings.name), command_settings()):
@@ -193,10 +195,9 @@ def variables(name: TunnelName, account: Account, shell: Shell) -> list[str]:
 
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
-    kept = {
-        key: value for key, value in environment.items() if key in KEPT or key.startswith("LC_")
-    }
-    path = [each for each in kept.get("PATH", "").split(":") if each.startswith("/")]
+    """Give what of the caller's goes along; of PATH the places that are whole paths."""
+    kept = {key: each for key, each in environment.items() if key in KEPT or key.startswith("LC_")}
+    path = [each for each in kept.pop("PATH", "").split(":") if each.startswith("/")]
     return kept | ({"PATH": ":".join(path)} if path else {})
 
 
@@ -222,11 +223,18 @@ def told(end: End, name: TunnelName, unit: UnitName) -> int:
         why = "How it ended is not known" if end.begun else "It was not started"
         complain(f"{why}: journalctl -u {quote(unit)}")
         code = ExitCode.FAILED
-    try:
-        refuse_stopped(name)
-    except OperationFailed as error:
-        complain(f"{error.step}: {error.cause}, and what ran inside has ended.")
+    if end.status is None and leaves(name):
+        complain(f"{name}: the tunnel is stopped or restarted, and what ran inside has ended.")
     return code
+
+
+def leaves(name: TunnelName) -> bool:
+    """Tell whether the tunnel is down or on its way: what is bound to it is stopped before."""
+    units = (f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service")
+    shown = RealSystemctl().show(units, ("ActiveState", "Job"))
+    return any(
+        each["ActiveState"] != "active" or each["Job"] not in {"", "0"} for each in shown.values()
+    )
 
 
 def exit_code(end: End) -> int:

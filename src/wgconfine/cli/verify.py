@@ -14,6 +14,7 @@ from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
 from wgconfine.system.lock import verify_lock
 from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.system.transient import commands_of
 from wgconfine.verify.compare import compare_exit, parse_url
 from wgconfine.verify.periodic import run_periodic
 from wgconfine.verify.run import AREAS, Report, verify_all
@@ -64,7 +65,7 @@ def verify_periodically(names: Sequence[str]) -> ExitCode:
         return run_periodic(
             lambda: verify_all(systemctl, [name]).tunnels[0],
             name,
-            tuple(map(UnitName, record.services)),
+            (*map(UnitName, record.services), *commands_of(name)),
             systemctl,
             print,
             on_leak=OnLeak(record.on_leak),

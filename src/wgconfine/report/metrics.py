@@ -64,6 +64,12 @@ class _Families(Collector):
         )
         yield from peers(tunnels)
         yield from self.services()
+        yield gauge(
+            "commands_running",
+            "What `wgconfine exec` runs inside.",
+            _TUNNEL,
+            (((each.name,), confined_commands(each)) for each in tunnels),
+        )
         yield counter(
             "leaked_packets",
             "What the second switch has caught: must stay 0.",
@@ -111,6 +117,10 @@ class _Families(Collector):
                 if unit in self.seen.restarts
             ),
         )
+
+
+def confined_commands(tunnel: TunnelStatus) -> int:
+    return sum(each.state == "confined" for each in tunnel.commands)
 
 
 def peers(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:

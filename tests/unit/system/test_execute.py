@@ -33,8 +33,9 @@ class RecordingSystemctl:
             raise OperationFailed(self.orders[-1], "no")
 
     def show(self, units: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Say of every unit that its control group is gone."""
-        return {unit: dict.fromkeys(properties, "") for unit in units}
+        """Say of every unit that it does not run and that its control group is gone."""
+        gone = dict.fromkeys(properties, "") | {"ActiveState": "inactive"}
+        return dict.fromkeys(units, gone)
 
     def is_active(self, unit: str) -> bool:
         raise NotImplementedError
@@ -133,6 +134,14 @@ def test_what_cannot_be_stopped_ends_it(tmp_path: Path, action: str, done: int) 
     with pytest.raises(OperationFailed):
         execute(EVERY, TreeWriter(tmp_path), systemctl, lambda _: None)
     assert ORDERS[:done] == systemctl.orders
+
+
+def test_a_command_that_has_ended_by_itself_is_stopped(tmp_path: Path) -> None:
+    """systemd has no such unit any more, which is what was wanted."""
+    systemctl = RecordingSystemctl("stop")
+    steps: list[Step] = [UnitStep(action=Action.STOP, units=("wgconfine-exec-vpn-1_a.service",))]
+
+    assert [] == execute(steps, TreeWriter(tmp_path), systemctl, lambda _: None)
 
 
 def test_a_file_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
