@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 PYTEST := .venv/bin/python -m pytest
 # Four workers, on two processors: containers mostly wait, and a virtual machine keeps one busy.
-# A file runs in one worker, since its tests share a machine; the long ones come first, as they stand below.
+# A file runs in one worker, since its tests share a machine; tests/conftest.py has the long ones come first.
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 
 PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \
@@ -11,7 +11,7 @@ PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-too
 VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden pages bench demo leak-table fault-table lab clean
+.PHONY: help venv packages vm-packages test test-long unit netns container vm lint golden pages bench screenshots demo leak-table fault-table lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ pages: venv ## write man pages, completions and the schema of the settings anew
 
 bench: venv packages vm-packages ## measurements, as ratios taken side by side
 	.venv/bin/python -m bench
+
+screenshots: venv packages ## the terminal picture of README, from a real run in a throw-away lab
+	.venv/bin/python -m tests.screenshots
 
 demo: venv packages ## the main job, seen working in a throw-away lab
 	.venv/bin/python -m demo

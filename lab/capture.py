@@ -26,7 +26,8 @@ ENDPOINTS = tuple((address, WIREGUARD_PORT) for address in WORLD)
 MULTICAST_LISTENER = {130, 131, 132, 143}  # ICMPv6 types, RFC 2710 and 3810
 NEIGHBOUR_DISCOVERY = {133, 134, 135, 136, 137}  # RFC 4861
 DHCP_PORTS = {67, 68, 546, 547}
-IGMP = 2  # the protocol's number
+IGMP, ICMPV6 = 2, 58  # the protocols' numbers
+IP_VERSION_6 = 6
 LINK_ETHERNET = 1
 BEACON = b"lab-beacon "
 """How each begins: another capture may run meanwhile, and sends its own."""
@@ -117,17 +118,19 @@ class Traffic:
 
     def _allowed(self, packet: Packet, lookups: Sequence[str]) -> bool:
         ports = {packet.source_port, packet.target_port}
+        # An ICMP error is as what it quotes: of a server that is stopped a handshake, of a machine
+        # that is losing its addresses a neighbour's question for them.
+        about = packet.quoted or packet
         match packet.protocol:
             case "ARP" | "IGMP":
                 return True
-            case "ICMPv6" if packet.icmp_type in NEIGHBOUR_DISCOVERY | MULTICAST_LISTENER:
+            case "ICMPv6" if about.icmp_type in NEIGHBOUR_DISCOVERY | MULTICAST_LISTENER:
                 return True
             case "UDP" if None not in ports and ports <= DHCP_PORTS:
                 return True
             case "UDP" if 53 in ports and packet.name in lookups:
                 return True
-        # A server that is stopped answers a handshake by an ICMP error that quotes it.
-        return (packet.quoted or packet).is_wireguard(self.endpoints)
+        return about.is_wireguard(self.endpoints)
 
 
 def assert_confined(
@@ -292,14 +295,17 @@ def _of_ip(ip: Any, when: float, length: int) -> Packet:
 
 
 def _of_quoted(error: Any, when: float) -> Packet | None:
+    ends = {"source": error.src, "target": error.dst}
+    if error.version == IP_VERSION_6 and error.nh == ICMPV6:
+        begins = bytes(error.payload)[:1]
+        return Packet(time=when, protocol="ICMPv6", icmp_type=begins[0], **ends) if begins else None
     udp = error.getlayer(UDPerror)
     if udp is None:
         return None
     return Packet(
         time=when,
         protocol="UDP",
-        source=error.src,
-        target=error.dst,
+        **ends,
         source_port=udp.sport,
         target_port=udp.dport,
         payload=bytes(udp.payload.original),

@@ -23,9 +23,15 @@ class Command:
     output: tuple[str, ...]
 
 
-def follow(world: World, page: str) -> int:
-    """Do it all, in its order; gives the number of blocks. Raises AssertionError where it errs."""
-    blocks = FENCE.findall((TOP / page).read_text(encoding="utf-8"))
+def follow(world: World, page: str, *, after: str = "") -> int:
+    """Do it all, in its order; gives the number of blocks. Raises AssertionError where it errs.
+
+    `after` is a block's first line: that block and what is before it was done otherwise.
+    """
+    text = (TOP / page).read_text(encoding="utf-8")
+    blocks = FENCE.findall(
+        text.partition(f"\n{after}\n")[2].partition("```\n")[2] if after else text
+    )
     for language, text in blocks:
         if language == "console":
             for command in commands(text):

@@ -8,6 +8,15 @@ EVERYWHERE = tuple(RELEASES)
 """Parameters of tests whose every case is essential on each system."""
 
 
+def ends() -> list[object]:
+    """Parameters with the oldest and the newest, and what is between in `make test-long`.
+
+    For what takes minutes on each, as a virtual machine does.
+    """
+    oldest, *between, newest = RELEASES
+    return [oldest, *(pytest.param(each, marks=pytest.mark.long) for each in between), newest]
+
+
 def first(release: str) -> list[object]:
     """Parameters with one release in every run, and the others in `make test-long`."""
     others = [each for each in RELEASES if each != release]

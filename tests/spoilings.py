@@ -274,7 +274,7 @@ UNITS = (
         check="RestrictAddressFamilies",
         unit="probe.service",
         code=7,  # the probe then gets an answer by vsock
-        also=("later-drop-in", "own-units"),
+        also=("later-drop-in", "own-units", "exec-drop-ins"),
         undo=f"rm -r /etc/systemd/system/service.d; {RELOAD}",
     ),
     Spoiling(

@@ -1,5 +1,6 @@
 """`wgconfine confine` and `release` on a running machine, by words and by questions."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,37 +69,63 @@ def test_a_service_moves_over_without_being_open_in_between(world: World) -> Non
     assert "probe.service: confined" == refused(world, "probe.service")
 
 
-def test_a_person_is_told_and_may_say_no(world: World) -> None:
-    """On a terminal; the settings are as they were."""
-    before = world.machine.read("/etc/wgconfine/one.toml")
-    terminal = Terminal(world, "wgconfine confine two probe")
-    terminal.wait("probe.service moves from one to two")
-    terminal.answer("Go on? [y/N]", "n")
+RELEASED = (
+    "probe.service: confined to one, and runs. It is stopped, and starts again in the open.",
+    "In the open it uses the address and the resolver of this machine",
+)
+QUESTIONS = [
+    ("confine two probe", ("probe.service moves from one to two",), "Go on? [y/N]"),
+    ("release probe", RELEASED, "Release? [y/N]"),
+    ("remove one --release", RELEASED, "Release? [y/N]"),
+    ("remove one --release", ("Release? [y/N]", "stop probe.service"), "Go on? [y/N]"),
+    ("remove one", ("stop probe.service",), "Go on? [y/N]"),
+    ("apply", ("stop probe.service",), "Go on? [y/N]"),
+]
+"""A command, what is said before its question, and that; a question among the words is answered."""
+STATE = """
+find /etc/wgconfine /etc/systemd /usr/local/lib/systemd /run/wgconfine/lock -type f \
+    -exec sha256sum {} + | sort
+systemctl show -p ActiveState,MainPID,InvocationID probe.service wgconfine@one wgconfine-netns@one
+"""
+
+
+@pytest.fixture
+def unlisted(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The same, where `apply` has something to ask: the service is not in the settings any more."""
+    path = "/etc/wgconfine/one.toml"
+    text = world.machine.read(path)
+    if request.node.callspec.params["command"] == "apply":
+        world.machine.write(path, re.sub('"probe.service",?', "", text))
+    yield world
+    world.machine.write(path, text)
+
+
+@pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "rubbish", "empty"])
+@pytest.mark.parametrize(("command", "words", "question"), QUESTIONS)
+def test_no_question_has_changed_anything(
+    unlisted: World, way: str, command: str, words: tuple[str, ...], question: str
+) -> None:
+    """It is told what would come, cut off or answered with anything but yes, and all is as before.
+
+    A service goes on running inside, and its terminal is as it was.
+    """
+    before = unlisted.machine.sh(STATE)
+    terminal = Terminal(unlisted, f"wgconfine {command}")
+    for each in words:
+        (terminal.wait if "?" not in each else lambda asked: terminal.answer(asked, "y"))(each)
+    match way:
+        case "Ctrl-C":
+            terminal.interrupt(question)
+        case "Ctrl-D":
+            terminal.end_of_input(question)
+        case _:
+            terminal.answer(question, "" if way == "empty" else "y\x1b[A\x07\x9b31m yes?")
     code, said = terminal.ended()
 
-    assert 2 == code
-    assert "Nothing was changed." in said
-    assert before == world.machine.read("/etc/wgconfine/one.toml")
-    assert "probe.service: confined" == refused(world, "probe.service")
-
-
-@pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "no"])
-def test_a_release_is_told_and_may_be_refused(world: World, way: str) -> None:
-    """It goes on running inside."""
-    pid = world.machine.show("probe.service", "MainPID")
-    terminal = Terminal(world, "wgconfine release probe")
-    terminal.wait("probe.service: confined to one, and runs. It is stopped, and starts again")
-    terminal.wait("In the open it uses the address and the resolver of this machine")
-    question = "Release? [y/N]"
-    if way == "no":
-        terminal.answer(question, "nein")
-    else:
-        (terminal.interrupt if way == "Ctrl-C" else terminal.end_of_input)(question)
-    code, _ = terminal.ended()
-
     assert (1 if way == "Ctrl-C" else 2) == code
-    assert pid == world.machine.show("probe.service", "MainPID")
-    assert "probe.service: confined" == refused(world, "probe.service")
+    assert "Nothing was changed." in said
+    assert before == unlisted.machine.sh(STATE)
+    assert "probe.service: confined" == refused(unlisted, "probe.service")
 
 
 def test_a_release_by_a_pattern(world: World) -> None:
@@ -125,8 +152,18 @@ def test_a_release_by_a_pattern(world: World) -> None:
         ("confine two prob", 2, "There is no service 'prob.service'. Did you mean 'probe.service'"),
         ("confine two dbus", 78, "dbus.service"),
         ("confine two probe --publish 53", 2, "--publish: port 53 inside is DNS"),
-        ("release prob", 1, "Did you mean 'probe.service'?"),
-        ("release probe", 2, "add --yes"),
+        (
+            "release prob",
+            1,
+            (
+                "prob.service: there is no such service, and wgconfine has not confined it\n"
+                "Did you mean 'probe.service'?"
+            ),
+        ),
+        ("release probe", 2, "To release probe.service without a terminal, say so: add --yes."),
+        ("status none", 1, "none: there is no such tunnel\nThere are: one, two."),
+        ("verify none", 1, "none: there is no such tunnel\nThere are: one, two."),
+        ("logs none", 1, "none: there is no such tunnel\nThere are: one, two."),
         ("release x.timer", 2, "Name the service it starts: 'x.service'"),
     ],
 )
@@ -139,3 +176,37 @@ def test_each_error_says_what_to_do(world: World, arguments: str, code: int, wor
     assert code == done.returncode, done.stderr
     assert words in done.stderr
     assert before == world.machine.sh(settings)
+
+
+def test_logs_of_what_can_not_be_shown(world: World) -> None:
+    """Settings that are wrong, and a machine without journalctl."""
+    machine = world.machine
+    machine.write("/etc/wgconfine/bad.toml", "mtu = 1\n")
+    wrong = wgconfine(world, "logs", "bad", check=False)
+    machine.run("rm", "/etc/wgconfine/bad.toml")
+    program = machine.sh("command -v wgconfine")
+    lacking = machine.run("env", "PATH=/nowhere", program, "logs", "one", check=False)
+
+    assert [1, 1] == [wrong.returncode, lacking.returncode]
+    assert (
+        "bad: there is no such tunnel, or its settings are wrong\n"
+        "See what is wrong: wgconfine check\n"
+    ) == wrong.stderr
+    assert "journalctl: it is not there\nInstall systemd\n" == lacking.stderr
+
+
+def test_what_does_not_start_inside_stays_closed(world: World) -> None:
+    """All the rest is done, and what to do is said."""
+    text = (
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '! ip link show wg0'\n"
+    )
+    write_service(world, "open.service", text)
+    world.machine.systemctl("start", "open.service")
+    done = wgconfine(world, "confine", "two", "open", check=False)
+    closed = world.machine.show("open.service", "ActiveState")
+    wgconfine(world, "release", "open", "--yes")
+
+    assert 1 == done.returncode
+    assert "steps did not work; what could not start stays closed" in done.stderr
+    assert "Look at wgconfine status; run wgconfine apply again once it is mended." in done.stderr
+    assert "failed" == closed

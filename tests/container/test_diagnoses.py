@@ -10,7 +10,7 @@ import pytest
 
 from lab import World, boot_container
 from lab.internet import WEB, WORLD
-from tests.container.test_health import KEPT, tick, told, why
+from tests.container.test_health import KEPT, tick, told, wait_until_sent, why
 from tests.matrix import first
 from tests.scenario import PROBE, confine, seen_by_web, silence, wgconfine, write_service
 
@@ -53,7 +53,7 @@ def test_a_clock_that_is_behind(world: World) -> None:
     assert "" == why(world)
     with silence(world):
         for _ in range(3):
-            world.machine.run("sleep", "6")  # the service sends, and nothing comes
+            wait_until_sent(world)
             tick(world)
     assert "the machine's clock is behind: it says " in why(world)
     assert "Set it: timedatectl set-ntp true" in wgconfine(world, "status").stdout

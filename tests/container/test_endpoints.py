@@ -17,6 +17,7 @@ from tests.container.test_health import (
     source_port,
     tick,
     told,
+    wait_until_sent,
     why,
 )
 from tests.matrix import first
@@ -109,14 +110,14 @@ def grow_sick(world: World) -> None:
     """Have two looks without an answer, long apart."""
     for _ in range(2):
         tick(world)
-        world.machine.run("sleep", "6")  # the service sends, and nothing comes
+        wait_until_sent(world)
 
 
 def step(world: World, unit: str) -> None:
     """Have the next step come, and wait until it is done."""
     before = sum(f". Starting {unit}" in line for line in told(world))
     age(world)
-    world.machine.run("sleep", "6")
+    wait_until_sent(world)
     tick(world)
 
     def done() -> bool:
@@ -194,7 +195,7 @@ def test_the_addresses_of_a_name_have_their_turns(world: World) -> None:
             kept = world.machine.read(KEPT).splitlines()
             since, acted = kept[0].split()[1:3]
             world.machine.write(KEPT, "\n".join([f"sick {since} {acted} 2", *kept[1:]]) + "\n")
-            world.machine.run("sleep", "6")
+            wait_until_sent(world)
             tick(world)
             wait_for_endpoint(world, SECOND)
             world.machine.wait_for(lambda: carries(world), "the second address answers")
@@ -204,7 +205,7 @@ def test_the_addresses_of_a_name_have_their_turns(world: World) -> None:
         log = ("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "wgconfine-endpoint@vpn")
         said = world.machine.run(*log).stdout
         assert f"moving.example.net is {NOBODY}, then {SECOND}" in said
-        assert "127.0.0.1, 224.0.0.1 can't be an endpoint" in said
+        assert "127.0.0.1, 224.0.0.1 can't be an endpoint: it is no server's address." in said
         assert "2001:db8:dead::1" not in world.machine.read("/run/wgconfine/tunnel/vpn/answers")
         name(world, WORLD[0])
         world.machine.systemctl("reload", "wgconfine@vpn.service")

@@ -59,7 +59,7 @@ EVERYTHING = [
     *(
         Foreign(
             make=f"systemctl mask {runtime} wgconfine{kind}@vpn.service",
-            name=f"wgconfine{kind}@vpn.service: is masked",
+            name=f"wgconfine{kind}@vpn.service: is masked, so it can't start",
             undo=f"systemctl unmask {runtime} wgconfine{kind}@vpn.service",
         )
         for kind in ("", "-netns")
@@ -68,7 +68,7 @@ EVERYTHING = [
     Foreign(
         make=f"printf '[Service]\\nExecStart=/bin/true\\n' >{SYSTEM}/wgconfine@vpn.service; "
         "systemctl daemon-reload",
-        name=f"{SYSTEM}/wgconfine@vpn.service stands for it",
+        name=f"{SYSTEM}/wgconfine@vpn.service stands for it, which is not wgconfine's",
         undo=f"rm {SYSTEM}/wgconfine@vpn.service; systemctl daemon-reload",
     ),
 ]

@@ -28,6 +28,16 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         yield world
 
 
+def test_the_quick_start(world: World) -> None:
+    """From the `.conf` to a confined service and back; how to install it was done."""
+    world.machine.write("/root/mullvad-se1.conf", world.internet.provider_conf())
+    world.machine.systemctl("start", TRANSMISSION)
+    first = "apt install iproute2 wireguard-tools nftables python3-venv"
+    assert 4 == guide.follow(world, "docs/quick-start.md", after=first)
+    assert world.machine.is_active(TRANSMISSION)
+    assert "" == world.machine.sh("ls -A /etc/wgconfine")
+
+
 def test_a_torrent_client(world: World) -> None:
     """Its web page is there for the machine and for its LAN."""
     assert 2 == guide.follow(world, "docs/torrent.md")

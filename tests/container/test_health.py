@@ -79,6 +79,16 @@ def source_port(world: World) -> str:
     return world.machine.run("sh", "-c", "wg show all listen-port | cut -f2").stdout.strip()
 
 
+def wait_until_sent(world: World) -> None:
+    """Wait until the service has sent something more: a handshake is tried every 5 s."""
+
+    def sent() -> str:
+        return world.machine.sh("wg show all transfer | cut -f 4")
+
+    before = sent()
+    world.machine.wait_for(lambda: sent() != before, "something is sent")
+
+
 def told(world: World) -> list[str]:
     journal = ("journalctl", "-b", "-o", "json", "--no-pager", "WGCONFINE_TUNNEL=vpn")
     lines = world.machine.run(*journal).stdout.splitlines()
@@ -120,11 +130,11 @@ def test_a_silent_server(world: World) -> None:
         world.internet.run("nft", "-f", "-", text=SILENCE)
         for _ in range(2):
             tick(world)
-            world.machine.run("sleep", "6")  # the service sends, and nothing comes
+            wait_until_sent(world)
         seen = [source_port(world)]
         for step in ("reload", "rebind", "relink"):
             age(world)
-            world.machine.run("sleep", "6")  # the service sends, and nothing comes
+            wait_until_sent(world)
             before = world.machine.read(KEPT)
             tick(world)
             assert why(world).startswith("no answer from peer"), before + world.machine.read(KEPT)

@@ -87,7 +87,8 @@ def test_the_questions(world: World) -> None:
     terminal.answer("Which .conf? A number, or a path:", "99")
     terminal.wait("There is no file '99'.")
     terminal.answer("Which .conf? A number, or a path:", "no-dns.conf")
-    terminal.answer("What shall the tunnel be called? [no-dns]", "Not a name")
+    terminal.answer("What shall the tunnel be called? [no-dns]", "\x1b]0;x\x07\x9b31m rubbish")
+    terminal.wait("is not the name of a tunnel. Use small letters, digits and '-'")
     terminal.answer("What shall the tunnel be called? [no-dns]", "")
     terminal.answer("Its address, or none:", "resolver.example.net")
     terminal.wait("'resolver.example.net' is not an IP address.")
@@ -102,6 +103,8 @@ def test_the_questions(world: World) -> None:
     code, said = terminal.ended()
 
     assert 0 == code, said
+    assert "What will be done:" in said
+    assert "Verifying no-dns; it takes some seconds." in said
     assert "no-dns: confined. " in said
     assert "web.service: confined" == refused(world, "web.service")
     assert "probe.service: confined" == refused(world, "probe.service")
@@ -170,7 +173,14 @@ def test_cut_off_while_it_is_done_nothing_runs_in_the_open(world: World, words: 
     [
         ("", 2, "Which .conf? Say it: wgconfine init CONF --name NAME. There are: /root"),
         (CONF, 2, "What shall the tunnel be called? Say it: --name NAME."),
-        ("/root/no-dns.conf --name vpn", 2, "--dns ADDRESS with the provider's, or --dns none"),
+        (
+            "/root/no-dns.conf --name vpn",
+            2,
+            (
+                "/root/no-dns.conf names no DNS, and the host's resolver is never used. Say which: "
+                "--dns ADDRESS with the provider's, or --dns none"
+            ),
+        ),
         ("/root/none.conf --name vpn", 1, "/root/none.conf: No such file or directory"),
         ("/root --name vpn", 1, "/root: Is a directory"),
         (f"{CONF} --name VPN", 2, "--name: 'VPN' is not the name of a tunnel. Use small letters"),
@@ -224,7 +234,10 @@ def test_a_link_of_wg_quick_with_the_same_key_is_named(world: World) -> None:
     done = wgconfine(world, "init", CONF, "--name", "vpn", check=False)
     machine.sh("systemctl stop wg-quick@se1; rm /etc/systemd/system/wg-quick@* /etc/wireguard/*")
 
-    assert "Take it down: systemctl disable --now wg-quick@se1.service" in done.stderr
+    assert (
+        "wg-quick@se1.service has a link up with the same key, and two with one key cut each other "
+        "off. Take it down: systemctl disable --now wg-quick@se1.service"
+    ) in done.stderr
 
 
 def test_a_tunnel_that_is_there_is_left_alone(world: World) -> None:
@@ -238,10 +251,23 @@ def test_a_tunnel_that_is_there_is_left_alone(world: World) -> None:
     other = ("init", "/root/no-dns.conf", "--name", "two", "--dns", "none", "--service", "probe")
     taken = wgconfine(world, *other, check=False)
     same = wgconfine(world, "init", CONF, "--name", "two", check=False)
+    world.machine.write("/etc/wgconfine/mine.conf", "mine")
+    mine = wgconfine(world, "init", CONF, "--name", "mine", check=False)
+    world.machine.run("rm", "/etc/wgconfine/mine.conf")
+    terminal = Terminal(world, f"wgconfine init {CONF}")
+    terminal.answer("What shall the tunnel be called?", "vpn")
+    terminal.wait("there is a tunnel 'vpn' already.")
+    terminal.interrupt("What shall the tunnel be called?")
+    terminal.ended()
 
+    assert 2 == mine.returncode
+    assert "there is a file /etc/wgconfine/mine.conf already. Choose another name" in mine.stderr
     assert [2, 2, 78] == [each.returncode for each in (again, taken, same)]
     assert "More services go into it by: wgconfine confine vpn UNIT" in again.stderr
-    assert "move it: wgconfine confine NAME probe.service" in taken.stderr
+    assert (
+        "probe.service is in the tunnel vpn already. Leave it out here, and then move it: "
+        "wgconfine confine NAME probe.service"
+    ) in taken.stderr
     assert "the private key is also that of" in same.stderr
     assert before == files(world)
 
@@ -263,6 +289,6 @@ def test_foreign_text_does_nothing_to_the_terminal(world: World) -> None:
     machine.sh("systemctl stop evil.service; rm /etc/systemd/system/evil.service /root/a*.conf")
     machine.systemctl("daemon-reload")
 
-    shown = said.partition("ended=$?")[2]
+    shown = said.partition("wgconfine init; end")[2]
     assert "\\x1b]0;x\\x07\\u202eb\\x9b31m" in shown
     assert [] == [each for each in shown if not each.isprintable() and each not in "\r\n"]

@@ -35,11 +35,15 @@ VARIES = (
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A fresh machine with a provider's file and a torrent client that runs in the open."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
-        conf = world.internet.provider_conf()
-        hook = "PostUp = iptables -I OUTPUT ! -o %i -j REJECT"
-        world.machine.write("/root/mullvad-se1.conf", conf.replace("Address", f"{hook}\nAddress"))
-        world.machine.sh(SET_UP)
+        prepare(world)
         yield world
+
+
+def prepare(world: World) -> None:
+    conf = world.internet.provider_conf()
+    hook = "PostUp = iptables -I OUTPUT ! -o %i -j REJECT"
+    world.machine.write("/root/mullvad-se1.conf", conf.replace("Address", f"{hook}\nAddress"))
+    world.machine.sh(SET_UP)
 
 
 def blocks() -> list[tuple[str, str]]:

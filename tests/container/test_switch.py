@@ -194,7 +194,7 @@ def test_it_stays_as_long_as_there_are_processes(world: World) -> None:
     """Even stopped: its tunnel brings it back at once, and meanwhile the rule stays."""
     machine = world.machine
     machine.systemctl("stop", UNIT)
-    assert "the rule stays" in machine.journal(UNIT)
+    assert f"there are processes in {GROUP}: the rule stays" in machine.journal(UNIT)
     machine.wait_for(lambda: machine.is_active(UNIT), "the tunnel upholds it")
 
 

@@ -205,4 +205,4 @@ def test_a_tunnel_that_is_not_there(world: World) -> None:
     """A name that nothing knows is an error, not a success about nothing."""
     done = wgconfine(world, "verify", "vnp", check=False)
     assert 1 == done.returncode
-    assert "vnp: there is no such tunnel\n" == done.stderr
+    assert "vnp: there is no such tunnel\nThere are: vpn.\n" == done.stderr

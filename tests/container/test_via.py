@@ -152,7 +152,7 @@ def test_while_the_other_tunnel_is_down_nothing_leaves(world: World) -> None:
     assert {"tunnel from 10.66.0.2"} == lookups(world)
 
 
-@everywhere
+@on_one
 def test_a_start_that_is_tried_again_starts_the_other_one_no_more(world: World) -> None:
     """What its owner stopped meanwhile stays stopped; a start by hand brings both."""
     machine, tunnel = world.machine, "wgconfine@deep.service"

@@ -103,6 +103,7 @@ def test_a_mend_that_does_not_help_is_tried_a_few_times(world: World) -> None:
     machine.wait_for(lambda: holds(world, FAULTS["an IPv6 route"][1]), "the route is back")
 
 
+@pytest.mark.long
 def test_rules_that_change_without_pause_cost_little(world: World) -> None:
     """On the host, as a program does that bans addresses; a fault is seen in time all the same."""
     machine = world.machine

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from wgconfine.model.status import (
+    CarrierStatus,
+    CommandStatus,
     Counter,
     Holes,
     InboundStatus,
     PeerStatus,
+    PinStatus,
     PublishStatus,
+    RateStatus,
     ReachStatus,
     ServiceStatus,
     Status,
@@ -56,6 +58,12 @@ STATUS = Status(
             configured=True,
             leaked=0,
             backend="kernel",
+            via="vpn",
+            endpoints=("vpn.example.net:51820", "[2001:db8::2]:443"),
+            carriers=(
+                CarrierStatus(endpoint="192.0.2.7:51820", link="home", kind="wireguard", mtu=1420),
+            ),
+            pin=PinStatus(endpoints=("192.0.2.7:51820",), held=True, dropped=12),
         ),
         TunnelStatus(
             name="taken",
@@ -69,6 +77,9 @@ STATUS = Status(
             name="vpn",
             state="up",
             since=90000,
+            namespace="/run/netns/vpn",
+            resolvers=("10.64.0.1", "fd00::1"),
+            rate=RateStatus(received=2516582, sent=31027, seconds=2.0),
             configured=True,
             leaked=0,
             backend="kernel",
@@ -101,6 +112,22 @@ STATUS = Status(
                     state="NOT CONFINED",
                     why="its process is in another namespace: systemctl stop it",
                 ),
+            ),
+            commands=(
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4711_0a1b2c.service",
+                    state="confined",
+                    program="bash",
+                    user="alice",
+                ),
+                CommandStatus(
+                    unit="wgconfine-exec-vpn-4712_0a1b2d.service",
+                    state="NOT CONFINED",
+                    why="its process is in another namespace: systemctl stop it",
+                    program="curl",
+                    user="1000",
+                ),
+                CommandStatus(unit="wgconfine-exec-vpn-4713_0a1b2e.service", state="starting"),
             ),
             publish=(
                 PublishStatus(
@@ -160,11 +187,9 @@ STATUS = Status(
 )
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, None])
-def test_text(compare_text: Callable[[str, str], None], width: int | None) -> None:
-    """For a person: tunnels, peers, services, ports, problems, and what is closed."""
-    name = f"status-{width}.txt" if width else "status.txt"
-    compare_text(name, as_text(STATUS, width=width) + "\n")
+def test_text_in_a_pipe(compare_text: Callable[[str, str], None]) -> None:
+    """One line for each thing; what a terminal has is in test_screens.py."""
+    compare_text("status.txt", as_text(STATUS) + "\n")
 
 
 def test_json(compare_text: Callable[[str, str], None]) -> None:

@@ -1,11 +1,23 @@
 """Counting packets: the capture sees what is there, and says so when it proves nothing."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6EchoRequest,
+    ICMPv6ND_NS,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+)
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 from lab import Flow, Packet, Traffic, World, assert_confined
+from lab.capture import read_pcap
 from lab.fixtures import BootContainer
 
 pytestmark = pytest.mark.container
@@ -161,3 +173,16 @@ def test_capture_lasts_through_a_reboot(boot_container: BootContainer) -> None:
         world.machine.sh("ping -c 1 203.0.113.80")
 
     assert {"ICMP"} == {packet.protocol for packet in uplink.traffic.foreign()}
+
+
+def test_an_error_is_as_what_it_quotes(tmp_path: Path) -> None:
+    """A machine that is losing its addresses says so to a neighbour who asks for them."""
+    here, there = "fe80::5054:ff:fe12:3456", "fe80::9090:7fff:fec5:2fa9"
+    error = Ether() / IPv6(src=here, dst=there) / ICMPv6DestUnreach()
+    asked = IPv6(src=there, dst=here) / ICMPv6ND_NS(tgt=here) / ICMPv6NDOptSrcLLAddr()
+    sent = IPv6(src=here, dst="2001:db8:113::80") / ICMPv6EchoRequest()
+    wrpcap(os.fspath(tmp_path / "of-neighbours"), [error / asked])
+    wrpcap(os.fspath(tmp_path / "of-a-leak"), [error / sent])
+
+    assert () == Traffic(packets=read_pcap(tmp_path / "of-neighbours")).foreign()
+    assert 1 == len(Traffic(packets=read_pcap(tmp_path / "of-a-leak")).foreign())

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.netns
 WG = f"{sys.executable} -I -m wgconfine"
 NOBODY = f"setpriv --reuid 65534 --regid 65534 --clear-groups {WG}"
 TOML = "/etc/wgconfine/vpn.toml"
+NO_FILE = "is not a regular file. Put one there."
 CONF = "/etc/wireguard/vpn.conf"
 GOOD = f"""echo 'config = "{CONF}"' >{TOML}"""
 NO_SYSTEMD = """\
@@ -66,20 +67,23 @@ CASES = {
         f"{TOML}: Permission denied. Run it as root.",
     ),
     # What is no file of settings.
-    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."),
-    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."),
+    "a directory": Case(f"mkdir {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"),
+    "a FIFO": Case(f"mkfifo {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"),
     "a device": Case(
-        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: is not a regular file."
+        f"ln -s /dev/zero {TOML}", f"{WG} check", 78, f"{TOML}: {NO_FILE}"
     ),
     "a link to itself": Case(
         f"ln -s vpn.toml {TOML}", f"{WG} check", 78,
-        f"{TOML}: symbolic links lead in a circle there.",
+        f"{TOML}: symbolic links lead in a circle there. Mend them.",
     ),
     "a link to nothing": Case(
         f"ln -s nothing {TOML}", f"{WG} check", 78, f"{TOML}: No such file or directory."
     ),
     "too large": Case(
-        f"head -c 2000000 /dev/zero >{TOML}", f"{WG} check", 78, f"{TOML}: is larger than 1 MiB."
+        f"head -c 2000000 /dev/zero >{TOML}",
+        f"{WG} check",
+        78,
+        f"{TOML}: is larger than 1 MiB. Name the right file.",
     ),
     # Texts.
     "an empty file": Case(f": >{TOML}", f"{WG} check", 78, NOTHING),
@@ -112,7 +116,7 @@ CASES = {
         f"{CONF}:1: the line holds a NUL byte. Save the file as UTF-8.",
     ),
     "a .conf that is a FIFO": Case(
-        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: is not a regular file."
+        f"{GOOD}; mkfifo {CONF}", f"{WG} check", 78, f"{CONF}: {NO_FILE}"
     ),
     "a .conf that all may write": Case(
         f"{GOOD}; touch {CONF}; chmod 666 {CONF}", f"{WG} check", 78,
@@ -120,7 +124,7 @@ CASES = {
     ),
     "a .conf that is closed": Case(
         f"{GOOD}; chmod 700 /etc/wireguard", f"{NOBODY} check", 6,
-        f"{CONF}: can't be read without root, and was not checked.",
+        f"{CONF}: can't be read without root, and was not checked. Run it as root.",
     ),
     # Streams.
     "no output": Case(GOOD, f"{WG} check >&-", 0, ""),

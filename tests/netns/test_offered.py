@@ -171,3 +171,14 @@ def test_what_the_host_has_is_never_cleared_away(closed: Machine) -> None:
 
     assert "what the last run of a.service left in its /run stays" in said
     assert "host" == closed.sh("cat /run/db/file")
+
+
+def test_a_path_below_another_is_not_mounted_into_it(offering: Machine) -> None:
+    """What lies there is the host's directory: nothing is made in it."""
+    paths = '"/run/one", "/run/one/deep/socket"'
+    offering.sh("mkdir /run/one/deep; mkfifo /run/one/deep/socket")
+    offering.configure(settings=f'{SETTINGS}[service."a.service"]\nallow-paths = [{paths}]\n')
+    said = offering.succeed("paths-up")
+
+    assert "another path lies over one in its /run" in said
+    assert [f"{PRIVATE}/one"] == mounted(offering)

@@ -130,7 +130,7 @@ def test_a_foreign_link_in_the_way(closed: Machine) -> None:
     done = closed.runtime("up")
 
     assert done.status == 1
-    assert "a link of kind veth is in the way" in done.said
+    assert "a link of kind veth is in the way in the namespace of tunnel vpn." in done.said
     assert "ip -n vpn link del wg0" in done.said
     assert "other@wg0" in closed.sh("ip -br link", inside="vpn")
 

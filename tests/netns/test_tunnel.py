@@ -164,3 +164,39 @@ def test_up_comes_back_after_down(tunnel: Machine) -> None:
     tunnel.succeed("up")
 
     assert state == tunnel.state()
+
+
+def test_a_reload_of_a_tunnel_that_was_stopped_meanwhile(closed: Machine) -> None:
+    """It stays stopped: what asked for the reload came too late."""
+    assert "tunnel vpn has been stopped meanwhile, and stays so" in closed.succeed("reload")
+    assert "wg0" not in closed.sh("ip -br link", inside="vpn")
+
+
+def test_a_link_whose_socket_is_elsewhere_is_made_anew(tunnel: Machine) -> None:
+    """As after another `via`: the socket of a link never moves."""
+    tunnel.sh("echo 4:1 >/run/wgconfine/tunnel/vpn/outer")
+    tunnel.start_wireguard()
+
+    said = "the socket of wg0 is in another namespace than it should be"
+    assert said in tunnel.runtime("up").said
+
+
+def test_a_declared_port_stays(machine: Machine) -> None:
+    """Another one would be no way out of what is wrong: the peer calls at this one."""
+    machine.configure(settings=f"listen-port = 51999\n{SETTINGS}")
+    machine.succeed("netns-up")
+    machine.start_wireguard()
+    machine.succeed("up")
+
+    assert "listen-port = 51999 is declared: it stays" in machine.succeed("rebind")
+
+
+def test_a_path_of_the_host_in_what_a_service_left_is_not_deleted(tunnel: Machine) -> None:
+    """It is said, and the tunnel comes up all the same."""
+    left = "/run/wgconfine/run/=0=a"
+    tunnel.sh(f"mkdir {left}; mount -t tmpfs tmpfs {left}; echo host >{left}/file")
+    said = tunnel.succeed("up")
+
+    assert "a.service left in its /run stays: " in said
+    assert "a path of the host is still mounted there" in said
+    assert "host" == tunnel.sh(f"cat {left}/file")

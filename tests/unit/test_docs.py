@@ -16,6 +16,8 @@ from wgconfine.config.ports import PublishTable
 from wgconfine.config.schema import OutboundTable
 from wgconfine.config.settings import parse_settings
 from wgconfine.config.via import check_via
+from wgconfine.doctor.trials import TRIALS, UNIT
+from wgconfine.model.doctor import Subject
 from wgconfine.model.errors import ExitCode
 from wgconfine.model.ports import Inbound
 from wgconfine.model.problem import Problem
@@ -150,6 +152,30 @@ def names_of_openings() -> set[str]:
     return {str(each.value) for each in beginnings if isinstance(each, ast.Constant)}
 
 
+def names_of_findings() -> set[str]:
+    """Give each name that a module of doctor/ gives a finding, or a trial."""
+    keywords = (
+        node
+        for path in (TOP / "src/wgconfine/doctor").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "name"
+    )
+    values = (each.value.value for each in keywords if isinstance(each.value, ast.Constant))
+    return {each for each in values if isinstance(each, str)} | {*TRIALS, *UNIT}
+
+
+@pytest.mark.parametrize("name", sorted(names_of_findings()))
+def test_json_knows_the_finding(name: str) -> None:
+    """Each name that a finding of `doctor` may have is in docs/json.md."""
+    assert f"`{name}`" in read("docs/json.md").partition("## `wgconfine doctor --json`")[2]
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_commands_know_the_subject(subject: Subject) -> None:
+    """Each thing that `doctor` looks at has a line in docs/commands.md."""
+    assert f"\n| {subject} | " in section("doctor")
+
+
 @pytest.mark.parametrize("name", sorted(names_of_openings()))
 def test_verify_knows_the_opening(name: str) -> None:
     """Each thing that stays open is in docs/verify.md, and what closes it."""
@@ -224,7 +250,8 @@ def test_the_index_has_every_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{each.name}" for each in TOP.glob("docs/*"))]
+    "page",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{each.name}" for each in TOP.glob("docs/*.md"))],
 )
 def test_links(page: str) -> None:
     """What a page links to within the repository is there."""

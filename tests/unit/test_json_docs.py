@@ -9,12 +9,14 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
+from tests.golden.test_doctor_words import FINDINGS
 from tests.golden.test_status import STATUS
 from tests.golden.test_verify_words import GREEN, LEAKING
 from tests.unit.test_docs import read
+from wgconfine.model.doctor import Grade
 from wgconfine.model.status import ServiceStatus, Status
 from wgconfine.model.verify import Area, Check, Verdict, Verification
-from wgconfine.report import status, verify
+from wgconfine.report import doctor, status, verify
 from wgconfine.verify import periodic
 
 PLAIN = {str: "text", int: "number", float: "number", bool: "true or false"}
@@ -124,6 +126,15 @@ def test_keys_of_the_periodic_verify() -> None:
     assert {key: word for key, word in keys.items() if key not in checks} == documented(
         "/run/wgconfine/verify/NAME.json"
     )
+
+
+def test_keys_of_doctor() -> None:
+    """As they are printed; every grade is in the table."""
+    keys = dict(seen(json.loads(doctor.as_json(FINDINGS)), ""))
+    expected = documented("wgconfine doctor --json")
+
+    assert keys == {key: word.replace("list of text", "list") for key, word in expected.items()}
+    assert [] == [each for each in Grade if f"`{each}`" not in read("docs/json.md")]
 
 
 @pytest.mark.parametrize("verdict", Verdict)

@@ -20,8 +20,9 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"model", "render", "config.escape", "config.holes"},
     "system": {"model", "config", "render", "plan", "runtime"},
     "verify": {"model", "config", "render", "plan", "runtime", "system"},
+    "doctor": {"model", "config", "render", "plan", "runtime", "system"},
     "report": {"model", "config.escape"},
-    "cli": {"model", "config", "render", "plan", "runtime", "system", "verify", "report"},
+    "cli": {"model", "config", "render", "plan", "runtime", "system", "verify", "doctor", "report"},
 }
 
 

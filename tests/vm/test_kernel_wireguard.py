@@ -9,7 +9,7 @@ import pytest
 from lab import World, assert_confined, boot_vm
 from lab.internet import INNER_PORT, WEB, WIREGUARD_PORT
 from tests import programs
-from tests.matrix import EVERYWHERE, first
+from tests.matrix import EVERYWHERE, ends, first
 from tests.outside import SEND, SENT, counted, in_group, seen
 from tests.reboot import assert_release_is_a_word
 from tests.scan import answering
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.vm
 
 INSIDE = "nsenter --net=/run/netns/vpn"
 
-everywhere = pytest.mark.parametrize("world", EVERYWHERE, indirect=True, scope="module")
+at_both_ends = pytest.mark.parametrize("world", ends(), indirect=True, scope="module")
 long_everywhere = pytest.mark.parametrize(
     "world",
     [pytest.param(each, marks=pytest.mark.long) for each in EVERYWHERE],
@@ -59,7 +59,7 @@ def confine(world: World, *more: str) -> None:
     assert done.returncode in {ExitCode.OK, ExitCode.UNCHECKED}, done
 
 
-@everywhere
+@at_both_ends
 def test_the_kernel_carries_the_tunnel_and_nothing_leaks(world: World) -> None:
     """Confined services reach the web by the tunnel alone, over IPv4 and IPv6."""
     machine = world.machine
@@ -77,7 +77,7 @@ def test_the_kernel_carries_the_tunnel_and_nothing_leaks(world: World) -> None:
     assert {TUNNEL["v4"]} == clients
 
 
-@everywhere
+@at_both_ends
 def test_the_link_is_born_in_the_host_and_lives_inside(world: World) -> None:
     """The kernel's UDP socket is in the host's namespace, and there is none inside."""
     machine = world.machine

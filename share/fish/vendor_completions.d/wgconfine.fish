@@ -69,8 +69,8 @@ function _shtab_wgconfine_using
   test "$_shtab_wgconfine_cmdpath" = "$argv"
 end
 
-set -g _shtab_wgconfine_commands init confine check plan apply remove release render status verify metrics logs
-set -g _shtab_wgconfine_opts_with_value --compare --dns --lines --name --output --publish --python --root --service --since --textfile --until -S -U -n
+set -g _shtab_wgconfine_commands init confine check plan apply remove release render status verify doctor exec metrics logs
+set -g _shtab_wgconfine_opts_with_value --compare --dns --lines --name --output --publish --python --root --service --since --textfile --until --user --watch -S -U -n
 
 complete -c wgconfine -e
 complete -c wgconfine -f
@@ -132,6 +132,7 @@ complete -c wgconfine -n '_shtab_wgconfine_using render' -l output -xka "(__fish
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a status -d 'show tunnels and services as they are'
 complete -c wgconfine -n '_shtab_wgconfine_using status' -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n '_shtab_wgconfine_using status' -l json -d 'print one JSON object'
+complete -c wgconfine -n '_shtab_wgconfine_using status' -l watch -x -d 'again and again, every 2 s or as said, until Ctrl-C'
 complete -c wgconfine -n '_shtab_wgconfine_using status; and test $_shtab_wgconfine_npos -ge 0' -ka "(_wgconfine_tunnels)" -d NAME
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a verify -d 'prove the confinement on the running system'
 complete -c wgconfine -n '_shtab_wgconfine_using verify' -s h -l help -d 'show this help message and exit'
@@ -139,6 +140,15 @@ complete -c wgconfine -n '_shtab_wgconfine_using verify' -l json -d 'print one J
 complete -c wgconfine -n '_shtab_wgconfine_using verify' -s v -l verbose -d 'list every check'
 complete -c wgconfine -n '_shtab_wgconfine_using verify' -l compare -x -d 'ask a site which address it sees, inside and outside'
 complete -c wgconfine -n '_shtab_wgconfine_using verify; and test $_shtab_wgconfine_npos -ge 0' -ka "(_wgconfine_tunnels)" -d NAME
+complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a doctor -d 'say what of this machine will not work'
+complete -c wgconfine -n '_shtab_wgconfine_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c wgconfine -n '_shtab_wgconfine_using doctor' -l yes -d 'do not ask'
+complete -c wgconfine -n '_shtab_wgconfine_using doctor' -l json -d 'print one JSON object'
+complete -c wgconfine -n '_shtab_wgconfine_using doctor' -l fix -d 'mend what is wgconfine'"'"'s own'
+complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a exec -d 'run a command, or a shell, inside a tunnel'
+complete -c wgconfine -n '_shtab_wgconfine_using exec' -s h -l help -d 'show this help message and exit'
+complete -c wgconfine -n '_shtab_wgconfine_using exec' -l user -x -d 'as whom; default: who has used sudo'
+complete -c wgconfine -n '_shtab_wgconfine_using exec; and test $_shtab_wgconfine_npos -eq 0' -ka "(_wgconfine_tunnels)" -d NAME
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a metrics -d 'print what a monitoring system should know'
 complete -c wgconfine -n '_shtab_wgconfine_using metrics' -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n '_shtab_wgconfine_using metrics' -l textfile -xka "(__fish_complete_path (commandline -ct))" -d 'write it for node_exporter instead'

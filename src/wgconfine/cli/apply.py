@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.survey import Survey, survey
 from wgconfine.cli.verify import verify_after_apply
+from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import unified
@@ -33,7 +34,8 @@ def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> Exit
     for step in found.steps:
         print(step.describe())
         if verbose and isinstance(step, FileStep):
-            print(unified(step.change), end="")
+            for line in unified(step.change).split("\n")[:-1]:
+                print(escape(line))  # lines of the unit are in it, whoever wrote that
     if not found.steps:
         print("Nothing to do: the machine is as the settings say.")
     return ExitCode.CHANGES if found.steps else ExitCode.OK

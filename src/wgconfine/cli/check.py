@@ -44,7 +44,7 @@ def run_check(root: Path, files: Sequence[str]) -> ExitCode:
     if problems:
         raise ProblemsFound(problems)
     for path in dict.fromkeys(findings.unseen):
-        complain(f"{path}: can't be read without root, and was not checked.")
+        complain(f"{path}: can't be read without root, and was not checked. Run it as root.")
     words = "1 tunnel" if len(tunnels) == 1 else f"{len(tunnels)} tunnels"
     print(f"{words}: no problem found.")
     return ExitCode.UNCHECKED if findings.unseen else ExitCode.OK

@@ -93,6 +93,10 @@ def render(arguments: argparse.Namespace) -> ExitCode:
 
 
 def status(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.watch is not None:
+        from wgconfine.cli.watch import run_watch
+
+        return run_watch(arguments.names, arguments.watch, as_json=arguments.json)
     from wgconfine.cli.status import run_status
 
     return run_status(arguments.names, as_json=arguments.json)
@@ -111,6 +115,18 @@ def verify(arguments: argparse.Namespace) -> ExitCode:
     )
 
 
+def doctor(arguments: argparse.Namespace) -> ExitCode:
+    from wgconfine.cli.doctor import run_doctor
+
+    return run_doctor(as_json=arguments.json, fix=arguments.fix, yes=arguments.yes)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from wgconfine.cli.exec import run_exec
+
+    return run_exec(arguments.name, arguments.words, user=arguments.user)
+
+
 def metrics(arguments: argparse.Namespace) -> ExitCode:
     from wgconfine.cli.metrics import run_metrics
 
@@ -123,7 +139,7 @@ def logs(arguments: argparse.Namespace) -> ExitCode:
     return run_logs(arguments.name, journalctl_options(arguments))
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     each.__name__: each
     for each in (
         init,
@@ -136,7 +152,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], ExitCode]] = {
         render,
         status,
         verify,
+        doctor,
         metrics,
         logs,
     )
-}
+} | {"exec": execute}

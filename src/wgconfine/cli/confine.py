@@ -18,6 +18,7 @@ from wgconfine.config.edit import add_publish, add_refinement, add_service, take
 from wgconfine.config.escape import quote
 from wgconfine.config.ports import read_publish_text
 from wgconfine.config.values import WrongValueError
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import ExitCode, Refused
 from wgconfine.model.settings import Settings, UnitName
 from wgconfine.system.installed import unit_facts
@@ -103,9 +104,8 @@ def tunnel_of(name: str, tunnels: Sequence[Settings]) -> Settings:
             raise Refused(f"{name} is disabled. Take enable = false out of {each.path}.")
         if each.name == name:
             return each
-    others = ", ".join(each.name for each in tunnels)
-    hint = f"There are: {others}." if others else "To make one: wgconfine init CONF --name NAME."
-    raise Refused(f"There is no tunnel {quote(name)}. {hint}")
+    others = name_tunnels(each.name for each in tunnels)
+    raise Refused(f"There is no tunnel {quote(name)}. {others}")
 
 
 def real(root: Path, tunnels: Iterable[Settings]) -> dict[UnitName, UnitName]:

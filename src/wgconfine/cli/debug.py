@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,17 +24,17 @@ def programs_shown() -> Iterator[None]:
     looks like a key is hidden all the same. What goes to a program's standard input may be secret
     and is never said.
     """
-    last: tuple[str, Any] = ("", None)
+    last: dict[int, tuple[str, Any]] = {}
     over = False
 
     def hear(event: str, values: tuple[Any, ...]) -> None:
-        nonlocal last
         if over or event not in STARTS:
             return
         argv = values[1]
         # From Python 3.13 on, subprocess may start it by posix_spawn and tells of both.
-        again = (event, last) == ("os.posix_spawn", ("subprocess.Popen", argv))
-        last = (event, argv)
+        thread = threading.get_ident()
+        again = (event, last.get(thread)) == ("os.posix_spawn", ("subprocess.Popen", argv))
+        last[thread] = (event, argv)
         if not again:
             complain(f"[$] {described(argv)}")
 

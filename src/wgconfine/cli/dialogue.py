@@ -13,15 +13,42 @@ TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["ask", "columns", "complain", "confirm", "silence", "width"]
+__all__ = [
+    "UNCHANGED",
+    "CutOff",
+    "ask",
+    "coloured",
+    "columns",
+    "complain",
+    "confirm",
+    "has_screen",
+    "silence",
+    "width",
+]
 
+UNCHANGED = "Nothing was changed."
+"""Whatever is asked is asked before anything is done."""
 NARROWEST = 40
 USUAL = 80
+
+
+class CutOff(KeyboardInterrupt):
+    """Ctrl-C where a question stands; what came of it has been said."""
 
 
 def columns() -> int | None:
     """Give the width of the terminal, None where the result goes somewhere else."""
     return width() if sys.stdout.isatty() else None
+
+
+def coloured() -> bool:
+    """Tell whether the result may be in colour: on a terminal that has it, if nobody minds."""
+    return has_screen() and not os.environ.get("NO_COLOR")
+
+
+def has_screen() -> bool:
+    """Tell whether the result goes to a terminal that knows more than lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def width() -> int:
@@ -45,7 +72,7 @@ def complain(*texts: str) -> None:
     """
     try:
         for text in texts:
-            for line in text.splitlines():
+            for line in text.removesuffix("\n").split("\n") if text else ():
                 print(escape(line), file=sys.stderr)
     except OSError:
         silence(sys.stderr)
@@ -61,16 +88,24 @@ def silence(stream: TextIO) -> None:
 
 
 def ask(question: str) -> str:
-    """Give the line that a person on a terminal answers. Raises Refused at the end of input."""
+    """Give the line that a person on a terminal answers.
+
+    Raises Refused at the end of input, and CutOff at Ctrl-C: both leave the cursor behind the
+    question.
+    """
     print(f"{escape(question)} ", end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        complain(f"\n{UNCHANGED}")
+        raise CutOff from None
     if not line:
-        complain("\n")  # Ctrl-D leaves the cursor behind the question
-        raise Refused("Nothing was changed.")
+        complain("\n")
+        raise Refused(UNCHANGED)
     return line.strip()
 
 
 def confirm(question: str) -> None:
     """Have a person on a terminal say yes. Raises Refused for anything else, end of input too."""
     if ask(f"{question} [y/N]").lower() not in {"y", "yes"}:
-        raise Refused("Nothing was changed.")
+        raise Refused(UNCHANGED)

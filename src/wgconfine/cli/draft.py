@@ -41,7 +41,7 @@ from wgconfine.system.offers import (
 )
 from wgconfine.system.sources import PLACE, load_all, problem_of, read_text
 
-__all__ = ["Draft", "Wanted", "draft_of", "read_publish", "read_resolvers"]
+__all__ = ["Draft", "Wanted", "draft_of", "read_publish", "read_resolvers", "read_source"]
 
 NO_RESOLVERS = "none"
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from wgconfine.cli.apply import carry_out
-from wgconfine.cli.dialogue import complain, confirm
+from wgconfine.cli.dialogue import UNCHANGED, CutOff, complain, confirm
 from wgconfine.cli.draft import Draft, Wanted, draft_of
 from wgconfine.cli.introduction import next_steps, outline, unfinished_words
 from wgconfine.cli.survey import survey
@@ -34,8 +34,8 @@ def run_init(wanted: Wanted) -> ExitCode:
     may_ask = not wanted.yes and sys.stdin.isatty()
     try:
         draft = draft_of(wanted, may_ask=may_ask)
-    except KeyboardInterrupt:
-        complain("\nNothing was changed.")
+    except KeyboardInterrupt as error:
+        say_unchanged(error)
         raise
     settings = draft.settings
     with apply_lock(LIVE, complain), what_is_there(draft):
@@ -61,8 +61,14 @@ def what_is_there(draft: Draft) -> Iterator[None]:
         if holds(draft.settings.path, draft.text.encode()):
             complain(*unfinished_words(draft.settings))
         elif isinstance(error, KeyboardInterrupt):
-            complain("\nNothing was changed.")
+            say_unchanged(error)
         raise
+
+
+def say_unchanged(error: KeyboardInterrupt) -> None:
+    """Say it of a Ctrl-C between two questions; at one it has been said."""
+    if not isinstance(error, CutOff):
+        complain(f"\n{UNCHANGED}")
 
 
 def show(draft: Draft, steps: Sequence[Step]) -> None:

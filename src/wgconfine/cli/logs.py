@@ -7,9 +7,11 @@ from typing import NoReturn
 
 from wgconfine.cli.status import known_facts
 from wgconfine.config.settings import parse_tunnel_name
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import Settings
 from wgconfine.plan.aliases import resolve
+from wgconfine.render.places import command_prefix
 from wgconfine.system.installed import LIVE
 from wgconfine.system.sources import read_all
 
@@ -28,13 +30,16 @@ def run_logs(name: str, options: Sequence[str]) -> NoReturn:
     Raises OperationFailed where there is no such tunnel or no journalctl.
     """
     wanted = parse_tunnel_name(name)
-    tunnels, _ = read_all(LIVE)
+    tunnels, problems = read_all(LIVE)
     known = {settings.name: settings for settings in resolve(tunnels, known_facts(tunnels)).tunnels}
     if wanted not in known:
-        raise OperationFailed(name, "there is no such tunnel, or its settings are wrong")
+        if problems:
+            what = "there is no such tunnel, or its settings are wrong"
+            raise OperationFailed(name, what, "See what is wrong: wgconfine check")
+        raise OperationFailed(name, "there is no such tunnel", name_tunnels(known))
     program = shutil.which("journalctl")
     if program is None:
-        raise OperationFailed("journalctl", "it is not there. Install systemd")
+        raise OperationFailed("journalctl", "it is not there", "Install systemd")
     units = (f"--unit={unit}" for unit in journal_units(known[wanted]))
     os.execv(program, ["journalctl", *options, *units])  # noqa: S606 - no shell
 
@@ -49,4 +54,6 @@ def journal_units(settings: Settings) -> list[str]:
         *(f"wgconfine-{kind}@{name}.*" for kind in PER_ENTRY),
         *settings.services,
         *(f"wgconfine-{kind}@{stem}.service" for stem in stems for kind in ("probe", "bus")),
+        # A backslash, as in an escaped name, is an escape in patterns.
+        command_prefix(name).replace("\\", "\\\\") + "*.service",
     ]

@@ -16,6 +16,7 @@ from functools import cache
 from wgconfine import __version__
 from wgconfine.cli.commands import COMMANDS
 from wgconfine.cli.dialogue import complain, silence, width
+from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, Refused, WgconfineError
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
@@ -41,11 +42,18 @@ exit codes: 0 fine, 1 failed, 2 usage or refused, 3 not confined, 4 needs root,
 OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
-class Layout(argparse.RawDescriptionHelpFormatter):
+class Layout(argparse.HelpFormatter):
     """Help as wide as the terminal. argparse would ask shutil for that at every option."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, **{"width": width() - 2, **options})
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Give `-n, --lines N` where Python before 3.13 has `-n N, --lines N`."""
+        value = "" if action.nargs == 0 else f" {self._format_args(action, action.dest.upper())}"
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        return ", ".join(action.option_strings) + value
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,9 +66,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             *arguments, **{"allow_abbrev": False, "formatter_class": Layout, **options}
         )
+        self.color = False  # of Python 3.14 and later, which has colours of its own
 
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {escape(message)}\nSee {self.prog} --help.\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         complain(message or "")
@@ -92,6 +101,19 @@ def tree(text: str) -> Path:
     if not root.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
     return Path("/") if os.path.realpath(root) == "/" else root
+
+
+def interval(text: str) -> float:
+    """Read --watch; the name of a tunnel that comes after it is taken for its value."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds; a tunnel is named before --watch"
+        ) from None
+    if not 0.5 <= seconds <= 86400:  # noqa: PLR2004 — a day; no number is neither
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.5 to 86400 seconds")
+    return seconds
 
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -188,6 +210,18 @@ def add_commands(add: Add) -> None:
     apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
 
 
+def add_exec(add: Add) -> None:
+    execute = add(
+        "exec",
+        usage="%(prog)s [-h] NAME [--user USER] [--] [COMMAND [ARGUMENT ...]]",
+        help="run a command, or a shell, inside a tunnel",
+    )
+    execute.add_argument("name", metavar="NAME")
+    execute.add_argument("--user", metavar="USER", help="as whom; default: who has used sudo")
+    # Taken out before: whatever it has is none of our options.
+    execute.add_argument("words", nargs="*", metavar="COMMAND", help="default: the user's shell")
+
+
 def add_ways_out(add: Add) -> None:
     options = shared("--root", "--python", "--yes")
     remove = add("remove", parents=options, help="take a tunnel away")
@@ -211,6 +245,14 @@ def add_views(add: Add) -> None:
     status = add("status", help="show tunnels and services as they are")
     status.add_argument("names", nargs="*", metavar="NAME")
     status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=interval,
+        nargs="?",
+        const=2.0,
+        help="again and again, every 2 s or as said, until Ctrl-C",
+    )
 
     verify = add("verify", help="prove the confinement on the running system")
     verify.add_argument("names", nargs="*", metavar="NAME")
@@ -222,6 +264,11 @@ def add_views(add: Add) -> None:
     # What wgconfine-verify@NAME.service runs: for nobody who looks on.
     verify.add_argument("--periodic", action="store_true", help=argparse.SUPPRESS)
 
+    doctor = add("doctor", parents=shared("--yes"), help="say what of this machine will not work")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument("--fix", action="store_true", help="mend what is wgconfine's own")
+
+    add_exec(add)
     add_logs(add)
 
 
@@ -246,7 +293,7 @@ def refuse_interpreter(arguments: argparse.Namespace) -> None:
     if given and str(arguments.root) == "/":
         raise Refused(
             "--python is for trees (--root, render): "
-            "the units of this machine run the interpreter that runs this command."
+            "the units of this machine run the interpreter that runs this command. Leave it out."
         )
 
 
@@ -255,10 +302,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = None
     try:
         prepare_streams()
-        words = sys.argv[1:] if argv is None else argv
+        words, said = without_said(sys.argv[1:] if argv is None else argv)
         # Whatever else comes first may be about all commands.
         command = next((each for each in words if each != "--debug"), None)
-        arguments = build_parser(command if command in COMMANDS else None).parse_args(argv)
+        arguments = build_parser(command if command in COMMANDS else None).parse_args(words)
+        arguments.words = said
         refuse_interpreter(arguments)
         code = perform(arguments)
         sys.stdout.flush()
@@ -274,6 +322,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
         return report_internal(error, show=arguments is not None and arguments.debug)
     return code
+
+
+def without_said(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Give the command line without the command that `exec` is to run, and that one.
+
+    It begins with the first word after the tunnel's name that is no option, or after `--`: whatever
+    comes then is for it and not for us.
+    """
+    first = next((place for place, each in enumerate(words) if each != "--debug"), 0)
+    if words[first : first + 1] != ["exec"]:
+        return words, ()
+    named, valued = False, False
+    for place in range(first + 1, len(words)):
+        word = words[place]
+        if valued:
+            valued = False
+        elif word == "--user":
+            valued = True
+        elif word == "--" and named:
+            return words[:place], words[place + 1 :]
+        elif not word.startswith("-"):
+            if named:
+                return words[:place], words[place:]
+            named = True
+    return words, ()
 
 
 def perform(arguments: argparse.Namespace) -> int:
@@ -306,7 +379,7 @@ def report_system(error: OSError) -> ExitCode:
     """Say what the system refused, and to what."""
     if error.filename is None and error.errno in OUTPUT_ERRORS:
         return report_output(error)
-    where = error.filename or "system"
+    where = escape(str(error.filename or "system"))
     if isinstance(error, PermissionError):
         complain(f"{where}: {error.strerror}. Run it as root.")
         return ExitCode.NEEDS_ROOT

@@ -14,6 +14,8 @@ from wgconfine.system.installed import unit_facts
 
 __all__ = ["fitting", "refusal", "there"]
 
+LISTED = "To see which there are: systemctl list-unit-files --type=service"
+
 
 def fitting(words: Sequence[str], known: Collection[UnitName]) -> list[UnitName]:
     """Give the services that names and patterns stand for. Raises Refused for what is no name."""
@@ -30,8 +32,8 @@ def there(
     facts = unit_facts(root, units)
     missing = [unit for unit in units if facts[unit].load_state == "not-found"]
     if missing:
-        hints = {unit: suggest_services(unit, known) for unit in missing}
-        lines = [f"There is no service {quote(unit)}. {hints[unit]}".rstrip() for unit in missing]
+        hints = {unit: suggest_services(unit, known) or LISTED for unit in missing}
+        lines = [f"There is no service {quote(unit)}. {hints[unit]}" for unit in missing]
         raise Refused("\n".join(lines))
     return {facts[unit].name: facts[unit] for unit in units}
 

@@ -5,7 +5,7 @@ from os import fspath
 from pathlib import Path
 
 from wgconfine.cli.dialogue import ask, complain
-from wgconfine.config.escape import quote
+from wgconfine.config.escape import escape, quote
 from wgconfine.config.values import WrongValueError
 from wgconfine.model.errors import ProblemsFound, Refused
 from wgconfine.model.settings import TunnelName, UnitName
@@ -102,7 +102,10 @@ def words_of(answer: Sequence[str], options: Sequence[str]) -> list[str]:
 
 def show(heading: str, options: Sequence[str]) -> None:
     if options:
-        complain(heading, *(f"{number:>4}  {each}" for number, each in enumerate(options, start=1)))
+        complain(
+            heading,
+            *(f"{number:>4}  {escape(each)}" for number, each in enumerate(options, start=1)),
+        )
 
 
 def complain_of(error: WrongValueError) -> None:

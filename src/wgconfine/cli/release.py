@@ -79,7 +79,7 @@ def refuse_unknown(
     unknown = sorted(unit for unit in units if facts[unit].load_state == "not-found")
     if unknown:
         what = "there is no such service, and wgconfine has not confined it"
-        hint = suggest_services(unknown[0], known)
+        hint = suggest_services(unknown[0], known) or "To see what is confined: wgconfine status"
         raise OperationFailed(", ".join(unknown), what, hint)
     return sorted(units)
 

@@ -18,6 +18,7 @@ from wgconfine.cli.release import (
 )
 from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
+from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
@@ -90,7 +91,9 @@ def installed_record(root: Path, name: str) -> File:
     record = read_installed(root, PATTERNS).get(record_path(TunnelName(name)))
     if not isinstance(record, File):
         hint = "A service of a tunnel that is gone is let out by: wgconfine release UNIT"
-        raise OperationFailed(name, "there is no tunnel of that name in /etc/wgconfine", hint)
+        raise OperationFailed(
+            escape(name), "there is no tunnel of that name in /etc/wgconfine", hint
+        )
     return record
 
 

@@ -45,6 +45,7 @@ from wgconfine.system.obstacles import foreign_obstacles
 from wgconfine.system.ports import find_proxy, own_listens, port_facts
 from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
+from wgconfine.system.transient import commands_of
 from wgconfine.system.tree import obstacles, read_installed
 from wgconfine.system.unfinished import read_unfinished
 from wgconfine.system.unitstates import unit_states
@@ -245,7 +246,8 @@ def look(
     tick = {TICK} if UNITS / TICK in installed else set()
     ports = {path.name for path in installed if path.parent == UNITS and is_port(path.name)}
     units: set[str] = {*tick, *homes, *closed_services(installed), *released, *ports}
-    for name in {*digests, *(settings.name for settings in tunnels)}:
+    names = {*digests, *(settings.name for settings in tunnels)}
+    for name in names:
         own = ("wgconfine", "wgconfine-netns", "wgconfine-switch", "wgconfine-verify")
         units |= {f"{each}@{name}.service" for each in own}
     states = unit_states(systemctl, sorted(units))
@@ -263,6 +265,7 @@ def look(
             for name, digest in digests.items()
             if f"wgconfine@{name}.service" in active and digest_in_force(name) != digest
         ),
+        commands={name: found for name in names if (found := commands_of(name))},
         idle_tick=bool(tick - active),
         unread_catalog=CATALOG in installed and is_unread(),
         stale_units=any(state.need_daemon_reload for state in states.values()),

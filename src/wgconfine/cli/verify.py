@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from wgconfine.cli.dialogue import columns, complain
+from wgconfine.cli.dialogue import coloured, columns, complain
 from wgconfine.model.errors import ExitCode, NeedsRoot, NotChecked, Refused
 from wgconfine.model.settings import OnLeak, TunnelName, UnitName
 from wgconfine.model.verify import Area, exit_code
@@ -14,6 +14,7 @@ from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
 from wgconfine.system.lock import verify_lock
 from wgconfine.system.systemctl import RealSystemctl
+from wgconfine.system.transient import commands_of
 from wgconfine.verify.compare import compare_exit, parse_url
 from wgconfine.verify.periodic import run_periodic
 from wgconfine.verify.run import AREAS, Report, verify_all
@@ -43,7 +44,7 @@ def run_verify(
     if as_json:
         print(words.as_json(report.tunnels, report.closed, seconds=report.seconds))
     else:
-        print(words.as_text(report.tunnels, report.closed, verbose=verbose, width=columns()))
+        say(report, verbose=verbose)
     return code_of(report)
 
 
@@ -64,11 +65,16 @@ def verify_periodically(names: Sequence[str]) -> ExitCode:
         return run_periodic(
             lambda: verify_all(systemctl, [name]).tunnels[0],
             name,
-            tuple(map(UnitName, record.services)),
+            (*map(UnitName, record.services), *commands_of(name)),
             systemctl,
             print,
             on_leak=OnLeak(record.on_leak),
         )
+
+
+def say(report: Report, *, verbose: bool = False) -> None:
+    found = (report.tunnels, report.closed)
+    print(words.as_text(*found, verbose=verbose, width=columns(), colour=coloured()))
 
 
 def code_of(report: Report) -> ExitCode:
@@ -86,9 +92,10 @@ def verify_after_apply(names: Collection[str]) -> ExitCode:
                 complain(f"Verifying {', '.join(sorted(names))}; it takes some seconds.")
             report = verify_all(RealSystemctl(), names)
     except Exception as error:  # noqa: BLE001 — what is applied is applied, whatever comes here
-        complain(f"[!] verify: {type(error).__name__}: {error}")
+        said = f"[!] verify: {type(error).__name__}: {error}"
+        complain(said, "    Look again: wgconfine verify")
         return ExitCode.UNCHECKED
-    print(words.as_text(report.tunnels, report.closed, width=columns()))
+    say(report)
     code = code_of(report)
     if code in {ExitCode.OK, ExitCode.FAILED}:
         return ExitCode.OK

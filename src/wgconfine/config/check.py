@@ -27,6 +27,8 @@ from wgconfine.model.settings import (
 
 __all__ = [
     "DNS_HINT",
+    "MTU_HINT",
+    "PEERS_HINT",
     "REACH_HINT",
     "PrivateKey",
     "check_all",
@@ -42,6 +44,8 @@ __all__ = [
 
 DNS_HINT = 'Write dns = ["ADDRESS"] with the provider\'s resolver, or dns = [] for none'
 REACH_HINT = "Name a resolver that the tunnel leads to"
+MTU_HINT = "Give more, or take the IPv6 address away"
+PEERS_HINT = "Give each peer its own endpoint instead"
 KEY_HINT = "Get one for each tunnel: two with the same key cut each other off"
 
 
@@ -107,14 +111,16 @@ def check_conf(conf: Conf, settings: Settings, path: PurePosixPath) -> list[Prob
     if what := unreachable(resolvers, addresses, networks):
         problems.append(Problem(where=dns_place, what=what, hint=REACH_HINT))
     if settings.mtu is not None and (what := too_small(settings.mtu, addresses)):
-        problems.append(Problem(where=place_of(settings.path, "mtu"), what=what))
+        problems.append(Problem(where=place_of(settings.path, "mtu"), what=what, hint=MTU_HINT))
     if settings.endpoints and len(conf.peers) > 1:
         what = f"they are of one peer, and {place_of(path)} has {len(conf.peers)}"
-        problems.append(Problem(where=place_of(settings.path, "endpoints"), what=what))
+        where = place_of(settings.path, "endpoints")
+        problems.append(Problem(where=where, what=what, hint=PEERS_HINT))
     for peer in conf.peers if settings.pin_endpoint and not settings.endpoints else ():
         if peer.endpoint is None:
             what = f"{place_of(path)}:{peer.line}: this [Peer] has no Endpoint"
-            problems.append(Problem(where=place_of(settings.path, "pin-endpoint"), what=what))
+            where = place_of(settings.path, "pin-endpoint")
+            problems.append(Problem(where=where, what=what, hint="Write one there"))
     return problems
 
 

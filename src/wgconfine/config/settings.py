@@ -7,7 +7,14 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from wgconfine.config.check import DNS_HINT, REACH_HINT, too_small, unreachable
+from wgconfine.config.check import (
+    DNS_HINT,
+    MTU_HINT,
+    PEERS_HINT,
+    REACH_HINT,
+    too_small,
+    unreachable,
+)
 from wgconfine.config.digest import settings_digest
 from wgconfine.config.escape import escape, holds_key, quote
 from wgconfine.config.holes import is_plain
@@ -41,6 +48,7 @@ from wgconfine.model.settings import (
 
 __all__ = ["parse_settings", "parse_tunnel_name"]
 
+KEEP_ONE, TAKE_AWAY = "Keep one of them", "Take it away"
 _T = TypeVar("_T")
 
 
@@ -161,9 +169,8 @@ def _check_source(files: Sequence[_File]) -> Iterator[Problem]:
     whole = [key for key in ("config", "config-credential") if key in given]
     if whole:
         for key in (*whole[1:], *inline):
-            yield Problem(
-                where=place_of(given[key], key), what=f"it cannot stand beside {whole[0]}"
-            )
+            what = f"it cannot stand beside {whole[0]}"
+            yield Problem(where=place_of(given[key], key), what=what, hint=KEEP_ONE)
         return
     if not inline:
         what = "it says neither config nor address, private-key-file and [[peer]]"
@@ -171,11 +178,12 @@ def _check_source(files: Sequence[_File]) -> Iterator[Problem]:
         return
     for key in ("address", "peer"):
         if key not in given:
-            yield Problem(where=place_of(main, key), what="it is missing")
+            hint = "Write it, or name a wg-quick file in config"
+            yield Problem(where=place_of(main, key), what="it is missing", hint=hint)
     sources = [key for key in inline if key.startswith("private-key")]
     if len(sources) != 1:
         what = "it stands beside private-key-credential" if sources else "it is missing"
-        hint = "Keep one of them" if sources else "Name the file or the credential of the key"
+        hint = KEEP_ONE if sources else "Name the file or the credential of the key"
         yield Problem(where=place_of(main, "private-key-file"), what=what, hint=hint)
     if "dns" not in given:
         yield Problem(where=place_of(main, "dns"), what="it is missing", hint=DNS_HINT)
@@ -190,7 +198,7 @@ def _check_secrets(files: Sequence[_File]) -> Iterator[Problem]:
                 yield Problem(
                     where=place_of(file.path, "peer", position, "preshared-key-credential"),
                     what="it stands beside preshared-key-file",
-                    hint="Keep one of them",
+                    hint=KEEP_ONE,
                 )
     peers = document.peer or ()
     if document.encrypted_credentials is not None and not any(
@@ -201,12 +209,14 @@ def _check_secrets(files: Sequence[_File]) -> Iterator[Problem]:
         )
     ):
         where = place_of(files[0].path, "encrypted-credentials")
-        yield Problem(where=where, what="there are no credentials that it could be of")
+        what = "there are no credentials that it could be of"
+        yield Problem(where=where, what=what, hint=TAKE_AWAY)
     paths = (document.config, document.private_key_file, *(p.preshared_key_file for p in peers))
     odd = [str(path) for path in paths if path is not None and not is_plain(str(path))]
     if document.reload_on_change and odd:
         what = f"{quote(odd[0])} has characters that can't stand in a unit"
-        yield Problem(where=place_of(files[0].path, "reload-on-change"), what=what)
+        hint = "Rename it, or take this away"
+        yield Problem(where=place_of(files[0].path, "reload-on-change"), what=what, hint=hint)
 
 
 def _check_services(files: Sequence[_File]) -> Iterator[Problem]:
@@ -217,7 +227,7 @@ def _check_services(files: Sequence[_File]) -> Iterator[Problem]:
             place = place_of(file.path, "services", position)
             if isinstance(unit, str) and first.setdefault(unit, place) != place:
                 what = f"{quote(unit)} is already listed, at {first[unit]}"
-                yield Problem(where=place, what=what)
+                yield Problem(where=place, what=what, hint=KEEP_ONE)
 
 
 def _check_refinements(files: Sequence[_File], *, complete: bool) -> Iterator[Problem]:
@@ -232,9 +242,8 @@ def _check_refinements(files: Sequence[_File], *, complete: bool) -> Iterator[Pr
         for refinement in file.document.service or ():
             place = place_of(file.path, "service", refinement.unit)
             if first.setdefault(refinement.unit, place) != place:
-                yield Problem(
-                    where=place, what=f"it has a table already, at {first[refinement.unit]}"
-                )
+                what = f"it has a table already, at {first[refinement.unit]}"
+                yield Problem(where=place, what=what, hint=KEEP_ONE)
             elif complete and refinement.unit not in listed:
                 what, hint = "it is not in services", "List it there, or take this table away"
                 yield Problem(where=place, what=what, hint=hint)
@@ -247,7 +256,7 @@ def _check_peers(files: Sequence[_File]) -> Iterator[Problem]:
             place = place_of(file.path, "peer", position, "public-key")
             if first.setdefault(peer.public_key, place) != place:
                 what = f"it is that of another peer, at {first[peer.public_key]}"
-                yield Problem(where=place, what=what)
+                yield Problem(where=place, what=what, hint=KEEP_ONE)
 
 
 def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
@@ -259,20 +268,20 @@ def _check_ports(files: Sequence[_File]) -> Iterator[Problem]:
             place = place_of(file.path, "publish", position)
             for other, there in published:
                 if overlap(entry, other):
-                    yield Problem(
-                        where=place, what=f"{entry.where} is published already, at {there}"
-                    )
+                    what = f"{entry.where} is published already, at {there}"
+                    yield Problem(where=place, what=what, hint=KEEP_ONE)
             published.append((entry, place))
         for position, each in enumerate(file.document.reach or ()):
             place = place_of(file.path, "reach", position)
             if (there := reached.setdefault(each.listen, place)) != place:
-                yield Problem(where=place, what=f"{each.listen} is taken already, at {there}")
+                what = f"{each.listen} is taken already, at {there}"
+                yield Problem(where=place, what=what, hint="Give one of them another port")
     for entry, place in published:
         if entry.to in reached:
             what = (
                 f"it leads to {entry.to} inside, where {reached[entry.to]} listens: not a service"
             )
-            yield Problem(where=place, what=what)
+            yield Problem(where=place, what=what, hint="Name the port of a service")
 
 
 def _check_inbound(files: Sequence[_File]) -> Iterator[Problem]:
@@ -285,7 +294,8 @@ def _check_inbound(files: Sequence[_File]) -> Iterator[Problem]:
             for port in ports:
                 for other, there in opened:
                     if port.first <= other.last and other.first <= port.last:
-                        yield Problem(where=place, what=f"{port} is open already, by {there}")
+                        what = f"{port} is open already, by {there}"
+                        yield Problem(where=place, what=what, hint=KEEP_ONE)
             opened += [(port, place) for port in ports]
 
 
@@ -298,15 +308,16 @@ def _check_endpoints(files: Sequence[_File]) -> Iterator[Problem]:
             place = place_of(file.path, "endpoints", position)
             if first.setdefault(str(each.endpoint), place) != place:
                 what = f"{each.endpoint} is given already, at {first[str(each.endpoint)]}"
-                yield Problem(where=place, what=what)
+                yield Problem(where=place, what=what, hint=KEEP_ONE)
     ordered = any(file.document.endpoint_order for file in files)
     if ordered and "endpoints" not in given:
         place = place_of(given["endpoint-order"], "endpoint-order")
-        yield Problem(where=place, what="there are no endpoints that it could be of")
+        what = "there are no endpoints that it could be of"
+        yield Problem(where=place, what=what, hint=TAKE_AWAY)
     peers = [peer for file in files for peer in file.document.peer or ()]
     if "endpoints" in given and len(peers) > 1:
         what = f"they are of one peer, and there are {len(peers)}"
-        yield Problem(where=place_of(given["endpoints"], "endpoints"), what=what)
+        yield Problem(where=place_of(given["endpoints"], "endpoints"), what=what, hint=PEERS_HINT)
 
 
 def _check_pin(files: Sequence[_File]) -> Iterator[Problem]:
@@ -331,7 +342,7 @@ def _check_networks(files: Sequence[_File]) -> Iterator[Problem]:
     document = _merge(files)
     addresses = document.address or ()
     if document.mtu is not None and (what := too_small(document.mtu, addresses)):
-        yield Problem(where=place_of(files[0].path, "mtu"), what=what)
+        yield Problem(where=place_of(files[0].path, "mtu"), what=what, hint=MTU_HINT)
     if document.dns and document.address and document.peer:
         networks = [network for peer in document.peer for network in peer.allowed_ips]
         if what := unreachable(document.dns, addresses, networks):
@@ -346,7 +357,8 @@ def _check_via(files: Iterable[_File]) -> Iterator[Problem]:
             continue
         why = f"its encrypted packets are inside tunnel '{document.via}' and not on the host"
         if document.fwmark is not None:
-            yield Problem(where=place_of(file.path, "fwmark"), what=f"it cannot be: {why}")
+            what = f"it cannot be: {why}"
+            yield Problem(where=place_of(file.path, "fwmark"), what=what, hint=TAKE_AWAY)
         if document.pin_endpoint:
             hint = f"Set it for '{document.via}'"
             place = place_of(file.path, "pin-endpoint")

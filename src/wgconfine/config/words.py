@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from wgconfine.config.escape import quote
 
-__all__ = ["suggest", "suggest_services"]
+__all__ = ["name_tunnels", "suggest", "suggest_services"]
 
 _MOST = 3
 
@@ -16,6 +16,12 @@ def suggest(word: str, known: Iterable[str]) -> str:
     spellings = {_plain(name): name for name in known}
     close = get_close_matches(_plain(word), spellings, n=1, cutoff=0.7)
     return f"Did you mean '{spellings[close[0]]}'?" if close else ""
+
+
+def name_tunnels(known: Iterable[str]) -> str:
+    """Give the hint for the name of no tunnel: which there are, or how the first is made."""
+    names = ", ".join(sorted(known))
+    return f"There are: {names}." if names else "To make one: wgconfine init CONF --name NAME."
 
 
 def suggest_services(word: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wgconfine.model.problem import Problem
 
 __all__ = [
+    "CannotExecute",
     "ExitCode",
     "InTheWay",
     "NeedsRoot",
@@ -40,7 +41,7 @@ class ExitCode(IntEnum):
 class WgconfineError(Exception):
     """Base of every error that ends in one clear message and never in a traceback."""
 
-    exit_code = ExitCode.FAILED
+    exit_code: int = ExitCode.FAILED
 
 
 class ProblemsFound(WgconfineError):
@@ -71,6 +72,14 @@ class NeedsRoot(WgconfineError):
     """The command changes the machine, or reads what only root may read."""
 
     exit_code = ExitCode.NEEDS_ROOT
+
+
+class CannotExecute(WgconfineError):
+    """A program that there is none of, or that a user may not execute: a shell's own exit codes."""
+
+    def __init__(self, text: str, *, found: bool) -> None:
+        super().__init__(text)
+        self.exit_code = 126 if found else 127
 
 
 class NotChecked(WgconfineError):

@@ -7,6 +7,7 @@ from wgconfine.model.names import TunnelName, UnitName
 
 __all__ = [
     "CarrierStatus",
+    "CommandStatus",
     "Counter",
     "Declared",
     "Holes",
@@ -14,6 +15,7 @@ __all__ = [
     "PeerStatus",
     "PinStatus",
     "PublishStatus",
+    "RateStatus",
     "ReachStatus",
     "ServiceStatus",
     "Status",
@@ -44,6 +46,15 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateStatus:
+    """Bytes a second of all peers together, on average over the last `seconds`."""
+
+    received: int
+    sent: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holes:
     """What the owner of a service has opened to it: paths of the host, names on its bus."""
 
@@ -59,6 +70,20 @@ class ServiceStatus:
     state: str
     why: str = ""
     holes: Holes = Holes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStatus:
+    """What `wgconfine exec` runs: `state` and `why` as a service's, `program` as it calls itself.
+
+    `user` is a name or a number; both are empty where there is no process.
+    """
+
+    unit: str
+    state: str
+    why: str = ""
+    program: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +177,8 @@ class TunnelStatus:
     known) and what is `next` or to be done, each empty where there is nothing to say. `configured`
     says that it has its link, keys and addresses, whether or not it carries. `leaked` are the
     packets that the second switch has counted, None where that could not be seen.
+    `namespace` is the path that leads to it, empty where it is not there or is another one;
+    `resolvers` are those that its services are given. `rate` is known to who looks again and again.
     `via` is the tunnel that carries its encrypted packets, empty for none. `verify` is None where
     none has been kept since the machine started. `publish` to `outbound_deny` are what is
     installed. `firewall` has the counters of the namespace by their names; it is empty where they
@@ -168,8 +195,12 @@ class TunnelStatus:
     configured: bool = False
     leaked: int | None = None
     via: str = ""
+    namespace: str = ""
+    resolvers: tuple[str, ...] = ()
     peers: tuple[PeerStatus, ...] = ()
+    rate: RateStatus | None = None
     services: tuple[ServiceStatus, ...] = ()
+    commands: tuple[CommandStatus, ...] = ()
     problems: tuple[str, ...] = ()
     verify: VerifyStatus | None = None
     publish: tuple[PublishStatus, ...] = ()

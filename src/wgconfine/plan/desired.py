@@ -9,7 +9,7 @@ from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Ready, Refinement, Settings, UnitName
 from wgconfine.model.tree import File, Link, Tree
 from wgconfine.model.units import UnitFacts
-from wgconfine.plan.hardening import check_hardening, rights_of
+from wgconfine.plan.hardening import COMMAND_RIGHTS, check_hardening, rights_of
 from wgconfine.plan.probed import reach_settings
 from wgconfine.plan.settled import last_line, problem_at
 from wgconfine.plan.unitcheck import check_unit
@@ -17,6 +17,7 @@ from wgconfine.plan.unitholes import bus_user
 from wgconfine.plan.unitmounts import pid_file_in_run
 from wgconfine.plan.unitrights import allows_no_family
 from wgconfine.render.catalog import catalog_file
+from wgconfine.render.command import command_dropin
 from wgconfine.render.probe import probe_files
 from wgconfine.render.publish import port_files
 from wgconfine.render.record import record_file
@@ -160,6 +161,7 @@ def tunnel_files(
         ),
         boot_link(settings),
         slice_file(settings),
+        command_dropin(settings, COMMAND_RIGHTS, machine.systemd),
         *(
             each
             for unit in settings.services

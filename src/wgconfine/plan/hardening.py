@@ -21,6 +21,7 @@ from wgconfine.plan.unituser import gains_no_privileges, is_dynamic, is_root, pr
 from wgconfine.render.hardening import ERROR_NUMBER, STRICT, Rights
 
 __all__ = [
+    "COMMAND_RIGHTS",
     "HIDDEN",
     "check_hardening",
     "containers_as_root",
@@ -60,6 +61,15 @@ cron and at run what lies there in the host; mail servers look up where to send 
 fetch what they are asked to; autofs looks up each name below /net; an X server types for its
 clients. All lie outside of /run.
 """
+
+COMMAND_RIGHTS = Rights(
+    error_number=ERROR_NUMBER,
+    kernel=True,
+    control_groups=True,
+    becomes_root=True,
+    hidden=tuple(HIDDEN),
+)
+"""What is taken from whatever `wgconfine exec` runs: one text for every user, root too."""
 
 # These make namespaces and mounts as root for what runs in them.
 _CONTAINERS = frozenset(

@@ -5,10 +5,11 @@ and read by systemd; then whatever was started meanwhile stops once more, and on
 services start. Killed anywhere in between, a service is as it was, closed or confined.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from wgconfine.config.escape import escape
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import File
 from wgconfine.plan.difference import Change, ChangeKind
@@ -16,7 +17,7 @@ from wgconfine.plan.portsteps import gone_ports, is_port, ports_to_restart, port
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unitdigest import without_comments
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import closing_path, dropin_path
+from wgconfine.render.places import closing_path, command_dropin_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
 __all__ = [
@@ -70,7 +71,7 @@ class UnitStep:
 
     def describe(self) -> str:
         words = " ".join((self.action.value, *self.units))
-        return f"{words}  ({self.why})" if self.why else words
+        return f"{words}  ({escape(self.why)})" if self.why else words
 
 
 Step = FileStep | UnitStep
@@ -83,10 +84,11 @@ class Running:
     `units` are our services, tunnels and sockets that run or are about to, `failed_ports` the
     sockets that have failed; `outside` the confined services with a main process in another
     namespace than their tunnel's; `not_in_force` the running tunnels that were configured by
-    another NAME.json than the one that lies there. `stale_units` says that
-    systemd has not read some unit of ours since it changed on disk; `idle_tick` that the timer is
-    installed and does not run; `unread_catalog` that journalctl has not read our messages since
-    they changed on disk. `unfinished` is what a run that was cut off has left to do, less
+    another NAME.json than the one that lies there; `commands` what `wgconfine exec` runs in each
+    tunnel, where that is anything. `stale_units` says that systemd has not read some unit of ours
+    since it changed on disk; `idle_tick` that the timer is installed and does not run;
+    `unread_catalog` that journalctl has not read our messages since they changed on disk.
+    `unfinished` is what a run that was cut off has left to do, less
     what may not be done any more.
     """
 
@@ -94,6 +96,7 @@ class Running:
     failed_ports: frozenset[str] = frozenset()
     outside: frozenset[UnitName] = frozenset()
     not_in_force: frozenset[TunnelName] = frozenset()
+    commands: Mapping[TunnelName, tuple[UnitName, ...]] = field(default_factory=dict)
     stale_units: bool = False
     idle_tick: bool = False
     unread_catalog: bool = False
@@ -141,6 +144,8 @@ def live_steps(
         UnitStep(action=Action.STOP, units=(unit,), why=reason(changes, unit, released, machine))
         for unit in running
     ]
+    starts = start_tunnels(others, machine)
+    steps += stop_commands(others, machine, asked_units(starts, Action.RESTART))
     steps += [*file_steps(closing), *reload_if(closing)]
     steps += [*stop_tick(others, machine), *stop_tunnels(others, machine.units, concerned)]
     steps += [*stop_ports(others, machine), *stop_watches(others)]
@@ -149,7 +154,7 @@ def live_steps(
     # Only now does systemd know the new files: whoever started one of them since is stopped again.
     steps += [UnitStep(action=Action.ENSURE_STOPPED, units=(unit,)) for unit in concerned]
     steps += forget_failures(others)
-    steps += [*start_tunnels(others, machine), *start_ports(others, machine)]
+    steps += [*starts, *start_ports(others, machine)]
     steps += [
         UnitStep(
             action=Action.START,
@@ -363,6 +368,25 @@ def bring_switches_up(changes: Sequence[Change], machine: Running) -> list[Step]
         if name not in left and (changed or f"{switch}.d" in made):
             action = Action.RELOAD if switch in machine.units else Action.START
             steps.append(UnitStep(action=action, units=(switch,), why="its rule is new"))
+    return steps
+
+
+def stop_commands(
+    changes: Sequence[Change], machine: Running, restarting: frozenset[str]
+) -> list[Step]:
+    """Stop what `wgconfine exec` runs in a tunnel that goes or restarts, or that changes for it."""
+    steps: list[Step] = []
+    for name, units in sorted(machine.commands.items()):
+        own = [each for each in changes if each.path == command_dropin_path(name)]
+        if any(tunnel_of(each) == name and each.after is None for each in changes):
+            why = "the tunnel is removed or disabled"
+        elif any(not same_settings(each) for each in own):
+            why = "it may not run while its confinement changes"
+        elif units_of(name)[0] in restarting:
+            why = "its tunnel restarts"
+        else:
+            continue
+        steps.append(UnitStep(action=Action.STOP, units=units, why=why))
     return steps
 
 

@@ -12,9 +12,12 @@ __all__ = [
     "CATALOG",
     "CLOSING",
     "CLOSING_UNITS",
+    "COMMAND_DROPIN",
     "DROPIN",
     "UNITS",
     "closing_path",
+    "command_dropin_path",
+    "command_prefix",
     "dropin_path",
     "record_path",
     "unit_digest",
@@ -30,6 +33,8 @@ CATALOG = PurePosixPath("/usr/local/lib/systemd/catalog/wgconfine.catalog")
 # closing file before the drop-in, whose reset of ExecCondition= takes the closing line away.
 DROPIN = "zz-wgconfine.conf"
 CLOSING = "zz-wgconfine-closed.conf"
+# Of units of `wgconfine exec`. After DROPIN: what is refused after that one is refused here, too.
+COMMAND_DROPIN = "zz-wgconfine.exec.conf"
 
 
 def dropin_path(unit: UnitName) -> PurePosixPath:
@@ -38,6 +43,19 @@ def dropin_path(unit: UnitName) -> PurePosixPath:
 
 def closing_path(unit: UnitName) -> PurePosixPath:
     return CLOSING_UNITS / f"{unit}.d" / CLOSING
+
+
+def command_prefix(name: TunnelName) -> str:
+    """Give what the units of a tunnel's commands begin with, and those of no other tunnel.
+
+    systemd looks for drop-ins at each dash of a name: one in that of the tunnel is escaped.
+    """
+    escaped = name.replace("-", "\\x2d")
+    return f"wgconfine-exec-{escaped}-"
+
+
+def command_dropin_path(name: TunnelName) -> PurePosixPath:
+    return UNITS / f"{command_prefix(name)}.service.d" / COMMAND_DROPIN
 
 
 def record_path(name: TunnelName) -> PurePosixPath:

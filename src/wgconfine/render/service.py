@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from wgconfine.model.settings import Hardening, Ready, Settings, TunnelName, UnitName
+from wgconfine.model.settings import Rights as Said
 from wgconfine.model.tree import MARK, File
 from wgconfine.render.hardening import BASELINE, Rights, hardening_keys, hardening_lines
 from wgconfine.render.places import CLOSING, CLOSING_UNITS, UNITS, closing_path, dropin_path
@@ -11,6 +12,7 @@ from wgconfine.render.quote import escape_path_unit, value
 __all__ = [
     "GUARD",
     "closing_file",
+    "confining_text",
     "dropin_file",
     "dropin_settings",
     "slice_file",
@@ -30,12 +32,11 @@ GUARD = (
 
 TEXT = """\
 # {mark} from {settings}. Do not edit: `wgconfine apply` writes it anew.
-# unit-digest: {digest}
+{about}\
 [Unit]
 BindsTo=wgconfine@{name}.service wgconfine-netns@{name}.service
 After=wgconfine@{name}.service wgconfine-netns@{name}.service
-Wants=wgconfine-want@%N.target
-PropagatesStopTo=wgconfine-want@%N.target
+{wanted}\
 AssertPathExists=/run/netns/{name}
 AssertPathExists=/run/wgconfine/netns/{name}
 AssertPathExists=/run/wgconfine/tunnel/{name}/resolv.conf
@@ -74,6 +75,11 @@ Slice={slice}
 {hardening}\
 """
 
+# What brings a service back that ran when its tunnel went.
+WANTED = """\
+Wants=wgconfine-want@%N.target
+PropagatesStopTo=wgconfine-want@%N.target
+"""
 # Not for root: by the same socket systemd 262 starts units for it, in the host's namespace.
 USERS = """\
 # Of the user database this alone: others ask whatever the host's users come from, such as LDAP.
@@ -177,14 +183,40 @@ def dropin_file(
     KEPT, as they count in the end; `rights` are what of the hardening it takes; `systemd` is its
     version, 0 where it is not known.
     """
-    said = settings.refinement(unit)
+    text = confining_text(
+        settings,
+        settings.refinement(unit),
+        about=f"# unit-digest: {digest}\n",
+        wanted=WANTED,
+        own=own,
+        rights=rights,
+        systemd=systemd,
+    )
+    return File(path=dropin_path(unit), text=text)
+
+
+def confining_text(
+    settings: Settings,
+    said: Said,
+    *,
+    about: str,
+    wanted: str,
+    own: Mapping[str, tuple[str, ...]],
+    rights: Rights,
+    systemd: int,
+) -> str:
+    """Give the one text that confines: a service, or what is run inside by hand.
+
+    `about` are comments, `wanted` lines of [Unit] that bring it back after its tunnel.
+    """
     name = value(settings.name)
     needs = READY_NEEDS.format(name=name) if settings.ready is Ready.HANDSHAKE else ""
     needs += PATH_NEEDS.format(name=name) if said.allow_paths else ""
-    text = TEXT.format(
+    return TEXT.format(
         mark=MARK,
         settings=settings.path,
-        digest=digest,
+        about=about,
+        wanted=wanted,
         needs=needs + (BUS_NEEDS if said.allow_bus else ""),
         bus=BUS.format(names=" ".join(map(value, said.allow_bus))) if said.allow_bus else NO_BUS,
         users="" if rights.becomes_root else USERS,
@@ -196,7 +228,6 @@ def dropin_file(
         hardening=hardening_lines(rights),
         slice=value(slice_name(settings.name)),
     )
-    return File(path=dropin_path(unit), text=text)
 
 
 def kept(own: Mapping[str, tuple[str, ...]]) -> str:
@@ -244,7 +275,7 @@ def dropin_settings(
     """Give, by section, the keys that the drop-in sets and that no later file may set."""
     keys: dict[str, set[str]] = {"Service": {*KEPT, *hardening_keys(hardening)}}
     section = ""
-    for line in TEXT.splitlines():
+    for line in TEXT.replace("{about}", "").replace("{wanted}", WANTED).splitlines():
         if line.startswith("["):
             section = line.strip("[]")
         elif "=" in line and not line.startswith("#"):

@@ -64,6 +64,12 @@ class _Families(Collector):
         )
         yield from peers(tunnels)
         yield from self.services()
+        yield gauge(
+            "commands_running",
+            "What `wgconfine exec` runs inside.",
+            _TUNNEL,
+            (((each.name,), confined_commands(each)) for each in tunnels),
+        )
         yield counter(
             "leaked_packets",
             "What the second switch has caught: must stay 0.",
@@ -113,6 +119,10 @@ class _Families(Collector):
         )
 
 
+def confined_commands(tunnel: TunnelStatus) -> int:
+    return sum(each.state == "confined" for each in tunnel.commands)
+
+
 def peers(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
     known = [(tunnel.name, peer) for tunnel in tunnels for peer in tunnel.peers]
     yield gauge(
@@ -142,7 +152,7 @@ def peers(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
 def states(tunnels: Iterable[TunnelStatus]) -> Metric:
     found = StateSetMetricFamily("wgconfine_state", "The word of `status`.", labels=_TUNNEL)
     for each in tunnels:
-        found.add_metric([each.name], {word.value: word == each.state for word in Word})
+        found.add_metric([escape(each.name)], {word.value: word == each.state for word in Word})
     return found
 
 
@@ -152,7 +162,7 @@ def verified(tunnels: Iterable[TunnelStatus]) -> Iterator[Metric]:
         "wgconfine_verify_result", "What the last verify came to.", labels=_TUNNEL
     )
     for name, verify in known:
-        result.add_metric([name], {word.value: word == verify.verdict for word in Verdict})
+        result.add_metric([escape(name)], {word.value: word == verify.verdict for word in Verdict})
     yield result
     yield gauge(
         "verify_age_seconds",

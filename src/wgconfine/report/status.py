@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterator, Mapping
 
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     PeerStatus,
     PinStatus,
     PublishStatus,
+    RateStatus,
     ReachStatus,
     ServiceStatus,
     Status,
@@ -24,8 +26,8 @@ SCHEMA = 1
 MINUTE, HOUR = 60, 3600
 KILO = 1024
 COUNTED = {
-    "dns": "look-ups of others than the tunnel's resolvers rejected",
-    "dns-other": "look-ups by other ports than 53 rejected",
+    "dns": "with look-ups of others than the tunnel's resolvers rejected",
+    "dns-other": "with look-ups by other ports than 53 rejected",
     "outbound-deny": "to denied networks rejected",
     "other-link": "by another link than the tunnel rejected",
     "martian": "with a false address dropped",
@@ -36,18 +38,22 @@ in this order they are told, where there is something to tell.
 """
 
 
-def as_json(status: Status) -> str:
-    """Give one JSON object: docs/json.md names its keys."""
-    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=2)
+def as_json(status: Status, *, indent: int | None = 2) -> str:
+    """Give one JSON object: docs/json.md names its keys. Without `indent` it is one line."""
+    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(status)}, indent=indent)
 
 
-def as_text(status: Status, *, width: int | None = None) -> str:
+def as_text(status: Status, *, width: int | None = None, colour: bool = False) -> str:
     """Give a few lines for each tunnel, then what is closed; `width` is that of a terminal."""
     lines = [line for tunnel in status.tunnels for line in tunnel_lines(tunnel)]
     if status.closed:
         lines += ["closed"]
         lines += [service_line(each) for each in status.closed]
     told = [each for line in lines for each in wrapped(line, width)]
+    if colour:
+        from wgconfine.report.paint import painted  # noqa: PLC0415 — for a terminal alone
+
+        told = list(map(painted, told))
     return "\n".join(told) if told else "No tunnel in /etc/wgconfine."
 
 
@@ -69,8 +75,11 @@ def tunnel_lines(tunnel: TunnelStatus) -> list[str]:
         *([f"  why: {tunnel.why}"] if tunnel.why else []),
         *([f"  next: {tunnel.next}"] if tunnel.next else []),
         *(peer_line(peer) for peer in tunnel.peers),
+        *rate_lines(tunnel.rate),
         *outside_lines(tunnel),
+        *inside_lines(tunnel),
         *(line for each in tunnel.services for line in service_lines(each)),
+        *map(command_line, tunnel.commands),
         *port_lines(tunnel),
         *verify_lines(tunnel.verify),
         *(f"  ! {problem}" for problem in tunnel.problems),
@@ -86,6 +95,13 @@ def outside_lines(tunnel: TunnelStatus) -> Iterator[str]:
         yield pin_line(tunnel.pin)
     for each in tunnel.carriers:
         yield f"  to {each.endpoint} by {each.link} ({each.kind}): through the host's own VPN"
+
+
+def inside_lines(tunnel: TunnelStatus) -> Iterator[str]:
+    """Give where the services below are, and whom they ask for names."""
+    if tunnel.namespace:
+        asked = f", resolvers {', '.join(tunnel.resolvers)}" if tunnel.resolvers else ""
+        yield f"  namespace {tunnel.namespace}{asked}"
 
 
 def pin_line(pin: PinStatus) -> str:
@@ -142,6 +158,12 @@ def peer_line(peer: PeerStatus) -> str:
     return f"  peer {peer.public_key[:8]}… at {where}: {seen}, {traffic}"
 
 
+def rate_lines(rate: RateStatus | None) -> Iterator[str]:
+    if rate is not None:
+        speeds = f"{size(rate.received)}/s received, {size(rate.sent)}/s sent"
+        yield f"  rate {speeds}, over {rate.seconds:.0f} s"
+
+
 def service_lines(service: ServiceStatus) -> list[str]:
     opened = [*service.holes.paths, *(f"{name} on the bus" for name in service.holes.bus)]
     return [service_line(service), *([f"    open: {', '.join(opened)}"] if opened else [])]
@@ -150,6 +172,12 @@ def service_lines(service: ServiceStatus) -> list[str]:
 def service_line(service: ServiceStatus) -> str:
     line = f"  {service.unit}: {service.state}"
     return f"{line} ({service.why})" if service.why else line
+
+
+def command_line(command: CommandStatus) -> str:
+    what = f"{command.program or 'a command'} of {command.user}" if command.user else "a command"
+    line = f"  exec {what}: {command.state}, {command.unit}"
+    return f"{line} ({command.why})" if command.why else line
 
 
 def age(seconds: int) -> str:

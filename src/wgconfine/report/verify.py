@@ -7,6 +7,7 @@ from dataclasses import replace
 from wgconfine.config.escape import escape
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code, values_of
 from wgconfine.report.fold import INDENT, folded
+from wgconfine.report.paint import painted
 
 __all__ = ["as_json", "as_text"]
 
@@ -58,6 +59,7 @@ def as_text(
     *,
     verbose: bool = False,
     width: int | None = None,
+    colour: bool = False,
 ) -> str:
     """Give for each tunnel the sum, then all that is not well, then what is open and how much is.
 
@@ -70,6 +72,8 @@ def as_text(
         lines.append(f"{CLOSED}: {'NOT CONFINED' if bad else 'services that do not start'}")
         for check in closed.checks:
             lines += check_lines(check, width)
+    if colour:
+        lines = list(map(painted, lines))
     return "\n".join(lines) if lines else "No tunnel in /etc/wgconfine."
 
 

@@ -60,7 +60,10 @@ def wait_for_resolvers(name: str, via: str) -> None:
     it may not join. What it writes is this unit's own resolv.conf.
     """
     if identity(paths.HOST_NAMESPACE) != identity(paths.record_of_namespace(via)):
-        raise Failure(f"this is not the namespace of tunnel {via}: no name is looked up")
+        raise Failure(
+            f"this is not the namespace of tunnel {via}: no name is looked up. "
+            f"Restart wgconfine@{name}.service."
+        )
     while not (found := read_state(f"{paths.tunnel_state(via)}/resolv.conf")):
         time.sleep(1)
     write_in_place(f"{paths.tunnel_state(name)}/{paths.OUTER_RESOLVERS}", found)
@@ -96,7 +99,10 @@ def resolve(name: str, peer: Named) -> bool:
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     refused = [each for each in addresses if not is_usable(each)]
     if refused:
-        warn(f"{host}: {', '.join(refused)} can't be an endpoint: it is no server's address")
+        warn(
+            f"{host}: {', '.join(refused)} can't be an endpoint: it is no server's address. "
+            "Correct Endpoint, or what this machine is told of that name."
+        )
     try:
         record = load(name)
         reached = [each for each in addresses if is_usable(each) and has_way(each, record)]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from wgconfine.runtime.record import Record
 
+    Seen = tuple[list[str], dict[str, "Peer"]]
+    """What is missing of a tunnel, and its peers by public key."""
+
 SILENT = "no answer from peer"
 STEPS = ("reload", "rebind", "next", "relink")
 """What is tried, milder things first: configure it and look its names up anew; another source port;
@@ -79,9 +82,12 @@ def look_at(records: Iterable[Record], now: int) -> None:
     failures = []
     known = clock.Handshakes()
     ordered = outer_first(records)
+    seen, failed = first_looks(ordered)
     for record in ordered:
         try:
-            look_at_one(record, now, known)
+            if record.name in failed:
+                raise failed[record.name]
+            look_at_one(record, now, known, seen.get(record.name))
         except (Failure, ValueError) as failure:  # the latter of what is kept, and damaged
             if is_up(record.name):  # else it was stopped while it was looked at
                 failures.append(str(failure))
@@ -90,8 +96,29 @@ def look_at(records: Iterable[Record], now: int) -> None:
         raise Failure("\n".join(failures))
 
 
-def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
-    """Look at a tunnel, keep what was seen, and do what is due. Raises Failure."""
+def first_looks(records: Iterable[Record]) -> tuple[dict[str, Seen], dict[str, Exception]]:
+    """Look at those that are up; where anything is missing, give what is under way its time.
+
+    Once for all of them, since many may be sick at the same time.
+    """
+    seen: dict[str, Seen] = {}
+    failed: dict[str, Exception] = {}
+    for record in records:
+        try:
+            if is_up(record.name):
+                seen[record.name] = observe(record)
+        except (Failure, ValueError) as failure:
+            failed[record.name] = failure
+    if any(missing for missing, _ in seen.values()):
+        time.sleep(SETTLED)
+    return seen, failed
+
+
+def look_at_one(record: Record, now: int, known: clock.Handshakes, seen: Seen | None) -> None:
+    """Keep what was seen of a tunnel, and do what is due. Raises Failure.
+
+    What was missing a moment ago is looked for once more.
+    """
     place = paths.health(record.name)
     kept = parse(read_state(place))
     if not is_up(record.name):
@@ -100,10 +127,7 @@ def look_at_one(record: Record, now: int, known: clock.Handshakes) -> None:
         if kept.peers or kept.why:
             write_state(place, "")
         return
-    missing, peers = observe(record)
-    if missing:
-        time.sleep(SETTLED)
-        missing, peers = observe(record)
+    missing, peers = observe(record) if seen is None or seen[0] else seen
     if record.pin_endpoint and not missing:
         call_back(record)
     late = why_late(record.name, kept, peers, known)
@@ -206,7 +230,7 @@ def trouble_of(via: str) -> str:
     return f"tunnel {via}, which it goes through: {why}" if why else ""
 
 
-def observe(record: Record) -> tuple[list[str], dict[str, Peer]]:
+def observe(record: Record) -> Seen:
     """Give what is missing inside, and the peers. Raises Failure.
 
     Not by `wg show dump`, whose first line is the private key.

@@ -88,7 +88,10 @@ class Visit:
             )
         seen = identity(self.path)
         if seen == identity(paths.HOST_NAMESPACE):
-            raise Failure(f"{self.path}: this is the host's namespace. Refused.")
+            raise Failure(
+                f"{self.path}: this is the host's namespace. Refused. "
+                f"Restart wgconfine-netns@{name}.service."
+            )
         if seen != identity(paths.named_namespace(name)):
             raise Failure(
                 f"{paths.named_namespace(name)}: another namespace has taken the name. "

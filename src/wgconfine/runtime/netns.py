@@ -50,7 +50,8 @@ def prove_own_namespace() -> None:
     host = identity(FIRST_PROCESS)
     if host is None:  # needs CAP_SYS_PTRACE; what can't be seen must count as the host's
         raise Failure(
-            f"{FIRST_PROCESS}: can't be seen, so this namespace may be the host's. Refused."
+            f"{FIRST_PROCESS}: can't be seen, so this namespace may be the host's. Refused. "
+            "See whether a drop-in takes CAP_SYS_PTRACE from this unit."
         )
     if host == identity(OWN):
         raise Failure(

@@ -75,6 +75,11 @@ def private_run(unit: str) -> str:
     return f"{STATE}/run/{unit.removesuffix('.service')}"
 
 
+def command_state() -> str:
+    """Which commands of `wgconfine exec` have begun, and how they ended; root's alone."""
+    return f"{STATE}/exec"
+
+
 def private_bus(unit: str) -> str:
     """The directory with a service's own socket of the bus, which it sees as /run/dbus."""
     return f"{STATE}/bus/{unit.removesuffix('.service')}"

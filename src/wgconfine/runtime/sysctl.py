@@ -17,6 +17,8 @@ SETTINGS = {
     "ipv4/conf/all/accept_source_route": "0",
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
+    # Who has no rights may ping, as on the host, where systemd allows it (sysctl.d(5)).
+    "ipv4/ping_group_range": "0 2147483647",
     "ipv6/conf/all/disable_ipv6": "0",
     "ipv6/conf/default/disable_ipv6": "0",
     "ipv6/conf/lo/disable_ipv6": "0",

@@ -65,7 +65,7 @@ def open_trusted(path: str, *, secret: bool) -> int:
         raise Failure(f"{path}: {error.strerror}.") from error
     finally:
         os.close(directory)
-    raise Failure(f"{path}: is a directory.")
+    raise Failure(f"{path}: is a directory. Name a file.")
 
 
 def judge_link(status: os.stat_result, path: str, links: int) -> None:
@@ -74,7 +74,7 @@ def judge_link(status: os.stat_result, path: str, links: int) -> None:
             f"{path}: is a symbolic link of user {status.st_uid}, not of root. chown -h root it."
         )
     if links > LINKS:
-        raise Failure(f"{path}: symbolic links lead in a circle there.")
+        raise Failure(f"{path}: symbolic links lead in a circle there. Mend them.")
 
 
 def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
@@ -88,7 +88,7 @@ def judged_file(descriptor: int, path: str, *, secret: bool) -> int:
 
 def judge_file(status: os.stat_result, path: str, *, secret: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise Failure(f"{path}: is not a regular file.")
+        raise Failure(f"{path}: is not a regular file. Put one there.")
     judge(status, path, SECRET | WRITABLE if secret else WRITABLE)
 
 
@@ -97,5 +97,5 @@ def read_trusted(path: str, *, secret: bool) -> bytes:
     with open(open_trusted(path, secret=secret), "rb") as file:
         content = file.read(LIMIT + 1)
     if len(content) > LIMIT:
-        raise Failure(f"{path}: is larger than 1 MiB.")
+        raise Failure(f"{path}: is larger than 1 MiB. Name the right file.")
     return content

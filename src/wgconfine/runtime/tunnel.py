@@ -205,7 +205,10 @@ def wait_for_userspace_link(record: Record) -> None:
     socket = f"/run/wireguard/{record.link}.sock"
     while not (record.link in link.names_in_this_namespace() and os.path.exists(socket)):
         if time.monotonic() > end:
-            raise Failure(f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s.")
+            raise Failure(
+                f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s. "
+                f"See why: journalctl -u wgconfine-wireguard@{record.name}"
+            )
         time.sleep(0.01)
 
 

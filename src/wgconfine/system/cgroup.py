@@ -87,13 +87,14 @@ def _leader(thread: int) -> Iterator[int]:
         status = (_PROC / str(thread) / "status").read_text(errors="replace")
     except OSError:
         return
-    yield from (int(line[5:]) for line in status.splitlines() if line.startswith("Tgid:"))
+    # A thread's name may hold what str.splitlines() takes for the end of a line, but no newline.
+    yield from (int(line[5:]) for line in status.split("\n") if line.startswith("Tgid:"))
 
 
 def unit_of(pid: int) -> str:
     """Give the unit whose control group a process is in; empty where it is in none or has ended."""
     try:
-        lines = (_PROC / str(pid) / "cgroup").read_text(errors="replace").splitlines()
+        lines = (_PROC / str(pid) / "cgroup").read_text(errors="replace").split("\n")
     except OSError:
         return ""
     paths = [line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd:"))]

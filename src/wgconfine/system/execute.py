@@ -13,6 +13,7 @@ from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 __all__ = ["ensure_stopped", "execute"]
 
 PATIENCE = 5.0
+COMMANDS = "wgconfine-exec-"
 HIERARCHY = Path("/sys/fs/cgroup")
 
 
@@ -82,15 +83,25 @@ def ensure_stopped(units: Sequence[str], systemctl: Systemctl) -> None:
 
     Raises OperationFailed where a process can't be killed.
     """
-    systemctl.stop(units)
+    try:
+        systemctl.stop(units)
+    except OperationFailed:
+        # What `exec` runs ends at any time, and then systemd has no such unit.
+        if not all(unit.startswith(COMMANDS) and has_ended(unit, systemctl) for unit in units):
+            raise
     for unit in units:
         group = systemctl.show([unit], ["ControlGroup"])[unit]["ControlGroup"]
         end = time.monotonic() + PATIENCE
         while group and has_processes(group):
             if time.monotonic() > end:
-                raise OperationFailed(f"stop {unit}", f"processes are left in {group}")
+                hint = "End what keeps them, then run wgconfine apply again"
+                raise OperationFailed(f"stop {unit}", f"processes are left in {group}", hint)
             systemctl.kill_all([unit])
             time.sleep(0.1)
+
+
+def has_ended(unit: str, systemctl: Systemctl) -> bool:
+    return systemctl.show([unit], ["ActiveState"])[unit]["ActiveState"] in {"inactive", "failed"}
 
 
 def has_processes(group: str) -> bool:

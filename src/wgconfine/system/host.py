@@ -26,7 +26,7 @@ def fit_for_units(python: PurePosixPath) -> PurePosixPath:
     """Give an interpreter's path as it is. Raises OperationFailed where no unit can name it."""
     where = "the interpreter for units"
     if not python.is_absolute():
-        raise OperationFailed(where, f"{python} is not an absolute path")
+        raise OperationFailed(where, f"{python} is not an absolute path", "Give the whole path")
     if not is_safe(os.fspath(python)):
         what = f"{quote(os.fspath(python))} has characters that can't stand in a systemd unit"
         raise OperationFailed(where, what, "Install wgconfine below a path without them")
@@ -74,5 +74,6 @@ def kernel_has_wireguard() -> bool:
             command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
     except FileNotFoundError as error:
-        raise OperationFailed(" ".join(command), str(error)) from error
+        why = error.strerror or str(error)
+        raise OperationFailed(" ".join(command), why, "Install the package util-linux") from error
     return done.returncode == 0

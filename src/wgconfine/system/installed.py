@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from wgconfine.model.names import UnitName
 from wgconfine.model.tree import File
-from wgconfine.render.places import CATALOG, CLOSING_UNITS, closing_path, dropin_path, unit_digest
+from wgconfine.render.places import (
+    CATALOG,
+    CLOSING_UNITS,
+    COMMAND_DROPIN,
+    closing_path,
+    dropin_path,
+    unit_digest,
+)
 from wgconfine.system.sources import LIVE
 from wgconfine.system.unitstates import unit_digest_now
 
@@ -43,6 +50,7 @@ PATTERNS = (
     "/etc/systemd/system/run-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/run-wgconfine-netns-*.mount.d/wgconfine.conf",
     "/etc/systemd/system/wgconfine-probe@*.service.d/zz-wgconfine-probe.conf",
+    f"/etc/systemd/system/wgconfine-exec-*.service.d/{COMMAND_DROPIN}",
     "/etc/systemd/system/multi-user.target.wants/wgconfine@*.service",
     "/etc/systemd/system/timers.target.wants/wgconfine-tick.timer",
     *SERVICES,

@@ -26,7 +26,7 @@ def sweep_state(
     Never a private /run: the host's own files may be mounted there. What can't be deleted stays.
     """
     # Of one tunnel among others the tick forgets them, which goes with the last.
-    tick = () if tunnels else (handshakes, handshakes.parent)
+    tick = () if tunnels else (handshakes, handshakes.parent, state / "exec")
     for path in [*kept_of_tunnels(state, tunnels), *kept_of_services(state, stems), *tick]:
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():

@@ -84,7 +84,9 @@ def wait(
         if patience is None:
             fcntl.flock(descriptor, kind)
         elif not taken(descriptor, kind, time.monotonic() + patience):
-            raise NotChecked(f"Another wgconfine {what} for {patience:g} s already.") from None
+            raise NotChecked(
+                f"Another wgconfine {what} for {patience:g} s already. Try again once it has ended."
+            ) from None
 
 
 def taken(descriptor: int, kind: int, deadline: float) -> bool:

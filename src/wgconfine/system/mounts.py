@@ -27,7 +27,7 @@ class Mount:
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """Give the mounts of a mount namespace, in the order in which the kernel lists them."""
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # in names the kernel escapes that, but no U+0085
         before, _, after = line.partition(" - ")
         fields = before.split(" ")
         if len(fields) > len(("id", "parent", "device", "root", "point")):

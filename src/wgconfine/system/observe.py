@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.config.escape import escape
 from wgconfine.model.names import TunnelName, UnitName
-from wgconfine.model.state import UnitState, judge
+from wgconfine.model.state import ALIVE, UnitState, judge
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     Declared,
     Holes,
@@ -55,20 +58,25 @@ from wgconfine.system.portstatus import (
     reach_status,
     read_counters,
 )
+from wgconfine.system.transient import commands_of
 from wgconfine.system.unitstates import unit_states
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeVar
 
     from wgconfine.model.settings import Settings
     from wgconfine.system.systemctl import Systemctl
 
     States = Mapping[str, UnitState]
+    Inside = tuple[Table | None, tuple[PeerStatus, ...], Mapping[str, Counter]]
+    Answer = TypeVar("Answer")
 
 __all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
 
 PROC = Path("/proc")
+RESOLVER = "nameserver "
 OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
@@ -99,7 +107,12 @@ def observe(
     units = [unit for name in names for unit in own_units(name)]
     units += [unit for record in records.values() for unit in port_units(record)]
     units += [each for unit in (*confined, *left) for each in (unit, want_target(unit))]
-    states = unit_states(systemctl, units) if units else {}
+    commands = {name: commands_of(name) for name in names}
+    units += [unit for each in commands.values() for unit in each]
+    # systemd takes as long for its answer as everything else together.
+    answer = begun(lambda: unit_states(systemctl, units) if units else {})
+    inside = {name: look_inside(name, records.get(name)) for name in names}
+    states = answer()
     unlike = changed(states)
     return Status(
         tunnels=tuple(
@@ -109,6 +122,8 @@ def observe(
                 records.get(name),
                 services[name],
                 states,
+                inside=inside[name],
+                commands=commands[name],
                 unlike=(
                     difference(
                         declared.get(name), records.get(name), settings_wrong=settings_wrong
@@ -121,6 +136,42 @@ def observe(
         ),
         closed=tuple(closed_status(unit, states[unit]) for unit in left),
     )
+
+
+def begun(work: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Begin some work beside what is done here; what is given waits for it, and has its result.
+
+    Or raises what it raised. As `concurrent.futures`, which takes its time to be imported.
+    """
+    results: list[Answer] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 — it is raised where it is asked for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def result() -> Answer:
+        thread.join()
+        for error in errors:
+            raise error
+        return results[0]
+
+    return result
+
+
+def look_inside(name: TunnelName, record: Mapping[str, object] | None) -> Inside:
+    """Give the second switch, the peers, and the counters of the namespace."""
+    link = str(record.get("link")) if record and is_userspace(record) else LINK
+    return read_switch(name), read_peers(name, link), read_firewall(name)
+
+
+def is_userspace(record: Mapping[str, object] | None) -> bool:
+    return record is not None and record.get("backend") == "userspace"
 
 
 def installed_names() -> list[TunnelName]:
@@ -165,18 +216,20 @@ def tunnel_status(
     services: Iterable[UnitName],
     states: States,
     *,
+    inside: Inside,
+    commands: Iterable[UnitName],
     unlike: Iterable[str],
 ) -> TunnelStatus:
     netns, tunnel, reload, wireguard, endpoint, ready = (states[unit] for unit in own_units(name))
-    userspace = record is not None and record.get("backend") == "userspace"
     via = str(record.get("via") or "") if record else ""
-    verify, switch = read_verify(name), read_switch(name)
-    peers = read_peers(name, str(record.get("link")) if record and userspace else LINK)
+    verify = read_verify(name)
+    switch, peers, counters = inside
     carried = carriers(peers, record)
     shown = tuple(
         replace(service_status(name, states[unit], states), holes=holes_of(record, unit))
         for unit in services
     )
+    run = tuple(command_status(name, states[unit]) for unit in commands if is_there(states[unit]))
     facts = TunnelFacts(
         name=name,
         tunnel=tunnel,
@@ -192,7 +245,7 @@ def tunnel_status(
         unanswered=unanswered(name, peers, asking=judge(endpoint) == "running"),
         unheard=unheard(peers),
         outer=states.get(f"wgconfine@{via}.service") if via else None,
-        outside=tuple(each.unit for each in shown if each.state == "NOT CONFINED"),
+        outside=tuple(outside_units(shown, run)),
         leaked=sum(switch.counted.values()) if switch else 0,
         counted_since=escape(switch.since) if switch else "",
         found=escape(", ".join(verify.leaks)) if verify else "",
@@ -201,7 +254,7 @@ def tunnel_status(
     standing = judge_tunnel(facts)
     problems = [*filter(None, unlike), *hidden(facts, standing)]
     problems += failures(name, reload, facts.trouble)
-    problems += failures(name, wireguard) if userspace else ()
+    problems += failures(name, wireguard) if is_userspace(record) else ()
     return TunnelStatus(
         name=name,
         state=standing.word.value,
@@ -212,15 +265,18 @@ def tunnel_status(
         leaked=facts.leaked if switch else None,
         backend=str(record.get("backend")) if record else "",
         via=via,
+        namespace=read_namespace(name),
+        resolvers=read_resolvers(name),
         peers=peers,
         services=shown,
+        commands=run,
         problems=(*problems, *too_long(name, carried), *overdue(name, record, verify)),
         verify=verify,
         publish=publish_status(record, states, netns),
         reach=reach_status(record, states, netns),
         inbound=inbound_status(record),
         outbound_deny=outbound_deny(record),
-        firewall=read_firewall(name),
+        firewall=counters,
         endpoints=read_turns(name),
         carriers=carried,
         pin=pin_status(name),
@@ -301,6 +357,22 @@ def read_firewall(name: TunnelName) -> dict[str, Counter]:
     if os.geteuid() != 0 or identity(record_of_namespace(name)) is None:
         return {}
     return read_counters(name)
+
+
+def read_namespace(name: TunnelName) -> str:
+    """Give the path of the tunnel's namespace, empty unless what is there is ours."""
+    path = named_namespace(name)
+    there = identity(path)
+    return path if there is not None and there == identity(record_of_namespace(name)) else ""
+
+
+def read_resolvers(name: TunnelName) -> tuple[str, ...]:
+    """Give the resolvers that services of the tunnel are given."""
+    try:
+        lines = read_state(f"{tunnel_state(name)}/resolv.conf").splitlines()
+    except OSError:
+        return ()
+    return tuple(line.removeprefix(RESOLVER) for line in lines if line.startswith(RESOLVER))
 
 
 def read_verify(name: TunnelName) -> VerifyStatus | None:
@@ -388,7 +460,7 @@ def has_powers_of_manager(pid: int) -> bool:
 
 def process_status(pid: int) -> dict[str, str]:
     text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in text.split("\n"))  # a name has no newline alone
     return {key: value.strip() for key, _, value in lines}
 
 
@@ -401,6 +473,40 @@ def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
         return False
     own = identity(f"/proc/{main_pid}/ns/net")
     return None if own is None else own != identity(record_of_namespace(name))
+
+
+def outside_units(
+    services: Iterable[ServiceStatus], commands: Iterable[CommandStatus]
+) -> Iterator[str]:
+    yield from (each.unit for each in services if each.state == "NOT CONFINED")
+    yield from (each.unit for each in commands if each.state == "NOT CONFINED")
+
+
+def is_there(command: UnitState) -> bool:
+    """Tell whether a command has not ended: systemd forgets it then, a moment later."""
+    return command.load == "loaded" and command.active in ALIVE
+
+
+def command_status(name: TunnelName, state: UnitState) -> CommandStatus:
+    """Judge what `wgconfine exec` runs, and say what it is: of that only who it is and its name."""
+    judged = service_status(name, state, {})
+    program = user = ""
+    if state.main_pid:
+        with suppress(OSError, KeyError):
+            about = process_status(state.main_pid)
+            program, user = escape(about["Name"]), user_name(int(about["Uid"].split()[0]))
+    return CommandStatus(
+        unit=judged.unit, state=judged.state, why=judged.why, program=program, user=user
+    )
+
+
+def user_name(uid: int) -> str:
+    import pwd  # noqa: PLC0415 — where a command runs alone
+
+    try:
+        return escape(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return str(uid)
 
 
 def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
@@ -418,11 +524,16 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
             shown = "confined"
     elif word == "refused":
         why = reason_of_refusal(name, unit, state)
-    elif word == "stopped" and judge(states[want_target(unit)]) == "running":
+    elif word == "stopped" and is_wanted(unit, states):
         shown, why = "waiting", f"for wgconfine@{name}.service; it starts when that does"
     if state.need_daemon_reload:
         why = "; ".join(filter(None, (why, "its unit changed on disk: systemctl daemon-reload")))
     return ServiceStatus(unit=unit, state=shown, why=why)
+
+
+def is_wanted(unit: UnitName, states: States) -> bool:
+    target = states.get(want_target(unit))
+    return target is not None and judge(target) == "running"
 
 
 def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str:

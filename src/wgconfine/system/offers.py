@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from wgconfine.config.check import parse_conf
+from wgconfine.config.conf import Conf
 from wgconfine.config.confcopy import copy_conf
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Refinement, UnitName
@@ -24,7 +25,10 @@ from wgconfine.system.units import read_facts
 from wgconfine.system.unitsearch import UnitSearch
 
 __all__ = [
+    "conf_at",
     "conf_files",
+    "conf_of",
+    "key_of",
     "known_services",
     "read_foreign",
     "running_services",
@@ -91,15 +95,26 @@ def twins(private_key: str) -> list[str]:
     """Give the units of wg-quick(8) that have a link up with this key: the two would fight."""
     shown = loaded_units(("wg-quick@*.service",), ("ActiveState",))
     active = [unit for unit, each in sorted(shown.items()) if each["ActiveState"] == "active"]
-    return [unit for unit in active if _key_of(unit) == private_key]
+    return [unit for unit in active if key_of(conf_of(unit)) == private_key]
 
 
-def _key_of(unit: str) -> str | None:
+def conf_of(unit: str) -> PurePosixPath:
+    """Give the file that a unit of wg-quick(8) reads."""
     name = unit.removeprefix("wg-quick@").removesuffix(".service")
-    path = PurePosixPath("/etc/wireguard", f"{name}.conf")
+    return PurePosixPath("/etc/wireguard", f"{name}.conf")
+
+
+def key_of(path: PurePosixPath) -> str | None:
+    """Give the private key of a .conf; None where there is none."""
+    conf = conf_at(path)
+    return conf.private_key if conf is not None else None
+
+
+def conf_at(path: PurePosixPath) -> Conf | None:
+    """Read a .conf, whatever hooks stand in it; None where there is none, or what is none."""
     try:
         text = copy_conf(read_foreign(Path(path)).decode()).text
-        return parse_conf(path, text.encode()).private_key
+        return parse_conf(path, text.encode())
     except (OSError, UnicodeDecodeError, ProblemsFound):
         return None
 

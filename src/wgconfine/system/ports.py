@@ -129,7 +129,8 @@ def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
         )
         links = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
-        raise OperationFailed(" ".join(command), str(error)) from error
+        hint = "See that the package iproute2 is installed and whole"
+        raise OperationFailed(" ".join(command), str(error), hint) from error
     found = [
         ip_address(each["local"])
         for link in links

@@ -114,7 +114,7 @@ class OpenProcess:
     def status(self, thread: int | None = None) -> dict[str, str]:
         """proc_pid_status(5) of itself, or of one of its threads."""
         text = self.read("status" if thread is None else f"task/{thread}/status")
-        lines = (line.partition(":") for line in text.splitlines())
+        lines = (line.partition(":") for line in text.split("\n"))  # a name has no newline alone
         return {key: value.strip() for key, _, value in lines}
 
     def threads(self) -> Iterator[Thread]:

@@ -188,7 +188,8 @@ def inside(root: Path, path: PurePosixPath) -> Path:
     """Give where `path` lies, to be changed. Raises OperationFailed if links lead out of `root`."""
     real = below(root, path)
     if not real.parent.resolve().is_relative_to(root.resolve()):
-        raise OperationFailed(f"change {path}", f"a symbolic link leads out of {root}")
+        what = f"a symbolic link leads out of {root}"
+        raise OperationFailed(f"change {path}", what, "Put a directory in the place of the link")
     return real
 
 
@@ -224,7 +225,8 @@ def create_file(root: Path, path: PurePosixPath, data: bytes, mode: int) -> None
     below(root, path.parent).mkdir(mode=0o755, parents=True, exist_ok=True)
     real = inside(root, path)
     if os.path.lexists(real):
-        raise OperationFailed(f"create {path}", "something of that name is there already")
+        what = "something of that name is there already"
+        raise OperationFailed(f"create {path}", what, "Remove or rename it")
     directory = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         replace_file(directory, real.name, data, mode)

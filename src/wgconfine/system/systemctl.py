@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["RealSystemctl", "Systemctl", "loaded_units", "systemd_version"]
+__all__ = ["RealSystemctl", "Systemctl", "loaded_units", "send_signal", "systemd_version"]
 
 Properties = dict[str, dict[str, str]]
 
@@ -139,9 +139,15 @@ def loaded_units(patterns: Sequence[str], properties: Sequence[str]) -> Properti
     return {each["Id"]: each for each in blocks if each["Id"]}
 
 
+def send_signal(unit: str, number: int, *, everybody: bool) -> None:
+    """Send a signal to the main process of a unit, or to all; raises OperationFailed for none."""
+    whom = "all" if everybody else "main"
+    _run(("kill", f"--kill-whom={whom}", f"--signal={number}"), (unit,), _ASK_SECONDS)
+
+
 def _properties(block: str, wanted: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in block.splitlines():
+    for line in block.split("\n"):  # to str.splitlines() U+0085 in a file's name is an end, too
         key, _, value = line.partition("=")
         found[key] = f"{found[key]}\n{value}" if key in found else value
     return {key: found.get(key, "") for key in wanted}
@@ -173,7 +179,8 @@ def _done(command: Sequence[str], step: str, seconds: float) -> str:
     except OSError as error:
         raise OperationFailed(step, error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
-        raise OperationFailed(step, f"no answer within {seconds:g} s") from error
+        hint = "See what systemd waits for: systemctl list-jobs"
+        raise OperationFailed(step, f"no answer within {seconds:g} s", hint) from error
     if b"not been booted with systemd" in done.stderr:
         hint = "Use --root DIR or render for the files of another machine"
         raise OperationFailed("systemctl", "systemd does not run here", hint)

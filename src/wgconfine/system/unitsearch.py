@@ -75,6 +75,18 @@ class UnitSearch:
             user_unit=load_state == "not-found" and self.is_user_unit(name),
         )
 
+    def transient(self, name: UnitName, text: str) -> UnitFacts:
+        """What would be known of a unit without a file, that systemd is told `text` of."""
+        main = UnitText(path=PurePosixPath("/run/systemd/transient", name), text=text)
+        dropins = self.read(sort_dropins(self._dropins((name,))))
+        return build_facts(
+            name=name,
+            load_state="loaded",
+            names=(name,),
+            texts=(main, *dropins),
+            joined=self.joiners_of((name,)),
+        )
+
     def services(self) -> Iterator[UnitName]:
         """The services that have a file, but for templates: of those instances are services."""
         for name in self._found:

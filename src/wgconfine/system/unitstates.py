@@ -48,6 +48,9 @@ _SINCE = {
 
 A reload changes none of them, as it does `StateChangeTimestamp`.
 """
+_WORD, _ESCAPED = r'"((?:[^"\\]|\\.)*)"|([^" ]+)', r"\\(?:([0-7]{3})|(.))"
+"""Not compiled, which takes as long as an import, for what is rare."""
+_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ENDED = re.compile(r" ; code=(\S+) ; status=(\d+)(?:/\S*)? \}")
 
 
@@ -76,12 +79,16 @@ def read_texts(files: RootedFiles, paths: Iterable[PurePosixPath]) -> Iterator[U
 
 
 def words_of(value: str) -> list[str]:
-    """A list as `systemctl show` prints it: what has a backslash is in quotes, with it doubled."""
-    if '"' not in value and "'" not in value:
-        return value.split()
-    import shlex  # noqa: PLC0415 — for few
+    """A list as `systemctl show` prints it: in quotes what is more than plain, escaped as in C."""
+    if '"' not in value:
+        return [each for each in value.split(" ") if each]
+    found = (quoted or plain for quoted, plain in re.findall(_WORD, value))
+    return [re.sub(_ESCAPED, _character, each) if "\\" in each else each for each in found]
 
-    return shlex.split(value)
+
+def _character(escaped: re.Match[str]) -> str:
+    digits, letter = escaped.groups()
+    return chr(int(digits, 8)) if digits else _LETTERS.get(letter, letter)
 
 
 def unit_states(systemctl: Systemctl, names: Sequence[str]) -> dict[str, UnitState]:

@@ -6,16 +6,42 @@ import grp
 import os
 import pwd
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from wgconfine.model.users import UserFacts
 from wgconfine.system.cgroup import unit_of
 
-__all__ = ["groups_of", "processes_outside", "read_user"]
+__all__ = ["Account", "find_account", "groups_of", "processes_outside", "read_user"]
 
 _LINGER = Path("/var/lib/systemd/linger")
 _PROC = Path("/proc")
 _NS_GET_OWNER_UID = 0xB704
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whom a command runs as: the entry in the user database. Empty where that has nothing."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+def find_account(name: str) -> Account | None:
+    """Give a user by its name or number; None where there is no such user."""
+    entry = _entry(name)
+    if entry is None:
+        return None
+    return Account(
+        name=entry.pw_name,
+        uid=entry.pw_uid,
+        gid=entry.pw_gid,
+        home=entry.pw_dir,
+        shell=entry.pw_shell or "/bin/sh",  # passwd(5)
+    )
 
 
 def read_user(
@@ -79,7 +105,7 @@ def _runs_outside(pid: int, uid: int, inside: int | None) -> bool:
     try:
         # By the real user and not by /proc's owner, which is root's for what is not dumpable.
         lines = place.joinpath("status").read_text(encoding="utf-8", errors="replace")
-        fields = dict(line.partition(":")[::2] for line in lines.splitlines())
+        fields = dict(line.partition(":")[::2] for line in lines.split("\n"))
         users = fields["Uid"].split()
         # What has a capability can't be traced by a service, which has none: ptrace(2). So our own
         # proxy of the bus is no process of its user's that it could enter.

@@ -61,13 +61,15 @@ def parse_url(url: str) -> Page:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Refused(f"--compare: {quote(url)} is no URL: {error}") from error
+        raise Refused(
+            f"--compare: {quote(url)} is no URL: {error}. Write https://HOST/PATH."
+        ) from error
     secure = parts.scheme == "https"
     plain = url.isascii() and url.isprintable() and " " not in url
     if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
         raise Refused(f"--compare: {quote(url)} is no http or https URL. Write it in ASCII.")
     if parts.username is not None or parts.password is not None:
-        raise Refused("--compare: a URL with a password is not asked.")
+        raise Refused("--compare: a URL with a password is not asked. Leave it out.")
     query = f"?{parts.query}" if parts.query else ""
     return Page(
         secure=secure,

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import stat as modes
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ PROC = Path("/proc")
 FACT_PROPERTIES = ("RestrictAddressFamilies", "RestrictNamespaces", "SystemCallFilter")
 MOST_MOUNTS = 4 << 20
 _LISTENS, _DATAGRAM = 0x10000, 2
+_SOCKET = re.compile(
+    r"[0-9A-Fa-f]+: [0-9A-F]{8} [0-9A-F]{8} (?P<flags>[0-9A-F]{8}) (?P<type>[0-9A-F]{4}) "
+    r"[0-9A-F]{2} +[0-9]+ (?P<path>.+)"
+)
 _IO_URING_SETUP = 425
 _NS_GET_PARENT, _NS_GET_OWNER_UID = 0xB702, 0xB704
 
@@ -145,11 +150,11 @@ def read_host() -> HostFacts:
 def _sockets() -> Iterator[str]:
     """The socket files that somebody in the host's namespace listens on: proc_pid_net(5)."""
     text = (PROC / "1/net/unix").read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines()[1:]:
-        fields = line.split(maxsplit=7)
-        if len(fields) == len(("num", "count", "0", "flags", "type", "state", "inode", "path")):
-            listens = int(fields[3], 16) & _LISTENS or int(fields[4], 16) == _DATAGRAM
-            path = fields[7].replace("/var/run/", "/run/", 1)
+    for line in text.split("\n")[1:]:
+        # A path may have a newline in it, and what comes behind that is anybody's.
+        if found := _SOCKET.match(line):
+            listens = int(found["flags"], 16) & _LISTENS or int(found["type"], 16) == _DATAGRAM
+            path = found["path"].replace("/var/run/", "/run/", 1)
             if listens and is_socket(path):
                 yield path
 

@@ -36,7 +36,8 @@ def unit_of(cgroups: str) -> str:
 
     What user managers call a unit lies below theirs, and what a service with Delegate= below it.
     """
-    for line in cgroups.splitlines():
+    # Names of control groups may hold what str.splitlines() takes for an end, but no newline.
+    for line in filter(None, cgroups.split("\n")):
         _, controllers, path = line.split(":", 2)
         if controllers in {"", "name=systemd"}:
             parts = [part for part in path.split("/") if part.endswith(SUFFIXES)]

@@ -168,5 +168,5 @@ def _named(pid: int) -> frozenset[str]:
         text = Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return frozenset()
-    paths = (line.split(maxsplit=7)[7:] for line in text.splitlines()[1:4096])
+    paths = (line.split(maxsplit=7)[7:] for line in text.split("\n")[1:4096])
     return frozenset(each[0] for each in paths if each)

@@ -1,4 +1,4 @@
-"""The processes of every confined service: where they are, what they hold, what they see.
+"""The processes of all that is confined: where they are, what they hold, what they see.
 
 Observes; `verify/processjudge.py` judges. Two rounds of children of our own, each with a deadline:
 the first looks at processes, the second at their files and at the host's sockets.
@@ -19,6 +19,7 @@ from wgconfine.runtime.paths import STATE, private_run, record_of_namespace, tun
 from wgconfine.system.aside import Aside, Unanswered
 from wgconfine.system.cgroup import Cgroup
 from wgconfine.system.hostsockets import HostSockets, host_sockets_of
+from wgconfine.system.transient import commands_of
 from wgconfine.system.unitlook import UnitLook, look
 from wgconfine.system.view import Found, View, look_from
 from wgconfine.verify.processjudge import (
@@ -42,14 +43,20 @@ T = TypeVar("T")
 
 
 def check_processes(subject: Subject) -> list[Check]:
-    """Look at every process of every service of a tunnel. Needs root; takes seconds at most."""
-    expected = {unit: expected_of(subject, unit) for unit in subject.settings.services}
+    """Look at every process of every service and command. Needs root; takes seconds at most."""
+    expected = {unit: expected_of(subject, unit) for unit in units_of(subject)}
     found = observe(subject)
-    return [check for unit, each in found.items() for check in judge(unit, each, expected[unit])]
+    there = {*subject.settings.services, *commands_of(subject.name)}  # commands end at any time
+    judged = [(unit, each) for unit, each in found.items() if unit in there]
+    return [check for unit, each in judged for check in judge(unit, each, expected[unit])]
+
+
+def units_of(subject: Subject) -> tuple[UnitName, ...]:
+    return (*subject.settings.services, *subject.commands)
 
 
 def observe(subject: Subject) -> dict[UnitName, Observation]:
-    units = subject.settings.services
+    units = units_of(subject)
     shown = subject.systemctl.show(units, ("ControlGroup", "MainPID"))
     record = record_of_namespace(subject.name)
     cgroups = {unit: find_cgroup(subject, unit, shown[unit]["ControlGroup"]) for unit in units}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
+from wgconfine.config.escape import escape
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Settings, TunnelName, UnitName
@@ -24,9 +26,11 @@ from wgconfine.system.installed import LIVE, PATTERNS, closed_services
 from wgconfine.system.ports import find_proxy
 from wgconfine.system.sources import PLACE, listed, read_all
 from wgconfine.system.systemctl import Systemctl, systemd_version
+from wgconfine.system.transient import commands_of
 from wgconfine.system.tree import read_installed
 from wgconfine.system.units import read_facts
 from wgconfine.system.unitstates import unit_states
+from wgconfine.verify.commands import check_commands
 from wgconfine.verify.escapes import check_escapes
 from wgconfine.verify.openings import check_openings
 from wgconfine.verify.pin import check_pin
@@ -46,6 +50,7 @@ Look = Callable[[Subject], list[Check]]
 AREAS: tuple[tuple[Area, Look], ...] = (
     (Area.STRUCTURE, check_structure),
     (Area.UNITS, check_units),
+    (Area.UNITS, check_commands),
     (Area.UNITS, check_openings),
     (Area.STRUCTURE, check_ports),
     (Area.PROCESSES, check_processes),
@@ -149,7 +154,9 @@ def verify_found(
 ) -> Report:
     known = {each.name for each in found.subjects} | {each.tunnel for each in found.bare}
     if strangers := sorted(set(names) - known):
-        raise OperationFailed(", ".join(strangers), "there is no such tunnel")
+        raise OperationFailed(
+            escape(", ".join(strangers)), "there is no such tunnel", name_tunnels(known)
+        )
     done = [verify_one(each, areas) for each in found.subjects if not names or each.name in names]
     done += [each for each in found.bare if not names or each.tunnel in names]
     closed = tuple(map(judge_closed, found.closed)) if not names else ()
@@ -201,6 +208,7 @@ def find_tunnels(systemctl: Systemctl) -> Found:
             origin=origin_of(settings, lost),
             confined=frozenset(confined),
             carried=tuple(name for name, each in in_force.items() if each.via == settings.name),
+            commands=commands_of(settings.name),
         )
         for settings in resolved.tunnels
     ]

@@ -47,8 +47,8 @@ IP = "address show\nroute show table all\n"
 PATIENCE = 5.0
 """Seconds for a reload that is under way: what is half done is nothing to be alarmed about."""
 SYSCTLS = "/proc/sys/net/"
-IRRELEVANT = ("promote_secondaries",)
-"""It says how addresses are deleted."""
+IRRELEVANT = ("promote_secondaries", "ping_group_range")
+"""They say how addresses are deleted and who may ping."""
 DANGEROUS = ("ip_forward", "forwarding", "accept_redirects", "accept_ra")
 SCRATCH = ("unshare", "--net", "--", "/bin/sh", "-c", "nft -f - && nft -j list ruleset")
 """A ruleset as nft(8) would print it: loaded in a namespace that is thrown away."""

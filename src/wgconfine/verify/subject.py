@@ -49,7 +49,8 @@ class Subject:
     NAME.json tells. `applied` are always those, as far as there are any: by them things run.
     `backend` is the one that NAME.json names. `facts` and `states` have the tunnel's own units, its
     ports' and every service; `desired` and `installed` are all files of ours, of all tunnels, and
-    `confined` the services of all. `carried` are the tunnels that go through this one.
+    `confined` the services of all. `carried` are the tunnels that go through this one. `commands`
+    are the units of what `wgconfine exec` runs in it.
     """
 
     settings: Settings
@@ -63,6 +64,7 @@ class Subject:
     origin: Origin = Origin.SETTINGS
     confined: frozenset[UnitName] = frozenset()
     carried: tuple[TunnelName, ...] = ()
+    commands: tuple[UnitName, ...] = ()
 
     @property
     def name(self) -> TunnelName:

@@ -16,7 +16,14 @@ from wgconfine.plan.portsteps import is_port
 from wgconfine.plan.unitcheck import named_problems
 from wgconfine.plan.unitdigest import without_comments
 from wgconfine.plan.unitfile import parse_unit
-from wgconfine.render.places import closing_path, dropin_path, record_path, unit_digest
+from wgconfine.render.places import (
+    COMMAND_DROPIN,
+    closing_path,
+    command_dropin_path,
+    dropin_path,
+    record_path,
+    unit_digest,
+)
 from wgconfine.render.service import dropin_settings, slice_name
 from wgconfine.render.templates import UNITS
 from wgconfine.render.tunnel import name_dropins
@@ -176,7 +183,8 @@ def join(paths: Iterable[PurePosixPath]) -> str:
 def is_own(path: PurePosixPath, subject: Subject) -> bool:
     """Tell whether a file is of this tunnel and of none of its services: templates are of all."""
     ports = {*units_of_ports(subject.settings), *units_of_ports(subject.applied)}
-    if path.parent.name.endswith(".service.d") and path.parent.name.startswith("wgconfine"):
+    of_unit = path.parent.name.endswith(".service.d") and path.name != COMMAND_DROPIN
+    if of_unit and path.parent.name.startswith("wgconfine"):
         unit = path.parent.name.removesuffix(".d")
         return unit in ports or unit.partition("@")[2] == f"{subject.name}.service"
     if is_port(path.name):
@@ -185,7 +193,8 @@ def is_own(path: PurePosixPath, subject: Subject) -> bool:
         return path.name == slice_name(subject.name)
     if path.parent.name == "multi-user.target.wants":
         return path.name == f"wgconfine@{subject.name}.service"
-    if path in {record_path(subject.name), *(file.path for file in name_dropins(subject.settings))}:
+    names = (file.path for file in name_dropins(subject.settings))
+    if path in {record_path(subject.name), command_dropin_path(subject.name), *names}:
         return True
     return path.name.startswith("wgconfine") and path.parent == UNITS
 
@@ -331,7 +340,9 @@ def changed_at(path: PurePosixPath) -> float | None:
         return None
 
 
-def judge_age(unit: UnitName, started: float | None, changed: float | None) -> list[Check]:
+def judge_age(
+    unit: UnitName, started: float | None, changed: float | None, *, mend: str = "restart"
+) -> list[Check]:
     """Tell whether the running process was started with the drop-in as it is; both in seconds."""
     if started is None or changed is None or changed > time.time():
         return []
@@ -339,7 +350,7 @@ def judge_age(unit: UnitName, started: float | None, changed: float | None) -> l
     if changed <= started + SECOND:
         return [own(verdict=Verdict.OK, evidence="started since its drop-in last changed")]
     evidence = "it was started before its drop-in last changed"
-    return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=f"systemctl restart {unit}")]
+    return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=f"systemctl {mend} {unit}")]
 
 
 def started_at(pid: int) -> float | None:

@@ -43,6 +43,7 @@ def test_units_of_a_tunnel() -> None:
         r"a@b\x2d.service",
         r"wgconfine-probe@a@b\x2d.service",
         r"wgconfine-bus@a@b\x2d.service",
+        "wgconfine-exec-vpn-*.service",
     ] == journal_units(settings)
 
 

@@ -5,10 +5,12 @@ import io
 import os
 import re
 import stat
+import subprocess  # noqa: TID253 — the command as it is started
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -221,3 +223,51 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"wgconfine {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("vpn", "'vpn' is no number of seconds; a tunnel is named before --watch"),
+        ("0.4", "'0.4' is not from 0.5 to 86400 seconds"),
+        ("86401", "'86401' is not from 0.5 to 86400 seconds"),
+        ("nan", "'nan' is not from 0.5 to 86400 seconds"),
+        ("inf", "'inf' is not from 0.5 to 86400 seconds"),
+    ],
+)
+def test_how_often_to_watch_is_a_number_of_seconds(
+    word: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the name of a tunnel behind the option is not taken for one."""
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--watch", word])
+
+    assert ExitCode.USAGE == ended.value.code
+    assert f"argument --watch: {what}\n" in capsys.readouterr().err
+
+
+def started(machine: Machine, output: int | IO[bytes]) -> subprocess.CompletedProcess[bytes]:
+    argv = [sys.executable, "-m", "wgconfine", "plan", "-v", "--root", os.fspath(machine.root)]
+    argv += ["--python", "/usr/bin/python3"]
+    return subprocess.run(argv, check=False, stdout=output, stderr=subprocess.PIPE)
+
+
+def test_its_end_keeps_nothing_back(
+    machine: Machine, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Long as it is, all of the output comes out of a pipe, and the exit code is the command's."""
+    assert run("plan", "-v") == ExitCode.CHANGES
+    done = started(machine, subprocess.PIPE)
+
+    assert ExitCode.CHANGES == done.returncode
+    assert capsys.readouterr().out == done.stdout.decode()
+    assert b"" == done.stderr
+
+
+def test_its_end_says_what_could_not_be_written(machine: Machine) -> None:
+    """Once, and with an exit code."""
+    with Path("/dev/full").open("wb") as full:
+        done = started(machine, full)
+
+    assert ExitCode.FAILED == done.returncode
+    assert b"standard output: No space left on device.\n" == done.stderr

@@ -42,7 +42,8 @@ def test_all_that_are_not_there_are_named_at_once(machine: Machine) -> None:
 
     assert (
         "There is no service 'sonar.service'. Did you mean 'sonarr.service'?\n"
-        "There is no service 'zzz.service'."
+        "There is no service 'zzz.service'. "
+        "To see which there are: systemctl list-unit-files --type=service"
     ) == str(error.value)
 
 

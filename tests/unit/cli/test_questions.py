@@ -60,10 +60,14 @@ def test_the_name_of_the_conf_is_offered(types: Type, capsys: pytest.CaptureFixt
     assert "is not the name of a tunnel" in capsys.readouterr().err
 
 
-def test_resolvers_must_be_said(types: Type) -> None:
+def test_resolvers_must_be_said(types: Type, capsys: pytest.CaptureFixture[str]) -> None:
     """Addresses or the word none; an empty answer is no answer."""
     types("\nresolver\n10.64.0.1 fd00::1\n")
     assert ("10.64.0.1", "fd00::1") == ask_resolvers(read_resolvers)
+    assert capsys.readouterr().err.startswith(
+        "The .conf names no DNS, and the host's resolver is never used: your provider's pages say\n"
+        "which address answers inside of the tunnel.\n"
+    )
     types("none\n")
     assert () == ask_resolvers(read_resolvers)
 
@@ -86,7 +90,9 @@ def test_ports_are_offered_by_who_uses_them(
     """A number is a port, not a place in a list."""
     types("x\n8080 9091:80\n")
     assert ("8080", "9091:80") == ask_ports({8080: UnitName("a.service")}, read_publish)
-    assert "  8080  by a.service\n" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Inside, ports are reached from this machine only where they are published." in said
+    assert "  8080  by a.service\n" in said
 
 
 def test_the_end_of_input_is_a_no(types: Type) -> None:

@@ -50,13 +50,14 @@ def test_endpoints_and_a_conf_of_several_peers() -> None:
     conf = conf_text() + f"[Peer]\nPublicKey = {KEY.replace('y', 'z', 1)}\n".encode()
     found = together(tunnel('endpoints = ["a.example:1"]'), conf)
     where = "/etc/wgconfine/vpn.toml: endpoints"
-    assert [f"{where}: they are of one peer, and {CONF} has 2."] == found
+    what = f"they are of one peer, and {CONF} has 2. Give each peer its own endpoint instead."
+    assert [f"{where}: {what}"] == found
 
 
 def test_a_pinned_peer_without_an_endpoint() -> None:
     """It could be anywhere; with endpoints it is there."""
     where = "/etc/wgconfine/vpn.toml: pin-endpoint"
-    assert [f"{where}: {CONF}:5: this [Peer] has no Endpoint."] == together(
+    assert [f"{where}: {CONF}:5: this [Peer] has no Endpoint. Write one there."] == together(
         tunnel("pin-endpoint = true"), conf_text()
     )
     good = tunnel('pin-endpoint = true\nendpoints = ["a.example:1"]')
@@ -222,7 +223,8 @@ def test_the_settings_have_a_small_mtu() -> None:
     assert [
         (
             "/etc/wgconfine/vpn.toml: mtu: "
-            "1200 is less than 1280, which the IPv6 address fc00::2/128 needs."
+            "1200 is less than 1280, which the IPv6 address fc00::2/128 needs. "
+            "Give more, or take the IPv6 address away."
         )
     ] == together(tunnel("mtu = 1200"), conf_text("DNS = 10.0.0.1\nAddress = fc00::2"))
 
@@ -278,11 +280,14 @@ def arriving(settings: Settings, *peer: str) -> list[str]:
 
 def test_inbound_ports_that_nothing_can_arrive_on() -> None:
     """The peer may send nothing, or neither side knows where the other is."""
-    where = "/etc/wgconfine/vpn.toml: inbound: nothing can arrive: no peer has"
-    assert [f"{where} AllowedIPs. Name who may send."] == arriving(tunnel(INBOUND), ENDPOINT)
-    assert [
-        f"{where} an endpoint, and there is no listen-port. Name the one or the other."
-    ] == arriving(tunnel(INBOUND), ALL)
+    where = "/etc/wgconfine/vpn.toml: inbound"
+    what = "nothing can arrive: no peer has AllowedIPs. Name who may send."
+    assert [f"{where}: {what}"] == arriving(tunnel(INBOUND), ENDPOINT)
+    what = (
+        "nothing can arrive: no peer has an endpoint, and there is no listen-port. "
+        "Name the one or the other."
+    )
+    assert [f"{where}: {what}"] == arriving(tunnel(INBOUND), ALL)
 
 
 def test_inbound_ports_behind_nat() -> None:

@@ -240,12 +240,9 @@ def test_two_in_one_place(one: str, other: str, *, expected: bool) -> None:
 
 def test_what_one_tunnel_publishes_twice() -> None:
     """Both places are named, in one file and in two."""
-    assert "publish[1]: 80 is published already, at /vpn.toml: publish[0]" == problem(
-        "publish = ['80', '80:81']"
-    )
-    assert f"{FRAGMENT}: publish[0]: 80 is published already, at /vpn.toml: publish[0]" == problem(
-        "publish = ['80']", "publish = ['80']"
-    )
+    what = "80 is published already, at /vpn.toml: publish[0]. Keep one of them"
+    assert f"publish[1]: {what}" == problem("publish = ['80', '80:81']")
+    assert f"{FRAGMENT}: publish[0]: {what}" == problem("publish = ['80']", "publish = ['80']")
 
 
 def test_what_is_reached() -> None:
@@ -310,12 +307,13 @@ def test_what_leads_to_a_hole() -> None:
     """Who is let in would come out again on the other side, in the service's place."""
     text = "publish = ['80']\nreach = ['127.0.0.1:80:192.168.1.1:80']"
     what = "it leads to 127.0.0.1:80 inside, where /vpn.toml: reach[0] listens: not a service"
-    assert f"publish[0]: {what}" == problem(text)
+    assert f"publish[0]: {what}. Name the port of a service" == problem(text)
 
 
 def test_two_listeners_inside() -> None:
     """The second has no place."""
-    assert "reach[1]: 127.0.0.1:80 is taken already, at /vpn.toml: reach[0]" == problem(
+    what = "127.0.0.1:80 is taken already, at /vpn.toml: reach[0]. Give one of them another port"
+    assert f"reach[1]: {what}" == problem(
         "reach = ['127.0.0.1:80:127.0.0.1:80', '127.0.0.1:80:127.0.0.1:81']"
     )
 
@@ -360,7 +358,8 @@ def test_wrong_ports_and_networks(text: str, expected: str) -> None:
 
 def test_a_port_that_two_files_open() -> None:
     """Both are named; what one protocol has is free for the other."""
-    assert f"{FRAGMENT}: inbound.tcp: 5-9 is open already, by /vpn.toml: inbound.tcp" == problem(
+    what = "5-9 is open already, by /vpn.toml: inbound.tcp. Keep one of them"
+    assert f"{FRAGMENT}: inbound.tcp: {what}" == problem(
         "[inbound]\ntcp = [7]", "[inbound]\ntcp = ['5-9']\nudp = [7]"
     )
 

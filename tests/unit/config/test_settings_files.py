@@ -155,7 +155,7 @@ def test_fragments_bring_what_is_said_of_their_services() -> None:
     assert [
         (
             'vpn.d/10-more.toml: service."b.service": it has a table already, '
-            'at vpn.toml: service."b.service".'
+            'at vpn.toml: service."b.service". Keep one of them.'
         )
     ] == problems(f'{CONFIG}[service."b.service"]', more)
 
@@ -287,7 +287,10 @@ def test_an_endpoint_that_is_given_twice() -> None:
     """One of the two may have the wrong key."""
     found = problems(f'{CONFIG}endpoints = ["a.example:1", {{ endpoint = "a.example:1" }}]')
     assert [
-        "vpn.toml: endpoints[1]: a.example:1 is given already, at vpn.toml: endpoints[0]."
+        (
+            "vpn.toml: endpoints[1]: a.example:1 is given already, at vpn.toml: endpoints[0]. "
+            "Keep one of them."
+        )
     ] == found
 
 
@@ -295,13 +298,15 @@ def test_endpoints_of_several_peers() -> None:
     """Of which of them would not be known."""
     peers = PEER + PEER.replace(OTHER_KEY, KEY)
     found = problems(f'endpoints = ["a.example:1"]\n{INLINE}{peers}')
-    assert ["vpn.toml: endpoints: they are of one peer, and there are 2."] == found
+    what = "they are of one peer, and there are 2. Give each peer its own endpoint instead"
+    assert [f"vpn.toml: endpoints: {what}."] == found
 
 
 def test_an_order_of_no_endpoints() -> None:
     """It would do nothing."""
     found = problems(f'{CONFIG}endpoint-order = "random"')
-    assert ["vpn.toml: endpoint-order: there are no endpoints that it could be of."] == found
+    what = "there are no endpoints that it could be of. Take it away"
+    assert [f"vpn.toml: endpoint-order: {what}."] == found
 
 
 def test_a_mark_to_pin_by() -> None:
@@ -373,16 +378,18 @@ def test_neither_a_conf_nor_an_inline_tunnel() -> None:
 def test_a_conf_and_an_inline_tunnel() -> None:
     """Each inline key is named where it stands, in whichever file."""
     assert [
-        "vpn.d/10-more.toml: peer: it cannot stand beside config.",
-        "vpn.toml: address: it cannot stand beside config.",
-        "vpn.toml: private-key-file: it cannot stand beside config.",
+        "vpn.d/10-more.toml: peer: it cannot stand beside config. Keep one of them.",
+        "vpn.toml: address: it cannot stand beside config. Keep one of them.",
+        "vpn.toml: private-key-file: it cannot stand beside config. Keep one of them.",
     ] == problems(CONFIG + INLINE, PEER)
 
 
 def test_a_conf_is_one_thing() -> None:
     """A file or a credential."""
     text = CONFIG + 'config-credential = "vpn.conf"\n'
-    assert ["vpn.toml: config-credential: it cannot stand beside config."] == problems(text)
+    assert [
+        "vpn.toml: config-credential: it cannot stand beside config. Keep one of them."
+    ] == problems(text)
 
 
 def test_a_conf_that_is_a_credential() -> None:
@@ -396,7 +403,7 @@ def test_a_conf_that_is_a_credential() -> None:
 def test_what_is_encrypted_is_there() -> None:
     """Said of nothing it would be a mistake."""
     text = CONFIG + "encrypted-credentials = true\n"
-    what = "there are no credentials that it could be of"
+    what = "there are no credentials that it could be of. Take it away"
     assert [f"vpn.toml: encrypted-credentials: {what}."] == problems(text)
 
 
@@ -413,14 +420,16 @@ def test_a_path_that_is_watched_stands_in_a_unit() -> None:
     """White space would need quotes, which differ between settings of systemd."""
     text = 'config = "/etc/my vpn.conf"\n'
     assert PurePosixPath("/etc/my vpn.conf") == read(text).secret_files[0]
-    what = "'/etc/my vpn.conf' has characters that can't stand in a unit"
+    what = (
+        "'/etc/my vpn.conf' has characters that can't stand in a unit. Rename it, or take this away"
+    )
     assert [f"vpn.toml: reload-on-change: {what}."] == problems(text + "reload-on-change = true\n")
 
 
 def test_an_inline_tunnel_lacks_everything() -> None:
     """What is missing is told at once; there is no `.conf` to give the resolver."""
     assert [
-        "vpn.toml: address: it is missing.",
+        "vpn.toml: address: it is missing. Write it, or name a wg-quick file in config.",
         (
             "vpn.toml: dns: it is missing. "
             'Write dns = ["ADDRESS"] with the provider\'s resolver, or dns = [] for none.'
@@ -447,8 +456,14 @@ def test_a_wrong_value_is_not_missing() -> None:
 def test_a_service_is_listed_twice() -> None:
     """In one file or in two; both places are named."""
     assert [
-        "vpn.d/10-more.toml: services[0]: 'a.service' is already listed, at vpn.toml: services[0].",
-        "vpn.toml: services[2]: 'a.service' is already listed, at vpn.toml: services[0].",
+        (
+            "vpn.d/10-more.toml: services[0]: 'a.service' is already listed, "
+            "at vpn.toml: services[0]. Keep one of them."
+        ),
+        (
+            "vpn.toml: services[2]: 'a.service' is already listed, at vpn.toml: services[0]. "
+            "Keep one of them."
+        ),
     ] == problems(
         CONFIG + 'services = ["a.service", "b.service", "a.service"]', 'services = ["a.service"]'
     )
@@ -459,7 +474,7 @@ def test_a_public_key_is_given_twice() -> None:
     assert [
         (
             "vpn.d/10-more.toml: peer[0].public-key: it is that of another peer, "
-            "at vpn.toml: peer[0].public-key."
+            "at vpn.toml: peer[0].public-key. Keep one of them."
         )
     ] == problems(INLINE + PEER, PEER)
 
@@ -469,7 +484,10 @@ def test_ipv6_needs_an_mtu() -> None:
     text = "mtu = 1279\n" + INLINE + PEER
     assert 1279 == read(text).mtu
     assert [
-        "vpn.toml: mtu: 1279 is less than 1280, which the IPv6 address fc00::2/128 needs."
+        (
+            "vpn.toml: mtu: 1279 is less than 1280, which the IPv6 address fc00::2/128 needs. "
+            "Give more, or take the IPv6 address away."
+        )
     ] == problems(text, 'address = ["fc00::2"]')
 
 
@@ -516,7 +534,7 @@ def test_a_broken_file_hides_no_problem_of_another() -> None:
     assert [
         (
             "vpn.d/10-more.toml: services[1]: 'a.service' is already listed, "
-            "at vpn.d/10-more.toml: services[0]."
+            "at vpn.d/10-more.toml: services[0]. Keep one of them."
         ),
         "vpn.toml:1: not TOML: Invalid statement.",
     ] == problems("=", 'services = ["a.service", "a.service"]')

@@ -114,7 +114,7 @@ def test_what_is_of_the_host_cannot_stand_beside_it() -> None:
         parse_settings("vpn", [(PurePosixPath(f"{PLACE}/vpn.toml"), text)])
     why = "it cannot be: its encrypted packets are inside tunnel 'home' and not on the host"
     assert [
-        f"{PLACE}/vpn.toml: fwmark: {why}.",
+        f"{PLACE}/vpn.toml: fwmark: {why}. Take it away.",
         f"{PLACE}/vpn.toml: pin-endpoint: {why}. Set it for 'home'.",
     ] == [str(each) for each in caught.value.problems]
     allowed = 'config = "/etc/x.conf"\nvia = "home"\nlisten-port = 7\npin-endpoint = false\n'

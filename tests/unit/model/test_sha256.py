@@ -17,3 +17,10 @@ def test_hashlib_is_there_for_want_of_another(monkeypatch: pytest.MonkeyPatch) -
     """A Python may be built without its own."""
     monkeypatch.setattr(module, "MODULES", ("_no_such_module", "hashlib"))
     assert hashlib.sha256(b"abc").hexdigest() == module.sha256_of(b"abc")
+
+
+def test_a_python_without_any_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can't be made up for."""
+    monkeypatch.setattr(module, "MODULES", ("no_such_module",))
+    with pytest.raises(ImportError, match="this Python has no SHA-256"):
+        module.sha256_of(b"")

@@ -1,6 +1,7 @@
 """The order of what `apply` does: killed anywhere in between, a service is closed or confined."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from hypothesis import given
@@ -24,13 +25,14 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import closing_path, dropin_path
+from wgconfine.render.places import closing_path, command_dropin_path, dropin_path
 from wgconfine.render.templates import TICK, UNITS
 
 A, B = UnitName("a.service"), UnitName("b.service")
 TUNNEL, NETNS = "wgconfine@vpn.service", "wgconfine-netns@vpn.service"
 OTHER = "wgconfine@other.service"
 SWITCH = "wgconfine-switch@vpn.service"
+COMMAND = UnitName("wgconfine-exec-vpn-4711_0a1b2c.service")
 
 
 def facts(unit: UnitName, text: str = "") -> UnitFacts:
@@ -472,3 +474,55 @@ def test_a_catalog_that_a_cut_off_run_left_is_read_by_the_next() -> None:
     found = live_steps([], Running(unread_catalog=True), frozenset())
 
     assert ["update-catalog  (what journalctl -x says)"] == [each.describe() for each in found]
+
+
+def with_command(desired: Tree, installed: Tree) -> list[Step]:
+    """Give the steps while `wgconfine exec` runs something in the tunnel."""
+    commands = {TunnelName("vpn"): (COMMAND,)}
+    machine = Running(units=frozenset({A, TUNNEL, NETNS}), commands=commands)
+    return live_steps(compare(desired, installed), machine, frozenset())
+
+
+def why_stopped(found: Sequence[Step]) -> list[str]:
+    asked = (step for step in found if isinstance(step, UnitStep) and COMMAND in step.units)
+    return [step.why for step in asked]
+
+
+def test_commands_run_on_where_nothing_of_theirs_changes() -> None:
+    """New resolvers reach what runs, by a reload."""
+    found = with_command(tree({"vpn": [A]}, dns=True), tree({"vpn": [A]}))
+
+    assert [TUNNEL] == units(found, Action.RELOAD)
+    assert [] == why_stopped(found)
+
+
+def test_commands_stop_before_their_tunnel_goes() -> None:
+    """And before anything is written."""
+    found = with_command(tree({}, unreleased=[A]), tree({"vpn": [A]}))
+
+    assert ["the tunnel is removed or disabled"] == why_stopped(found)
+    first = next(place for place, step in enumerate(found) if isinstance(step, FileStep))
+    assert place(found, Action.STOP, COMMAND) < first
+
+
+def test_commands_stop_where_their_tunnel_restarts() -> None:
+    """They are bound to it, and don't come back."""
+    found = with_command(tree({"vpn": [A]}, kernel=False), tree({"vpn": [A]}))
+
+    assert [TUNNEL] == units(found, Action.RESTART)
+    assert ["its tunnel restarts"] == why_stopped(found)
+
+
+def test_commands_stop_where_what_confines_them_changes() -> None:
+    """A comment alone is no change."""
+    path = command_dropin_path(TunnelName("vpn"))
+    installed = tree({"vpn": [A]})
+    file = installed[path]
+    assert isinstance(file, File)
+    edited = {**installed, path: replace(file, text=f"{file.text}NoNewPrivileges=no\n")}
+    commented = {**installed, path: replace(file, text=f"{file.text}# and a word\n")}
+
+    assert [] == why_stopped(with_command(tree({"vpn": [A]}), commented))
+    assert ["it may not run while its confinement changes"] == why_stopped(
+        with_command(tree({"vpn": [A]}), edited)
+    )

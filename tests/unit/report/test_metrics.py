@@ -5,6 +5,7 @@ import prometheus_client.parser
 import pytest
 
 from wgconfine.model.status import (
+    CommandStatus,
     Counter,
     PeerStatus,
     ServiceStatus,
@@ -43,6 +44,10 @@ SEEN = Seen(
                     ServiceStatus(unit="b.service", state="NOT CONFINED"),
                     ServiceStatus(unit="c\\x2d\x1b.service", state="stopped"),
                 ),
+                commands=(
+                    CommandStatus(unit="wgconfine-exec-vpn-1_a.service", state="confined"),
+                    CommandStatus(unit="wgconfine-exec-vpn-2_b.service", state="NOT CONFINED"),
+                ),
                 verify=VerifyStatus(verdict="not confined", age=720),
                 firewall={"dropped": Counter(packets=4711, bytes=282660)},
             ),
@@ -71,6 +76,8 @@ SAMPLES: dict[tuple[str, ...], float] = {
     ("service_running", "vpn", "b.service"): 0,
     ("service_running", "vpn", "c\\x2d\\x1b.service"): 0,
     ("service_restarts_total", "vpn", "a.service"): 2,
+    ("commands_running", "off"): 0,
+    ("commands_running", "vpn"): 1,
     ("leaked_packets_total", "vpn"): 3,
     ("firewall_packets_total", "vpn", "dropped"): 4711,
     ("verify_result", "vpn", "ok"): 0,

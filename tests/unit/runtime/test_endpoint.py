@@ -1,6 +1,7 @@
 """Endpoints that are host names: which answers may be used, and which names are looked up."""
 
 import os
+import socket
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -188,3 +189,17 @@ def test_a_reload_during_a_look_up_has_another_one(
     endpoint.resolve_all("vpn")
 
     assert ["vpn", "vpn"] == asked
+
+
+def test_answers_without_a_way_to_them_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of IPv6 alone, where this machine has none: another look-up may bring another."""
+    found = [(socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", 1, 0, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(endpoint, "load", lambda _: record())
+    monkeypatch.setattr(endpoint, "has_way", lambda *_: False)
+
+    assert not endpoint.resolve("vpn", (KEY, "vpn.example.net", 1, "fixed"))
+    said = "[!] vpn.example.net: no answer that this machine has a way to; trying again\n"
+    assert said == capsys.readouterr().err

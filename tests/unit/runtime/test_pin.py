@@ -50,7 +50,7 @@ def test_what_a_configuration_declares() -> None:
 @pytest.mark.parametrize(
     ("conf", "mark", "why"),
     [
-        (CONF, 7, "has no Endpoint"),
+        (CONF, 7, "pin-endpoint, and peer .* has no Endpoint"),
         (f"{CONF}Endpoint = 192.0.2.1:1\n", None, "needs a mark"),
     ],
 )

@@ -57,13 +57,18 @@ def test_nothing_is_judged(host: str, family: str) -> None:
 
 @pytest.mark.parametrize("status", [0, 1])
 def test_where_nothing_can_be_noted(
-    rooted: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    rooted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
 ) -> None:
     """It is said, and no failure: what is due of the tunnel is done all the same."""
     monkeypatch.setattr(process, "SEARCH", (os.fspath(rooted), *process.SEARCH))
     wg = "[ $3 = listen-port ] && echo 7 || printf 'K\\t192.0.2.1:51820\\n'"
-    for program, script in (("wg", wg), ("nft", f"exit {status}")):
+    for program, script in (("wg", wg), ("nft", f"echo why >&2; exit {status}")):
         (rooted / program).write_text(f"#!/bin/sh\n{script}\n")
         (rooted / program).chmod(0o755)
 
     assert (status == 0) == shared.begin("vpn", "wg0", "K")
+    said = "[!] sessions of tunnel vpn can't be noted: why\n" if status else ""
+    assert said == capsys.readouterr().err

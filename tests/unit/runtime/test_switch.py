@@ -1,9 +1,13 @@
 """The second switch's table, as text and as nft(8) prints it; what it does: tests/container."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from wgconfine.runtime import process
 from wgconfine.runtime.paths import slice_group
-from wgconfine.runtime.switch import Table, chain_lines, rules
+from wgconfine.runtime.switch import Table, chain_lines, load, rules
 
 LISTED = r"""table inet wgconfine-a-b {
 	comment "wgconfine: counts since 2026-11-25T22:55:31Z"
@@ -84,3 +88,18 @@ def test_rules_keep_what_is_there_and_begin_with_what_was_kept() -> None:
 def test_made_anew_it_is_one_transaction_too() -> None:
     """There is no moment without a rule."""
     assert "delete table inet wgconfine-vpn" == rules("vpn", {}, "2026", anew=True).splitlines()[0]
+
+
+def test_a_table_that_was_changed_is_made_anew(
+    rooted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As nft(8) has it: what can't be added to is deleted first, in the same transaction."""
+    monkeypatch.setattr(process, "SEARCH", (os.fspath(rooted), *process.SEARCH))
+    text = f"#!/bin/sh\ngrep -q delete || {{ echo in the way >&2; exit 1; }}; touch {rooted}/done\n"
+    (rooted / "nft").write_text(text)
+    (rooted / "nft").chmod(0o755)
+    load("vpn", {}, "2026-11-25T22:55:31Z")
+
+    said = "[!] the table is not as it was made, and is made anew: in the way\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert (rooted / "done").exists()

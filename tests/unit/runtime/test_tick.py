@@ -294,3 +294,13 @@ def test_damage_to_what_is_kept_ends_no_tick(machine: Path) -> None:
     with pytest.raises(Failure, match="not enough values"):
         tick()
     assert any("wgconfine-verify@vpn.service" in line for line in told(machine, "--no-block"))
+
+
+def test_systemd_tells_of_every_unit_or_of_none(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who would be taken for whom is not known; the next tick asks again."""
+    install(machine, "systemctl", r"[ $1 != show ] || printf 'ActiveState=failed\n\nA=b\n'")
+    tick()
+
+    assert "[!] systemctl show: not an answer for each unit\n" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_refuses_a_loop_of_links(rooted: Path) -> None:
     (rooted / "a").symlink_to("b")
     (rooted / "b").symlink_to("a")
 
-    assert refusal(rooted / "a").endswith(": symbolic links lead in a circle there.")
+    assert refusal(rooted / "a").endswith(": symbolic links lead in a circle there. Mend them.")
 
 
 def test_a_link_cannot_hide_a_bad_directory(rooted: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_fifo_neither_blocks_nor_passes(rooted: Path) -> None:
     """It is opened without waiting for a writer, and refused."""
     os.mkfifo(rooted / "key", 0o600)
 
-    assert f"{rooted}/key: is not a regular file." == refusal(rooted / "key")
+    assert f"{rooted}/key: is not a regular file. Put one there." == refusal(rooted / "key")
 
 
 @pytest.mark.parametrize("path", ["", "/"])
@@ -151,7 +151,7 @@ def test_refuses_a_directory(rooted: Path, path: str) -> None:
 
 def test_refuses_the_root_directory() -> None:
     """It has no last part that could be a file."""
-    assert refusal("/") == "/: is a directory."
+    assert refusal("/") == "/: is a directory. Name a file."
 
 
 def test_names_a_missing_file(rooted: Path) -> None:
@@ -168,7 +168,7 @@ def test_refuses_more_than_a_mebibyte(rooted: Path) -> None:
     """No key file and no .conf is that long."""
     path = written(rooted / "key", content=bytes(LIMIT + 1))
 
-    assert f"{path}: is larger than 1 MiB." == refusal(path)
+    assert f"{path}: is larger than 1 MiB. Name the right file." == refusal(path)
 
 
 def test_a_refusal_never_quotes_the_content(rooted: Path) -> None:

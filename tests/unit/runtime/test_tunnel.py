@@ -13,5 +13,8 @@ def test_a_userspace_link_that_does_not_come_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tunnel, "PATIENCE", 0.0)
     record = Record("vpn", VALUES | {"link": "wgc-none"})
 
-    with pytest.raises(Failure, match=r"^wgc-none: wireguard-go made no link in 0 s\.$"):
+    with pytest.raises(
+        Failure,
+        match=r"^wgc-none: wireguard-go made no link in 0 s\. See why: journalctl -u wgconfine-w",
+    ):
         tunnel.wait_for_userspace_link(record)

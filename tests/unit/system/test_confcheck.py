@@ -105,8 +105,9 @@ def test_places_that_the_unit_does_not_see(place: str) -> None:
     """The unit has its own: there or not, it is said now, with the key's own place."""
     path = Path(place) / "secret"
 
-    assert ["/etc/wgconfine/vpn.toml: config"] == [
-        each.where for each in found(f'config = "{path}"').problems
+    why = f"the tunnel's unit has no access to {path}. Put it into /etc/wireguard."
+    assert [f"/etc/wgconfine/vpn.toml: config: {why}"] == [
+        str(each) for each in found(f'config = "{path}"').problems
     ]
     assert [
         "/etc/wgconfine/vpn.toml: private-key-file",

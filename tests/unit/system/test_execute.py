@@ -14,6 +14,7 @@ from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.places import closing_path, dropin_path
+from wgconfine.system import execute as module
 from wgconfine.system.execute import execute
 from wgconfine.system.tree import TreeWriter
 
@@ -32,8 +33,9 @@ class RecordingSystemctl:
             raise OperationFailed(self.orders[-1], "no")
 
     def show(self, units: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Say of every unit that its control group is gone."""
-        return {unit: dict.fromkeys(properties, "") for unit in units}
+        """Say of every unit that it does not run and that its control group is gone."""
+        gone = dict.fromkeys(properties, "") | {"ActiveState": "inactive"}
+        return dict.fromkeys(units, gone)
 
     def is_active(self, unit: str) -> bool:
         raise NotImplementedError
@@ -134,6 +136,14 @@ def test_what_cannot_be_stopped_ends_it(tmp_path: Path, action: str, done: int) 
     assert ORDERS[:done] == systemctl.orders
 
 
+def test_a_command_that_has_ended_by_itself_is_stopped(tmp_path: Path) -> None:
+    """systemd has no such unit any more, which is what was wanted."""
+    systemctl = RecordingSystemctl("stop")
+    steps: list[Step] = [UnitStep(action=Action.STOP, units=("wgconfine-exec-vpn-1_a.service",))]
+
+    assert [] == execute(steps, TreeWriter(tmp_path), systemctl, lambda _: None)
+
+
 def test_a_file_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
     """Before anything starts."""
     (tmp_path / "etc").write_text("in the way")
@@ -199,3 +209,25 @@ def test_a_catalog_that_cannot_be_written_is_said(read_only_usr: Path) -> None:
 
     execute([writing(CATALOG)], TreeWriter(read_only_usr), None, said.append)
     assert said[-1].startswith("[!] message catalog not available: ")
+
+
+def test_a_process_that_cannot_be_killed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on in the open: nothing that follows is done."""
+
+    class Stuck(RecordingSystemctl):
+        def show(
+            self, units: Sequence[str], properties: Sequence[str]
+        ) -> dict[str, dict[str, str]]:
+            return {unit: dict.fromkeys(properties, "/a") for unit in units}
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/cgroup.procs").write_text("7\n")
+    monkeypatch.setattr(module, "HIERARCHY", tmp_path)
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+
+    with pytest.raises(
+        OperationFailed, match=r"^stop a\.service: processes are left in /a\nEnd what"
+    ):
+        module.ensure_stopped([A], Stuck())

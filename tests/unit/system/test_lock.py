@@ -69,7 +69,7 @@ def test_only_root_gets_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """And nothing is left behind."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    with pytest.raises(NeedsRoot), apply_lock(HERE, print):
+    with pytest.raises(NeedsRoot, match="This changes the machine"), apply_lock(HERE, print):
         pytest.fail("it was given")
     assert not state.exists()
 
@@ -135,7 +135,7 @@ def test_a_verify_with_a_limit_does_not_wait_for_ever(state: Path, name: str, wh
     descriptor = hold(state / "lock" / name, fcntl.LOCK_EX)
     try:
         with (
-            pytest.raises(NotChecked, match=f"{what} for 0.2 s already"),
+            pytest.raises(NotChecked, match=f"^Another wgconfine {what} for 0.2 s already"),
             verify_lock(said.append, patience=0.2),
         ):
             pytest.fail("it was given")
@@ -160,7 +160,7 @@ def test_only_root_verifies(state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """And nothing is left behind."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    with pytest.raises(NeedsRoot), verify_lock(print):
+    with pytest.raises(NeedsRoot, match="This looks into every process"), verify_lock(print):
         pytest.fail("it was given")
     assert not state.exists()
 

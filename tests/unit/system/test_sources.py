@@ -87,7 +87,7 @@ def test_every_file_that_cannot_be_read(tmp_path: Path) -> None:
         "/etc/wgconfine/two.toml: mtu: 1 is not a whole number from 576 to 65535.",
         (
             "/etc/wgconfine/vpn.d/10.toml: services[0]: 'a.service' is already listed, "
-            "at /etc/wgconfine/vpn.toml: services[0]."
+            "at /etc/wgconfine/vpn.toml: services[0]. Keep one of them."
         ),
         "/etc/wgconfine/vpn.d/10.toml: services[1]: 5 is not the name of a service.",
         "/etc/wgconfine/vpn.d/20.toml:1: is not UTF-8 text. Save it as UTF-8.",
@@ -239,3 +239,14 @@ def test_one_file_is_checked_with_what_it_goes_through(tmp_path: Path) -> None:
     put(tmp_path, "/etc/wgconfine/vpn.toml", CONFIG.replace("vpn", "x") + "enable = false\n")
     assert ["disabled" in each for each in found()] == [True]
     assert deep.exists()
+
+
+def test_nothing_is_written_over_what_is_there(tmp_path: Path) -> None:
+    """Not even over a link that leads nowhere."""
+    place = put(tmp_path, os.fspath(VPN), "")
+    place.unlink()
+    place.symlink_to("nowhere")
+
+    with pytest.raises(OperationFailed, match="something of that name is there already\nRemove or"):
+        sources.create_file(tmp_path, VPN, b"x", 0o600)
+    assert place.is_symlink()

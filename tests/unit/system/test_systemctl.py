@@ -36,6 +36,12 @@ def test_show(program: Path) -> None:
     assert [call] == calls(program)
 
 
+def test_only_a_newline_ends_a_line(program: Path) -> None:
+    """A file's name may hold other characters that end one to Python."""
+    install(program, "printf 'Id=a\nE=x\\302\\205y\\013N=1\n'")
+    assert {"a": {"E": "x\x85y\x0bN=1", "N": ""}} == RealSystemctl().show(["a"], ["E", "N"])
+
+
 def test_show_with_an_empty_line_in_a_value(program: Path) -> None:
     """An empty line within a value makes it ask for each unit alone."""
     install(program, "printf 'Id=a\\nE=1\\n\\n2\\n'\n[ $# -gt 6 ] && printf '\\nId=b\\nE=3\\n'; :")

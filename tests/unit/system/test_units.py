@@ -12,7 +12,7 @@ from wgconfine.model.settings import UnitName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.units import UnitFacts
 from wgconfine.system.units import read_facts
-from wgconfine.system.unitstates import unit_states
+from wgconfine.system.unitstates import unit_states, words_of
 
 X = UnitName("x.service")
 
@@ -46,6 +46,23 @@ def put(root: Path, path: str, text: str) -> None:
 
 def read(root: Path, **properties: str) -> UnitFacts:
     return read_facts(FakeSystemctl(**properties), [X], root=root)[X]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", []),
+        ("/a/b.conf /c", ["/a/b.conf", "/c"]),
+        (r'/a "/b c/x\\x2dy.conf"', ["/a", r"/b c/x\x2dy.conf"]),
+        (r'"/a\"b\$c\`" /d', ['/a"b$c`', "/d"]),
+        (r'"/zz\033[31m\a\b\t\r.conf"', ["/zz\x1b[31m\a\b\t\r.conf"]),
+        ("/a\x85b\u2028c /d\xa0e", ["/a\x85b\u2028c", "/d\xa0e"]),
+        ("/it's", ["/it's"]),
+    ],
+)
+def test_a_list_is_read_as_systemctl_writes_it(value: str, words: list[str]) -> None:
+    """Control characters of a file's name are escaped as in C: a drop-in is not to be missed."""
+    assert words == words_of(value)
 
 
 def test_files_of_the_unit(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from wgconfine.model.errors import Refused
 from wgconfine.model.verify import Verdict
 from wgconfine.verify.compare import (
     Page,
+    ask,
     ask_both,
+    inside_names,
     judge_exits,
     parse_url,
     seen_address,
@@ -37,18 +39,34 @@ def test_a_url_is_read(url: str, page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "why"),
     [
-        "ftp://example.net/", "file:///etc/passwd", "http://", "example.net", "http://x:99999/",
-        "http://u:secret@example.net/", "http://exa mple.net/", "http://x/\r\nHost: y", "http://ä/",
-        "http://[::1/",
+        ("ftp://example.net/", "is no http or https URL. Write it in ASCII."),
+        ("file:///etc/passwd", "is no http or https URL."),
+        ("http://", "is no http or https URL."),
+        ("example.net", "is no http or https URL."),
+        ("http://exa mple.net/", "is no http or https URL."),
+        ("http://x/\r\nHost: y", "is no http or https URL."),
+        ("http://ä/", "is no http or https URL."),
+        ("http://u:secret@example.net/", "--compare: a URL with a password is not asked."),
+        ("http://x:99999/", "'http://x:99999/' is no URL: Port out of range 0-65535."),
+        ("http://[::1/", "'http://[::1/' is no URL: Invalid IPv6 URL. Write https://HOST/PATH."),
     ],
-)  # fmt: skip
-def test_what_is_no_such_url_is_refused(url: str) -> None:
+)
+def test_what_is_no_such_url_is_refused(url: str, why: str) -> None:
     """Before anybody is asked; a password is not repeated."""
     with pytest.raises(Refused) as refused:
         parse_url(url)
+    assert why in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_what_can_not_be_asked_is_said() -> None:
+    """An address of the other family, and a name that nobody could be asked for."""
+    page = Page(secure=False, host="192.0.2.1", port=1, target="/")
+    assert {"wrong": "192.0.2.1 is no IPv6 address"} == ask(page, 6, inside_names([]))
+    named = Page(secure=False, host="ip.example.net", port=1, target="/")
+    assert {"wrong": "the tunnel has no resolver"} == ask(named, 4, inside_names([]))
 
 
 @pytest.mark.parametrize(

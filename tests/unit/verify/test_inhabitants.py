@@ -15,6 +15,8 @@ from wgconfine.verify.inhabitants import judge_inhabitants, unit_of
         ("9:name=systemd:/\n2:cpu:/\n0::/system.slice/a.service\n", "a.service"),
         ("1:name=systemd:/system.slice/a.service\n0::/\n", "a.service"),
         ("0::/user.slice/user-1000.slice/session-2.scope\n", "session-2.scope"),
+        ("0::/system.slice/x\x0b0::/system.slice/a.service\n", "a.service"),
+        ("0::/system.slice/b.service/x\x85y\u2028z\n", "b.service"),
         ("0::/\n", ""),
         ("", ""),
     ],

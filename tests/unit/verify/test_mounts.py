@@ -36,6 +36,13 @@ def with_line(line: str) -> list[str]:
     return list(foreign_mounts(view, device="0:5", private=PRIVATE, ours=NOTIFY))
 
 
+def test_only_a_newline_ends_a_line() -> None:
+    """The kernel escapes that in names, and no other character that ends one to Python."""
+    (found,) = parse_mounts("20 1 8:1 / /a\x0b21\x851\u2028 rw - ext4 /dev/sda1 rw\n")
+
+    assert "/a\x0b21\x851\u2028" == found.point
+
+
 def test_the_list_is_read() -> None:
     """With its octal escapes; lines that are none are left out."""
     assert "/a b" == HOST[3].point

@@ -48,20 +48,20 @@ def test_an_answer_is_read(data: bytes, code: int, addresses: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "why"),
     [
-        b"",
-        QUERY,
-        response(number=8),
-        response(question=encode("other.invalid", A, 7)[12:]),
-        response(question=encode(NAME, AAAA, 7)[12:]),
-        response(records=b"\xc0"),
-        response(records=record(A, b"\x0a\x42\0\1")[:8]),
+        (b"", "it is too short"),
+        (QUERY, "it answers another query"),
+        (response(number=8), "it answers another query"),
+        (response(question=encode("other.invalid", A, 7)[12:]), "it answers another question"),
+        (response(question=encode(NAME, AAAA, 7)[12:]), "it answers another question"),
+        (response(records=b"\xc0"), "it is cut off"),
+        (response(records=record(A, b"\x0a\x42\0\1")[:8]), "it is cut off"),
     ],
 )
-def test_what_answers_something_else_is_none(data: bytes) -> None:
+def test_what_answers_something_else_is_none(data: bytes, why: str) -> None:
     """Another ID or question, the query itself, or a part."""
-    with pytest.raises(NotAnAnswer):
+    with pytest.raises(NotAnAnswer, match=why):
         read_answer(data, NAME, A, 7)
 
 
@@ -77,5 +77,5 @@ def test_no_datagram_does_harm(tail: bytes) -> None:
 @pytest.mark.parametrize("name", ["", "a..b", "x" * 64])
 def test_what_is_no_host_name_is_not_asked_for(name: str) -> None:
     """A label has 1 to 63 bytes."""
-    with pytest.raises(NotAnAnswer):
+    with pytest.raises(NotAnAnswer, match="it is no host name"):
         encode(name, A, 7)

@@ -163,7 +163,7 @@ def test_a_handshake_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_peers_of_a_tunnel_that_is_not_there_are_no_peers() -> None:
     """What can't be seen is an error, and not an empty list."""
-    with pytest.raises(Exception, match="does not show the link of no-such-tunnel"):
+    with pytest.raises(Exception, match="it does not show the link of no-such-tunnel"):
         read_peers(TunnelName("no-such-tunnel"), "wg0")
 
 

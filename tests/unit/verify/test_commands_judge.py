@@ -1,0 +1,67 @@
+"""Drop-ins of others that would undo what confines commands of `wgconfine exec`."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from wgconfine.model.settings import UnitName
+from wgconfine.model.units import UnitFacts, UnitText
+from wgconfine.model.verify import Verdict
+from wgconfine.plan.unitfile import build_facts
+from wgconfine.verify.commands import judge_additions
+
+
+def facts(name: str, lines: str) -> UnitFacts:
+    main = PurePosixPath("/run/systemd/transient/wgconfine-exec-vpn-0.service")
+    return build_facts(
+        name=UnitName(main.name),
+        load_state="loaded",
+        texts=[
+            UnitText(path=main, text="[Service]\nExecStart=/bin/true\n"),
+            UnitText(path=PurePosixPath("/etc/systemd/system/service.d", name), text=lines),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("10-limits.conf", "[Service]\nTasksMax=100\nRestrictAddressFamilies=AF_UNIX\n"),
+        ("zzz.conf", "[Service]\nTasksMax=100\n"),
+    ],
+)
+def test_drop_ins_that_undo_nothing(name: str, lines: str) -> None:
+    """One that is read before ours, or that sets nothing of ours."""
+    assert Verdict.OK == judge_additions(facts(name, lines)).verdict
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "[Service]\nNetworkNamespacePath=\n",
+        "[Service]\nExecCondition=\n",
+        "[Service]\nNoNewPrivileges=no\n",
+        "[Service]\nSlice=system.slice\n",
+        "[Unit]\nBindsTo=\n",
+    ],
+)
+def test_later_drop_ins_are_named(lines: str) -> None:
+    """The last line of all wins."""
+    found = judge_additions(facts("zzz.conf", lines))
+
+    assert (Verdict.NOT_CONFINED, "exec-drop-ins") == (found.verdict, found.name)
+    assert "/etc/systemd/system/service.d/zzz.conf" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "[Unit]\nJoinsNamespaceOf=other.service\n",
+        "[Service]\nBindPaths=/run\n",
+        "[Service]\nSuccessExitStatus=USR1\n",
+        "[Service]\nDelegateNamespaces=net\n",
+    ],
+)
+def test_what_no_order_helps_against_is_named(lines: str) -> None:
+    """As with a service that can't be confined."""
+    assert Verdict.NOT_CONFINED == judge_additions(facts("10.conf", lines)).verdict
