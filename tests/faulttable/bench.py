@@ -331,7 +331,8 @@ class Bench:
         verified = self.wgconfine("verify", "vpn", check=False)
         strays = uplink.traffic.foreign(lookups=[ENDPOINT])
         for packet in strays[:STRAYS]:
-            sys.stderr.write(f"{self.place.name}: {fault.name}: foreign: {packet} quotes {packet.quoted!r}\n")
+            words = f"{packet}, quotes {packet.quoted}" if packet.quoted else str(packet)
+            sys.stderr.write(f"{self.place.name}: {fault.name}: foreign: {words}\n")
         found = replace(
             found,
             foreign=len(strays),
