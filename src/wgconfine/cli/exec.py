@@ -14,10 +14,10 @@ from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.settings import Settings
 from wgconfine.model.state import judge
 from wgconfine.model.tree import File
+from wgconfine.plan.commandcheck import check_command
 from wgconfine.plan.hardening import COMMAND_RIGHTS
-from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitdigest import without_comments
-from wgconfine.render.command import COMMAND_REFUSAL, command_dropin, command_settings
+from wgconfine.render.command import COMMAND_REFUSAL, command_dropin
 from wgconfine.render.places import command_dropin_path
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
@@ -71,6 +71,7 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
         f"--working-directory={where}",
         f"--property=ExecCondition={COMMAND_REFUSAL}",
         f"--property=UMask={umask():04o}",
+        *own_users(account),
         f"--nice={os.getpriority(os.PRIO_PROCESS, 0)}",
         *variables(tunnel, account, shell),
         "--",
@@ -107,7 +108,7 @@ def refuse_unconfined(settings: Settings) -> None:
     if without_comments(there.text) not in map(without_comments, texts):
         what = "it was edited, or is of another version"
         raise OperationFailed(str(path), what, "Run wgconfine apply")
-    if problems := check_unit(command_facts(settings.name), command_settings()):
+    if problems := check_command(command_facts(settings.name)):
         raise OperationFailed("exec", "it would not be confined", "\n".join(map(str, problems)))
 
 
@@ -173,6 +174,15 @@ def starting_place(account: Account, program: str) -> str:
         where = quote(current) if current else "The current directory"
         complain(f"{where} can't be entered by {account.name} inside: starting in {quote(place)}.")
     return place
+
+
+def own_users(account: Account) -> list[str]:
+    """Give the option that keeps a command out of processes of its user's that run outside.
+
+    By their /proc/PID/root it would reach sockets of the host's, by ptrace(2) everything of theirs.
+    Only a process in the same user namespace may; root's have rights outside that it lacks.
+    """
+    return ["--property=PrivateUsers=yes"] if account.uid else []
 
 
 def umask() -> int:
