@@ -21,7 +21,15 @@ from wgconfine.render.command import COMMAND_REFUSAL, command_dropin
 from wgconfine.render.places import command_dropin_path
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
-from wgconfine.system.commands import End, command_facts, new_unit, obstacle, prepared, run_unit
+from wgconfine.system.commands import (
+    End,
+    command_facts,
+    new_unit,
+    obstacle,
+    prepared,
+    run_unit,
+    spawn_failure,
+)
 from wgconfine.system.descriptors import NAMES, on_terminal, why_not
 from wgconfine.system.installed import LIVE
 from wgconfine.system.systemctl import RealSystemctl, systemd_version
@@ -35,6 +43,9 @@ __all__ = ["calling_user", "environment_of", "exit_code", "run_exec"]
 BY_SIGNAL = 128
 """As shells have it: sh(1), "Exit status for commands"."""
 
+NOT_EXECUTED = 126
+"""As shells have it, too: there is such a program, and it can't be begun."""
+
 KEPT = ("COLORTERM", "LANG", "LANGUAGE", "NO_COLOR", "PATH", "TERM", "TZ")
 """What a command gets of the caller's environment, with LC_*: what is about terminal and language.
 
@@ -42,6 +53,16 @@ Not whatever leads to daemons of the host: the agent of ssh, the bus, a display.
 """
 
 _RUN = PurePosixPath("/run")
+_OF_RUN = tuple(
+    _RUN / name for name in ("binfmt", "booted-system", "current-system", "wgconfine", "wrappers")
+)
+"""What of it is there inside: programs of NixOS's, and what render/service.py binds."""
+
+_LONGEST = 131_071
+"""Of one argument in bytes: MAX_ARG_STRLEN of execve(2), less the zero after it."""
+
+_SYSTEMD_CODES = range(200, 250)
+"""What systemd.exec(5) has for what fails before a program begins. Programs may end so, too."""
 
 
 def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
@@ -61,8 +82,9 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     terminal = on_terminal()
     shell = chosen(words, account, tunnel, terminal=terminal)
     program = shell.argv[0]
-    if not words and not may_log_in(program):
-        raise Refused(f"The shell of {account.name} is {program}, which is none. Name a command.")
+    if not words:
+        refuse_shell(account)
+    refuse_program(program)
     where = starting_place(account, program)
     unit = new_unit(tunnel)
     options = [
@@ -79,10 +101,11 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
         *map(literal, shell.argv[1:]),
     ]
     refuse_other_encodings(options)
+    refuse_long(options)
     files = {f"{PLACE}/{path}": text for path, text in shell.files.items()}
     with prepared(unit, account, files):
         end = run_unit(unit, options, terminal=terminal)
-    return told(end, tunnel, unit)
+    return told(end, tunnel, unit, program)
 
 
 def applied(name: TunnelName) -> Settings:
@@ -149,6 +172,48 @@ def find_program(word: str) -> str:
     if not word or found is None:
         raise CannotExecute(f"{quote(word)}: there is no such program.", found=False)
     return os.path.abspath(found)  # noqa: PTH100 — links stay, programs go by their names
+
+
+def refuse_shell(account: Account) -> None:
+    """Raise where the user database has no shell for a user, or one that is not there."""
+    if not may_log_in(account.shell):
+        text = f"The shell of {account.name} is {account.shell}, which is none. Name a command."
+        raise Refused(text)
+    if not os.path.exists(account.shell):  # noqa: PTH110 — by name
+        text = f"{quote(account.shell)}, the shell of {account.name}: there is no such program."
+        raise CannotExecute(text, found=False)
+
+
+def refuse_program(program: str) -> None:
+    """Raise CannotExecute where a program, or what its first line names, is not there inside."""
+    names = [program, *([line] if (line := interpreter(program)) else [])]
+    for name in names:
+        by = "" if name == program else f"{quote(program)} is run by "
+        if not os.path.exists(name):  # noqa: PTH110 — by name
+            raise CannotExecute(f"{by}{quote(name)}: there is no such program.", found=bool(by))
+        if is_hidden(name):
+            why = "the host's /run is not there inside. Copy it to another place."
+            raise CannotExecute(f"{by}{quote(name)}: {why}", found=True)
+
+
+def interpreter(program: str) -> str:
+    """Give what the first line of a script names, execve(2); empty where there is no such line."""
+    try:
+        with open(program, "rb") as file:  # noqa: PTH123 — as it is
+            first = file.read(256).partition(b"\n")[0]
+    except OSError:  # its user may still execute it
+        return ""
+    words = first.removeprefix(b"#!").split(maxsplit=1)
+    return os.fsdecode(words[0]) if first.startswith(b"#!") and words else ""
+
+
+def is_hidden(program: str) -> bool:
+    """Tell whether a program lies in the host's /run, by its name or by where that leads."""
+    places = [PurePosixPath(each) for each in (program, os.path.realpath(program))]
+    return any(
+        place.is_relative_to(_RUN) and not any(map(place.is_relative_to, _OF_RUN))
+        for place in places
+    )
 
 
 def starting_place(account: Account, program: str) -> str:
@@ -225,9 +290,20 @@ def refuse_other_encodings(options: Sequence[str]) -> None:
             raise Refused(f"{quote(each)} is not UTF-8, which is all that systemd takes.") from None
 
 
-def told(end: End, name: TunnelName, unit: UnitName) -> int:
+def refuse_long(options: Sequence[str]) -> None:
+    """Raise Refused for an argument that the kernel would not hand to systemd-run."""
+    for each in options:
+        if len(each.encode()) > _LONGEST:
+            text = f"An argument ({quote(each[:20])}…) is too long: each may have 128 KiB"
+            raise Refused(f"{text}, in which every $ counts twice.")
+
+
+def told(end: End, name: TunnelName, unit: UnitName, program: str) -> int:
     """Give the exit code, with a word on standard error for what the command itself can't say."""
-    if end.known:
+    if end.status in _SYSTEMD_CODES and (why := spawn_failure(unit)):
+        complain(f"{quote(program)} was not executed: {escape(why)}")
+        code = NOT_EXECUTED
+    elif end.known:
         code = exit_code(end)
     else:
         why = "How it ended is not known" if end.begun else "It was not started"
