@@ -191,6 +191,17 @@ def test_an_argument_that_is_too_long(world: World) -> None:
     assert "$" * 60000 == fine.stdout
 
 
+def test_arguments_that_are_too_long_together(world: World) -> None:
+    """What the kernel takes of us, and no longer of systemd-run."""
+    code = "import subprocess, sys; sys.exit(subprocess.run(['wgconfine', 'exec', 'vpn', 'printf',"
+    told = world.machine.run(
+        "python3", "-c", f"{code} '%s', *['$' * 60000] * 25]).returncode)", check=False
+    )
+
+    assert (1, "") == (told.returncode, told.stdout)
+    assert "start systemd-run: Argument list too long" in told.stderr
+
+
 def test_killed_it_leaves_nothing_that_waits(world: World) -> None:
     """systemd-run, which would go on reading the terminal, ends with it; the command does not."""
     machine = world.machine
