@@ -30,9 +30,9 @@ def as_alice(world: World, line: str) -> Completed:
 
 
 @contextmanager
-def running(world: World, line: str, *, name: str = "vpn") -> Iterator[str]:
+def running(world: World, line: str, *, name: str = "vpn", user: str = "root") -> Iterator[str]:
     """Have a line of shell run inside meanwhile, and give its unit; how it ended is in /root/rc."""
-    words = f"exec {name} -- sh -c {shlex.quote(line)}"
+    words = f"exec {name} --user {user} -- sh -c {shlex.quote(line)}"
     world.machine.sh(f"""
         rm -f /root/rc
         {{ code=0; wgconfine {words} || code=$?; echo $code >/root/rc; }} </dev/null &>/dev/null &

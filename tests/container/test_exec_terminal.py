@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
+from tests.executing import wgconfine_pid
 from tests.matrix import EVERYWHERE
 from tests.scenario import wgconfine, write_tunnel
 from tests.terminal import Terminal
@@ -152,6 +153,21 @@ def test_it_ends_with_its_terminal(world: World) -> None:
     terminal.hang_up()
 
     world.machine.wait_for(lambda: "" == running(world), "it has ended")
+
+
+def test_killed_it_leaves_the_terminal(world: World) -> None:
+    """systemd-run ends with it and reads no key any more; the shell inside is hung up."""
+    terminal = shell(world)
+    terminal.answer(PROMPT, "echo be''gun; sleep 300")
+    terminal.wait("begun")
+    world.machine.sh(f"kill -KILL {wgconfine_pid(world)}")
+    find = ("pgrep", "-f", "^[^ ]*systemd-run --unit=wgconfine-exec-")
+
+    world.machine.wait_for(lambda: "" == running(world), "it has ended")
+    world.machine.wait_for(
+        lambda: "" == world.machine.run(*find, check=False).stdout, "systemd-run has ended"
+    )
+    assert 137 == terminal.ended()[0]
 
 
 def test_nothing_is_written_but_by_the_command(world: World) -> None:

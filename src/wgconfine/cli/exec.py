@@ -14,14 +14,22 @@ from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.settings import Settings
 from wgconfine.model.state import judge
 from wgconfine.model.tree import File
+from wgconfine.plan.commandcheck import check_command
 from wgconfine.plan.hardening import COMMAND_RIGHTS
-from wgconfine.plan.unitcheck import check_unit
 from wgconfine.plan.unitdigest import without_comments
-from wgconfine.render.command import COMMAND_REFUSAL, command_dropin, command_settings
+from wgconfine.render.command import COMMAND_REFUSAL, command_dropin
 from wgconfine.render.places import command_dropin_path
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
-from wgconfine.system.commands import End, command_facts, new_unit, obstacle, prepared, run_unit
+from wgconfine.system.commands import (
+    End,
+    command_facts,
+    new_unit,
+    obstacle,
+    prepared,
+    run_unit,
+    spawn_failure,
+)
 from wgconfine.system.descriptors import NAMES, on_terminal, why_not
 from wgconfine.system.installed import LIVE
 from wgconfine.system.systemctl import RealSystemctl, systemd_version
@@ -35,6 +43,9 @@ __all__ = ["calling_user", "environment_of", "exit_code", "run_exec"]
 BY_SIGNAL = 128
 """As shells have it: sh(1), "Exit status for commands"."""
 
+NOT_EXECUTED = 126
+"""As shells have it, too: there is such a program, and it can't be begun."""
+
 KEPT = ("COLORTERM", "LANG", "LANGUAGE", "NO_COLOR", "PATH", "TERM", "TZ")
 """What a command gets of the caller's environment, with LC_*: what is about terminal and language.
 
@@ -42,6 +53,16 @@ Not whatever leads to daemons of the host: the agent of ssh, the bus, a display.
 """
 
 _RUN = PurePosixPath("/run")
+_OF_RUN = tuple(
+    _RUN / name for name in ("binfmt", "booted-system", "current-system", "wgconfine", "wrappers")
+)
+"""What of it is there inside: programs of NixOS's, and what render/service.py binds."""
+
+_LONGEST = 131_071
+"""Of one argument in bytes: MAX_ARG_STRLEN of execve(2), less the zero after it."""
+
+_SYSTEMD_CODES = range(200, 250)
+"""What systemd.exec(5) has for what fails before a program begins. Programs may end so, too."""
 
 
 def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
@@ -61,8 +82,9 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     terminal = on_terminal()
     shell = chosen(words, account, tunnel, terminal=terminal)
     program = shell.argv[0]
-    if not words and not may_log_in(program):
-        raise Refused(f"The shell of {account.name} is {program}, which is none. Name a command.")
+    if not words:
+        refuse_shell(account)
+    refuse_program(program)
     where = starting_place(account, program)
     unit = new_unit(tunnel)
     options = [
@@ -71,6 +93,7 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
         f"--working-directory={where}",
         f"--property=ExecCondition={COMMAND_REFUSAL}",
         f"--property=UMask={umask():04o}",
+        *own_users(account),
         f"--nice={os.getpriority(os.PRIO_PROCESS, 0)}",
         *variables(tunnel, account, shell),
         "--",
@@ -78,10 +101,11 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
         *map(literal, shell.argv[1:]),
     ]
     refuse_other_encodings(options)
+    refuse_long(options)
     files = {f"{PLACE}/{path}": text for path, text in shell.files.items()}
     with prepared(unit, account, files):
         end = run_unit(unit, options, terminal=terminal)
-    return told(end, tunnel, unit)
+    return told(end, tunnel, unit, program)
 
 
 def applied(name: TunnelName) -> Settings:
@@ -107,7 +131,7 @@ def refuse_unconfined(settings: Settings) -> None:
     if without_comments(there.text) not in map(without_comments, texts):
         what = "it was edited, or is of another version"
         raise OperationFailed(str(path), what, "Run wgconfine apply")
-    if problems := check_unit(command_facts(settings.name), command_settings()):
+    if problems := check_command(command_facts(settings.name)):
         raise OperationFailed("exec", "it would not be confined", "\n".join(map(str, problems)))
 
 
@@ -150,6 +174,48 @@ def find_program(word: str) -> str:
     return os.path.abspath(found)  # noqa: PTH100 — links stay, programs go by their names
 
 
+def refuse_shell(account: Account) -> None:
+    """Raise where the user database has no shell for a user, or one that is not there."""
+    if not may_log_in(account.shell):
+        text = f"The shell of {account.name} is {account.shell}, which is none. Name a command."
+        raise Refused(text)
+    if not os.path.exists(account.shell):  # noqa: PTH110 — by name
+        text = f"{quote(account.shell)}, the shell of {account.name}: there is no such program."
+        raise CannotExecute(text, found=False)
+
+
+def refuse_program(program: str) -> None:
+    """Raise CannotExecute where a program, or what its first line names, is not there inside."""
+    names = [program, *([line] if (line := interpreter(program)) else [])]
+    for name in names:
+        by = "" if name == program else f"{quote(program)} is run by "
+        if not os.path.exists(name):  # noqa: PTH110 — by name
+            raise CannotExecute(f"{by}{quote(name)}: there is no such program.", found=bool(by))
+        if is_hidden(name):
+            why = "the host's /run is not there inside. Copy it to another place."
+            raise CannotExecute(f"{by}{quote(name)}: {why}", found=True)
+
+
+def interpreter(program: str) -> str:
+    """Give what the first line of a script names, execve(2); empty where there is no such line."""
+    try:
+        with open(program, "rb") as file:  # noqa: PTH123 — as it is
+            first = file.read(256).partition(b"\n")[0]
+    except OSError:  # its user may still execute it
+        return ""
+    words = first.removeprefix(b"#!").split(maxsplit=1)
+    return os.fsdecode(words[0]) if first.startswith(b"#!") and words else ""
+
+
+def is_hidden(program: str) -> bool:
+    """Tell whether a program lies in the host's /run, by its name or by where that leads."""
+    places = [PurePosixPath(each) for each in (program, os.path.realpath(program))]
+    return any(
+        place.is_relative_to(_RUN) and not any(map(place.is_relative_to, _OF_RUN))
+        for place in places
+    )
+
+
 def starting_place(account: Account, program: str) -> str:
     """Give the caller's directory, or where its user can't enter that, its home or the top.
 
@@ -173,6 +239,15 @@ def starting_place(account: Account, program: str) -> str:
         where = quote(current) if current else "The current directory"
         complain(f"{where} can't be entered by {account.name} inside: starting in {quote(place)}.")
     return place
+
+
+def own_users(account: Account) -> list[str]:
+    """Give the option that keeps a command out of processes of its user's that run outside.
+
+    By their /proc/PID/root it would reach sockets of the host's, by ptrace(2) everything of theirs.
+    Only a process in the same user namespace may; root's have rights outside that it lacks.
+    """
+    return ["--property=PrivateUsers=yes"] if account.uid else []
 
 
 def umask() -> int:
@@ -215,9 +290,20 @@ def refuse_other_encodings(options: Sequence[str]) -> None:
             raise Refused(f"{quote(each)} is not UTF-8, which is all that systemd takes.") from None
 
 
-def told(end: End, name: TunnelName, unit: UnitName) -> int:
+def refuse_long(options: Sequence[str]) -> None:
+    """Raise Refused for an argument that the kernel would not hand to systemd-run."""
+    for each in options:
+        if len(each.encode()) > _LONGEST:
+            text = f"An argument ({quote(each[:20])}…) is too long: each may have 128 KiB"
+            raise Refused(f"{text}, in which every $ counts twice.")
+
+
+def told(end: End, name: TunnelName, unit: UnitName, program: str) -> int:
     """Give the exit code, with a word on standard error for what the command itself can't say."""
-    if end.known:
+    if end.status in _SYSTEMD_CODES and (why := spawn_failure(unit)):
+        complain(f"{quote(program)} was not executed: {escape(why)}")
+        code = NOT_EXECUTED
+    elif end.known:
         code = exit_code(end)
     else:
         why = "How it ended is not known" if end.begun else "It was not started"

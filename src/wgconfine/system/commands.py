@@ -31,11 +31,14 @@ __all__ = [
     "obstacle",
     "prepared",
     "run_unit",
+    "spawn_failure",
     "sweep_commands",
 ]
 
 _ALL = "wgconfine-exec-"
 _LOOK_SECONDS = 10.0
+_SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
+"""SD_MESSAGE_SPAWN_FAILED of sd-messages.h."""
 _TO_EVERYBODY = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
 """What a terminal sends to all that run in its foreground (tty(4)); the others are for one."""
 _TO_ONE = frozenset({signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2})
@@ -177,11 +180,16 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
     Failure where there is no systemd-run.
     """
     how = "--pty" if terminal else "--pipe"
+    # It may not outlive us, reading a terminal that is somebody else's by then.
+    with_us = (find("setpriv"), "--pdeathsig=TERM", "--")
     fixed = ("--quiet", "--no-ask-password", "--collect", "--wait", "--service-type=exec")
-    command = [find("systemd-run"), f"--unit={unit}", how, *fixed, *options]
+    command = [*with_us, find("systemd-run"), f"--unit={unit}", how, *fixed, *options]
     caught = 0
     # It reads a terminal, for which it must be in the foreground; else no key is for it.
-    child = subprocess.Popen(command, env=_ENVIRONMENT, start_new_session=not terminal)
+    try:
+        child = subprocess.Popen(command, env=_ENVIRONMENT, start_new_session=not terminal)
+    except OSError as error:  # all arguments together are too long
+        raise OperationFailed("start systemd-run", error.strerror or "") from error
 
     def forward(number: int, _frame: FrameType | None) -> None:
         nonlocal caught
@@ -209,6 +217,31 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
             RealSystemctl().stop([unit])
         end = read_end(unit)
     return end if end.begun or not caught else End(signal=caught)
+
+
+def spawn_failure(unit: UnitName) -> str:
+    """Give what systemd says of a program that it could not begin; empty where it says nothing.
+
+    Its exit status alone proves nothing: a program may end by 203 itself. No command can write
+    such a message, the journal's socket is not there inside.
+    """
+    program = find("journalctl")
+    fields = (f"MESSAGE_ID={_SPAWN_FAILED}", f"UNIT={unit}")
+    said = ""
+    try:
+        for options in (["--sync"], ["--quiet", "--output=cat", "--lines=1", *fields]):
+            said = subprocess.run(
+                [program, *options],
+                env=_ENVIRONMENT,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_LOOK_SECONDS,
+            ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return said.strip().removeprefix(f"{unit}: ")
 
 
 def read_end(unit: UnitName) -> End:

@@ -2,11 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from wgconfine.cli import exec as module
-from wgconfine.model.errors import ExitCode, NeedsRoot, OperationFailed, Refused
+from wgconfine.model.errors import CannotExecute, ExitCode, NeedsRoot, OperationFailed, Refused
 from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.system.commands import End
 
@@ -45,7 +46,7 @@ def test_the_tunnel_has_gone_meanwhile(
     monkeypatch.setattr(module, "leaves", lambda _: True)
     end = End(begun=True, signal=signal.SIGTERM)
 
-    assert 128 + signal.SIGTERM == module.told(end, VPN, UnitName("x.service"))
+    assert 128 + signal.SIGTERM == module.told(end, VPN, UnitName("x.service"), "/bin/x")
     said = "vpn: the tunnel is stopped or restarted, and what ran inside has ended.\n"
     assert said == capsys.readouterr().err
 
@@ -57,5 +58,59 @@ def test_how_it_ended_is_not_known(
     monkeypatch.setattr(module, "leaves", lambda _: False)
     end = End()
 
-    assert ExitCode.FAILED == module.told(end, VPN, UnitName("x.service"))
+    assert ExitCode.FAILED == module.told(end, VPN, UnitName("x.service"), "/bin/x")
     assert "It was not started: journalctl -u 'x.service'\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"#!/bin/sh\n", "/bin/sh"),
+        (b"#! /usr/bin/env -S python3 -I\nx\n", "/usr/bin/env"),
+        (b"#!/bin/sh", "/bin/sh"),
+        (b"#!\n", ""),
+        (b"echo\n#!/bin/sh\n", ""),
+        (b"\x7fELF", ""),
+        (b"", ""),
+    ],
+)
+def test_what_a_script_is_run_by(tmp_path: Path, content: bytes, found: str) -> None:
+    """As the kernel reads its first line."""
+    script = tmp_path / "script"
+    script.write_bytes(content)
+
+    assert found == module.interpreter(str(script))
+    assert "" == module.interpreter(str(tmp_path / "none"))
+
+
+def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
+    """Both names are said: a shell's own words, of the one alone, are riddles."""
+    script = tmp_path / "script"
+    script.write_text("#!/no/such\n")
+    with pytest.raises(CannotExecute, match="script' is run by '/no/such': there is no such") as it:
+        module.refuse_program(str(script))
+
+    assert 126 == it.value.exit_code
+
+
+@pytest.mark.parametrize(
+    ("program", "hidden"),
+    [
+        ("/run/x", True),
+        ("/var/run/x", True),
+        ("/run/current-system/sw/bin/x", False),
+        ("/usr/bin/env", False),
+        ("/running/x", False),
+    ],
+)
+def test_what_the_hosts_run_has(program: str, *, hidden: bool) -> None:
+    """By its name, or through a link; what NixOS has there is inside, too."""
+    assert hidden == module.is_hidden(program)
+
+
+def test_the_longest_argument() -> None:
+    """In bytes, as it is handed on."""
+    module.refuse_long(["x" * 131_071])
+    for each in ("x" * 131_072, "é" * 65_536):
+        with pytest.raises(Refused, match="each may have 128 KiB, in which every"):
+            module.refuse_long([each])

@@ -8,7 +8,7 @@ from wgconfine.model.settings import UnitName
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.model.verify import Verdict
 from wgconfine.plan.unitfile import build_facts
-from wgconfine.verify.commands import judge_additions
+from wgconfine.verify.commands import judge_additions, judge_users
 
 
 def facts(name: str, lines: str) -> UnitFacts:
@@ -65,3 +65,40 @@ def test_later_drop_ins_are_named(lines: str) -> None:
 def test_what_no_order_helps_against_is_named(lines: str) -> None:
     """As with a service that can't be confined."""
     assert Verdict.NOT_CONFINED == judge_additions(facts("10.conf", lines)).verdict
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "User=root",
+        "Group=docker",
+        "SupplementaryGroups=docker",
+        "PrivateUsers=no",
+        "WorkingDirectory=/srv",
+        "RootDirectory=/srv",
+        "RootImage=/srv/image.raw",
+        "ExecStartPre=/bin/true",
+        "ExecStart=/bin/true",
+        "StandardOutput=journal",
+        "TTYPath=/dev/tty1",
+        "Environment=LD_PRELOAD=/srv/x.so",
+        "EnvironmentFile=/srv/environment",
+    ],
+)
+@pytest.mark.parametrize("name", ["10-first.conf", "zzz.conf"])
+def test_what_a_command_has_itself_is_set_by_nobody_else(name: str, line: str) -> None:
+    """A drop-in wins over the transient unit wherever it is read."""
+    found = judge_additions(facts(name, f"[Service]\n{line}\n"))
+
+    assert (Verdict.NOT_CONFINED, "exec-drop-ins") == (found.verdict, found.name)
+    assert f"/etc/systemd/system/service.d/{name}:2" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("own", "verdicts"), [(2, [Verdict.OK]), (1, [Verdict.NOT_CONFINED]), (0, [])]
+)
+def test_a_users_command_has_its_own_user_namespace(own: int, verdicts: list[Verdict]) -> None:
+    """In the host's it could enter what its user runs outside; one that has ended is no matter."""
+    judged = judge_users(UnitName("wgconfine-exec-vpn-1_a.service"), own, 1)
+
+    assert verdicts == [each.verdict for each in judged]
