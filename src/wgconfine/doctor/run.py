@@ -72,6 +72,7 @@ def look_at_machine(tunnels: Iterable[Settings], root: Path = LIVE) -> MachineFa
         join = trials.joining(joined) if joined is not None else {}
         asked = questions(root=is_root, booted=booted, firewalld=booted and has_firewalld())
         answers = ask({**asked, **join}, trials.RULES)
+        trials.stop_late(answers)
     return facts_of(enabled, answers, root)
 
 
