@@ -124,8 +124,17 @@ def test_where_no_systemd_runs(world: World) -> None:
     done = world.machine.run(*command, check=False)
     found = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
     assert 1 == done.returncode
-    assert "not booted with systemd" in found["systemd"]["words"]
+    assert "not booted with systemd, but by sh: " in found["systemd"]["words"]
     assert "fine" == found["tools"]["grade"]
+
+
+def test_in_a_chroot_without_proc(world: World) -> None:
+    """It is called that, and no module is to be loaded from there."""
+    hide = "mount -t tmpfs none /run; mount -t tmpfs none /dev; umount -l /proc; exec $0 $*"
+    found = {each["name"]: each for each in examined(world, "unshare", "-m", "sh", "-euc", hide)}
+    assert "no systemd is to be seen from here, as in a chroot: " in found["systemd"]["words"]
+    assert {"will not work"} == {found[each]["grade"] for each in ("systemd", "tun")}
+    assert "" == found["tun"]["mend"]
 
 
 def test_it_leaves_nothing_behind(world: World) -> None:

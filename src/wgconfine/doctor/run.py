@@ -84,7 +84,7 @@ def facts_of(tunnels: Sequence[Settings], answers: Answers, root: Path) -> Machi
     distribution = parse_os_release(
         read(root, "/etc/os-release") or read(root, "/usr/lib/os-release") or ""
     )
-    tried = trials.trials_of(answers, os.uname().release)
+    tried = trials.trials_of(answers, os.uname().release, root)
     declared = [each.name for each in tunnels if each.backend is Backend.USERSPACE]
     return MachineFacts(
         distribution=distribution,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import wgconfine
 from wgconfine.doctor.asked import SECONDS, Answers, ask
@@ -29,6 +30,7 @@ __all__ = [
     "trials_of",
 ]
 
+MARKS = {".dockerenv": "docker", "run/.containerenv": "podman"}
 UNTRIED = "?"
 """For what can't be tried without nft(8): the tools say so."""
 PYTHON = f"""\
@@ -164,12 +166,13 @@ class Trials:
     unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
-def trials_of(answers: Answers, release: str) -> Trials:
+def trials_of(answers: Answers, release: str, root: Path) -> Trials:
+    """`root` is where files are looked for."""
     switch, unit = unit_trial(answers.get("unit"))
     _, join = unit_trial(answers.get("join"))
     return Trials(
         root=os.geteuid() == 0,
-        container=container_of(answers.get("virt")),
+        container=container_of(answers.get("virt"), root),
         release=release,
         namespace=why(answers.get("namespace")),
         name=why(answers.get("name")),
@@ -185,10 +188,14 @@ def trials_of(answers: Answers, release: str) -> Trials:
     )
 
 
-def container_of(answer: Answer | None) -> str:
-    """Give what systemd-detect-virt(1) calls it; it ends with 1 where there is none."""
+def container_of(answer: Answer | None, root: Path) -> str:
+    """Give what systemd-detect-virt(1) calls it; it ends with 1 where there is none.
+
+    Containers of one program often lack it, and have the file that their manager puts there.
+    """
     word = answer.output.strip() if answer is not None else ""
-    return "" if word == "none" else word or "?"
+    marks = (kind for path, kind in MARKS.items() if (root / path).exists())
+    return "" if word == "none" else word or next(marks, "?")
 
 
 def why(answer: Answer | None) -> str | None:

@@ -1,9 +1,11 @@
 """What was tried in namespaces that are thrown away, and what is made of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.unit.doctor.tree import write
 from wgconfine.doctor import access, base, clock, firewall, firewalld, others, trials, vpn
 from wgconfine.doctor.run import questions
 from wgconfine.doctor.trials import (
@@ -35,9 +37,19 @@ def answer(status: int, output: str = "", complaint: str = "") -> Answer:
         (None, "?"),
     ],
 )
-def test_which_container(said: Answer | None, kind: str) -> None:
+def test_which_container(said: Answer | None, kind: str, tmp_path: Path) -> None:
     """As systemd-detect-virt(1) calls it."""
-    assert kind == container_of(said)
+    assert kind == container_of(said, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(".dockerenv", "docker"), ("run/.containerenv", "podman")]
+)
+def test_a_container_without_systemd(path: str, kind: str, tmp_path: Path) -> None:
+    """Its manager's file says which; systemd's word goes before it."""
+    write(tmp_path, path, "")
+    assert kind == container_of(answer(MISSING), tmp_path)
+    assert "lxc" == container_of(answer(0, "lxc\n"), tmp_path)
 
 
 def test_why_something_failed() -> None:
@@ -133,10 +145,10 @@ def test_what_was_not_tried() -> None:
         (answer(1, "", "Failed to connect to bus: No such file"), "Failed to connect to bus: No"),
     ],
 )
-def test_a_unit_that_gives_no_answer(said: Answer, reason: str) -> None:
+def test_a_unit_that_gives_no_answer(said: Answer, reason: str, tmp_path: Path) -> None:
     """Nothing is known then: exit code 6, with why, and no verdict."""
     well = {each: answer(0) for each in ("namespace", "name", "rules")}
-    tried = trials_of({**well, "unit": said, "join": answer(0, "7 4")}, "6.12.0")
+    tried = trials_of({**well, "unit": said, "join": answer(0, "7 4")}, "6.12.0", tmp_path)
     (found,) = [each for each in judge_trials(tried) if each.name != "trials"]
     assert ("unit", Grade.UNKNOWN) == (found.name, found.grade)
     assert f"was not found out: {reason}" in found.words
