@@ -17,7 +17,6 @@ from wgconfine.doctor.others import (
     with_twin,
 )
 from wgconfine.doctor.run import facts_of, judge_machine
-from wgconfine.model.doctor import Finding
 from wgconfine.model.settings import TunnelName
 from wgconfine.report.doctor import as_json, as_text
 
@@ -79,7 +78,7 @@ def test_a_machine_with_that_os_release(tmp_path: Path) -> None:
     """Nothing that is said of it has control characters, and no command a word of it."""
     write(tmp_path, "etc/os-release", OS_RELEASE)
     write(tmp_path, "proc/1/comm", "\x1b[2J`init`\n")
-    findings: list[Finding] = [*judge_machine(facts_of([], {}, tmp_path), [])]
+    findings = [*judge_machine(facts_of([], {}, tmp_path), [])]
     assert is_plain(as_text(findings, width=80))
     assert "`init`" in as_text(findings)
     assert not any("pwned" in each.mend for each in findings)
