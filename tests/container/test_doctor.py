@@ -1,6 +1,7 @@
 """`wgconfine doctor` on machines that lack something, or have something in the way."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ mount -t proc proc /proc
 wgconfine doctor --json
 """
 """A namespace of mounts in which nothing is as where systemd has booted."""
+DOCTORS = "/etc/systemd/system/wgconfine-doctor-.service.d"
+UNITS = "systemctl list-units --all --plain --no-legend 'wgconfine-doctor-*'"
 
 Finding = dict[str, Any]
 
@@ -121,8 +124,17 @@ def test_where_no_systemd_runs(world: World) -> None:
     done = world.machine.run(*command, check=False)
     found = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
     assert 1 == done.returncode
-    assert "not booted with systemd" in found["systemd"]["words"]
+    assert "not booted with systemd, but by sh: " in found["systemd"]["words"]
     assert "fine" == found["tools"]["grade"]
+
+
+def test_in_a_chroot_without_proc(world: World) -> None:
+    """It is called that, and no module is to be loaded from there."""
+    hide = "mount -t tmpfs none /run; mount -t tmpfs none /dev/net; umount -l /proc; exec $0 $*"
+    found = {each["name"]: each for each in examined(world, "unshare", "-m", "sh", "-euc", hide)}
+    assert "no systemd is to be seen from here, as in a chroot: " in found["systemd"]["words"]
+    assert {"will not work"} == {found[each]["grade"] for each in ("systemd", "tun")}
+    assert "" == found["tun"]["mend"]
 
 
 def test_it_leaves_nothing_behind(world: World) -> None:
@@ -134,6 +146,43 @@ def test_it_leaves_nothing_behind(world: World) -> None:
     before = world.machine.sh(look)
     examined(world)
     world.machine.wait_for(lambda: before == world.machine.sh(look), "it is as before")
+
+
+@pytest.mark.parametrize("limit", ["", "TimeoutStartSec=infinity\n"], ids=["its own", "none"])
+def test_units_that_do_not_start(world: World, limit: str) -> None:
+    """That is no verdict, it takes no longer than the limit, and no unit of ours goes on."""
+    machine = world.machine
+    drop = f"[Service]\nExecStartPre=/bin/sleep 120\n{limit}"
+    machine.write(f"{DOCTORS}/90-x.conf", drop)
+    machine.systemctl("daemon-reload")
+    try:
+        before = time.monotonic()
+        found = {each["name"]: each["grade"] for each in examined(world, grade="not looked at")}
+        took = time.monotonic() - before
+        assert {"unit": "not looked at", "join": "not looked at"} == found
+        machine.wait_for(lambda: "" == machine.sh(UNITS), "they are gone", timeout=10)
+    finally:
+        machine.sh(f"rm -r {DOCTORS}; systemctl daemon-reload")
+    assert took < 20
+
+
+def test_units_of_a_machine_in_rescue_mode(world: World) -> None:
+    """They pull nothing in that was not started, and without a bus there is no verdict."""
+    machine = world.machine
+    look = "systemctl show -p DefaultDependencies -p Requires -p Wants %n >>/run/seen"
+    machine.write(f"{DOCTORS}/90-x.conf", f"[Service]\nExecStartPre=/bin/sh -c '{look}'\n")
+    machine.systemctl("daemon-reload")
+    try:
+        assert [] == broken(world)
+        seen = machine.sh("sort -u /run/seen; rm /run/seen").splitlines()
+    finally:
+        machine.sh(f"rm -r {DOCTORS}; systemctl daemon-reload")
+    assert {"DefaultDependencies=no", "Wants="} <= {*seen}
+    assert "sysinit.target" not in "".join(seen)
+    command = ("unshare", "--mount", "sh", "-euc", "mount -t tmpfs none /run/dbus; exec $0 $*")
+    found = examined(world, *command, grade="not looked at")
+    assert {"unit", "join"} == names(found)
+    assert all("Failed to connect to " in each["words"] for each in found)
 
 
 def test_a_machine_without_programs(world: World) -> None:

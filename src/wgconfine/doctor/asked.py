@@ -17,9 +17,11 @@ SECONDS = 8.0
 LIMIT = 1 << 20
 
 
-def ask(questions: Mapping[str, Sequence[str]], stdin: str = "") -> Answers:
+def ask(
+    questions: Mapping[str, Sequence[str]], stdin: str = "", seconds: float = SECONDS
+) -> Answers:
     """Run a command for each; what is missing or does not end in time is an answer, too."""
-    found = ask_all([*questions.values()], namespace=None, stdin=stdin, seconds=SECONDS)
+    found = ask_all([*questions.values()], namespace=None, stdin=stdin, seconds=seconds)
     return dict(zip(questions, found, strict=True))
 
 

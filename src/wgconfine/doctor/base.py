@@ -95,7 +95,8 @@ def cgroup_version(root: Path) -> int:
 
 def judge_base(facts: BaseFacts) -> Iterator[Finding]:
     yield judge_systemd(facts.systemd, facts.distribution)
-    yield from judge_wireguard(facts.wireguard, facts.distribution, facts.container)
+    inside = facts.container or ("chroot" if is_chroot(facts.systemd) else "")
+    yield from judge_wireguard(facts.wireguard, facts.distribution, inside)
     yield judge_tools(facts)
     yield judge_cgroups(facts)
 
@@ -103,13 +104,20 @@ def judge_base(facts: BaseFacts) -> Iterator[Finding]:
 systemd = partial(Finding, subject=Subject.SYSTEMD, name="systemd")
 
 
+def is_chroot(facts: SystemdFacts) -> bool:
+    """Tell whether it runs beyond what can be seen, or PID 1 can't be seen: modules aren't ours."""
+    return not facts.booted and facts.init in {"", "systemd"}
+
+
 def judge_systemd(facts: SystemdFacts, distribution: Distribution) -> Finding:
     if not facts.booted:
-        by = f"by {facts.init}" if facts.init and facts.init != "systemd" else "without it"
+        what = f"this machine was not booted with systemd, but by {facts.init}"
+        if is_chroot(facts):
+            what = "no systemd is to be seen from here, as in a chroot"
         return systemd(
             grade=Grade.BROKEN,
-            words=f"this machine was not booted with systemd, but {by}: wgconfine confines units "
-            "of systemd and has nothing else to hold them by; render and --root work everywhere",
+            words=f"{what}: wgconfine confines units of systemd and has nothing else to hold them "
+            "by; render and --root work everywhere",
         )
     if not facts.version:
         return systemd(grade=Grade.UNKNOWN, words="systemd runs here and does not say its version")

@@ -3,6 +3,7 @@
 import calendar
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,24 +13,51 @@ from wgconfine.doctor.asked import Answers, succeeded
 from wgconfine.doctor.distribution import Distribution, Family
 from wgconfine.model.doctor import Finding, Grade, Subject
 from wgconfine.runtime.clock import HINT, Handshakes, said, why_behind
+from wgconfine.system.inside import Answer
 
-__all__ = ["QUESTIONS", "ClockFacts", "built", "judge_clock", "look_at_clock"]
+__all__ = [
+    "QUESTIONS",
+    "ClockFacts",
+    "Daemon",
+    "built",
+    "daemon_of",
+    "judge_clock",
+    "look_at_clock",
+]
 
-QUESTIONS = {"time": ("timedatectl", "show", "--property=NTP,CanNTP,NTPSynchronized")}
+DAEMONS = ("chrony", "chronyd", "ntpsec", "ntp", "ntpd", "openntpd")
+"""Units of daemons beside systemd's own, as Debian, Fedora and Arch name them."""
+QUESTIONS = {
+    "time": ("timedatectl", "show", "--property=NTP,CanNTP,NTPSynchronized"),
+    "daemons": (
+        *("systemctl", "show", "--property=Id,LoadState,ActiveState", "--"),
+        *(f"{each}.service" for each in DAEMONS),
+    ),
+}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SET = HINT.removeprefix("Set it: ")
-KEEPERS = {
+INSTALL = {
     Family.DEBIAN: "apt install systemd-timesyncd",
-    Family.FEDORA: "dnf install chrony",
+    Family.FEDORA: "dnf install chrony && systemctl enable --now chronyd",
     Family.ARCH: SET,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """Another one that keeps clocks right, and is installed here."""
+
+    unit: str
+    active: bool = False
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
     """Times are in seconds since the epoch, 0 for none. `behind` is why it certainly is.
 
-    What could not be asked is None.
+    What could not be asked is None. `daemon` is one that systemd need not know to keep the clock;
+    `daemons_known` says that they were asked for.
     """
 
     now: int
@@ -38,6 +66,8 @@ class ClockFacts:
     synchronized: bool | None = None
     kept: bool | None = None
     can_be_kept: bool | None = None
+    daemon: Daemon | None = None
+    daemons_known: bool = True
 
 
 def look_at_clock(answers: Answers) -> ClockFacts:
@@ -55,7 +85,21 @@ def look_at_clock(answers: Answers) -> ClockFacts:
         synchronized=shown.get("NTPSynchronized") == "yes" if known else None,
         kept=shown.get("NTP") == "yes" if known else None,
         can_be_kept=shown.get("CanNTP") == "yes" if known else None,
+        daemon=daemon_of(answers.get("daemons")),
+        daemons_known=succeeded(answers.get("daemons")),
     )
+
+
+def daemon_of(answer: Answer | None) -> Daemon | None:
+    """Give the daemon that runs, else one that could; None where none is installed."""
+    found = []
+    for block in (answer.output if answer is not None else "").split("\n\n"):
+        shown = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if shown.get("LoadState") in {"loaded", "masked"}:
+            active = shown.get("ActiveState") in {"active", "activating", "reloading"}
+            masked = shown["LoadState"] == "masked"
+            found.append(Daemon(unit=shown.get("Id", ""), active=active, masked=masked))
+    return min(found, key=lambda each: (not each.active, each.masked), default=None)
 
 
 def built(version: str) -> int:
@@ -109,9 +153,24 @@ def not_synchronized(facts: ClockFacts, distribution: Distribution) -> Finding:
     if facts.kept:
         words = "it is not synchronized yet; what keeps it runs"
         return finding(grade=Grade.NOTE, words=words)
-    mend = SET if facts.can_be_kept else KEEPERS.get(distribution.family, "")
+    if facts.daemon is not None and (facts.daemon.active or not facts.can_be_kept):
+        return by_daemon(facts.daemon)
+    install = INSTALL.get(distribution.family, "") if facts.daemons_known else ""
     words = (
         "nothing that systemd knows of keeps it right: one that falls behind, as after a boot "
         "without a battery, has no handshake"
     )
+    return finding(grade=Grade.NOTE, words=words, mend=SET if facts.can_be_kept else install)
+
+
+def by_daemon(daemon: Daemon) -> Finding:
+    """Say who is to keep it: on Debian the package of another such daemon would remove this one."""
+    if daemon.active:
+        words = f"{daemon.unit} keeps it, and has not told the kernel that it is synchronized"
+        return finding(grade=Grade.NOTE, words=words)
+    words = (
+        f"nothing keeps it right, and {daemon.unit} is there for it: a clock that falls behind, as "
+        "after a boot without a battery, has no handshake"
+    )
+    mend = "" if daemon.masked else f"systemctl enable --now {shlex.quote(daemon.unit)}"
     return finding(grade=Grade.NOTE, words=words, mend=mend)

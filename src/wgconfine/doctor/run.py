@@ -72,6 +72,7 @@ def look_at_machine(tunnels: Iterable[Settings], root: Path = LIVE) -> MachineFa
         join = trials.joining(joined) if joined is not None else {}
         asked = questions(root=is_root, booted=booted, firewalld=booted and has_firewalld())
         answers = ask({**asked, **join}, trials.RULES)
+        trials.stop_late(answers)
     return facts_of(enabled, answers, root)
 
 
@@ -83,7 +84,7 @@ def facts_of(tunnels: Sequence[Settings], answers: Answers, root: Path) -> Machi
     distribution = parse_os_release(
         read(root, "/etc/os-release") or read(root, "/usr/lib/os-release") or ""
     )
-    tried = trials.trials_of(answers, os.uname().release)
+    tried = trials.trials_of(answers, os.uname().release, root)
     declared = [each.name for each in tunnels if each.backend is Backend.USERSPACE]
     return MachineFacts(
         distribution=distribution,

@@ -6,16 +6,17 @@ systemd run a unit in the *host's*, with success.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import wgconfine
-from wgconfine.doctor.asked import Answers
+from wgconfine.doctor.asked import SECONDS, Answers, ask
 from wgconfine.model.doctor import Finding, Grade, Subject
 from wgconfine.runtime.firewall import Policy, ruleset
-from wgconfine.system.inside import MISSING, Answer, start
+from wgconfine.system.inside import LATE, MISSING, Answer, end, first_line, is_late, start
 
 __all__ = [
     "QUESTIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "trials_of",
 ]
 
+MARKS = {".dockerenv": "docker", "run/.containerenv": "podman"}
 UNTRIED = "?"
 """For what can't be tried without nft(8): the tools say so."""
 PYTHON = f"""\
@@ -54,11 +56,33 @@ TRIALS = {
     "rules": ("unshare", "--net", "--", "nft", "-f", "-"),
 }
 """For root. The name is mounted over a file in a mount namespace of its own."""
-RUN = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
+LIMITS = {"TimeoutStartSec": 5, "RuntimeMaxSec": 5, "TimeoutStopSec": 1}
+"""In seconds: a unit of a trial ends by itself before its answer is given up, or soon after."""
+
+
+def unit_of(trial: str) -> str:
+    """Give the unit of a trial of this process."""
+    return f"wgconfine-doctor-{os.getpid()}-{trial}.service"
+
+
+def run(trial: str, *properties: str) -> tuple[str, ...]:
+    """Give the beginning of the command that runs a unit for a trial.
+
+    Without default dependencies: with them it would pull basic.target and sysinit.target into a
+    machine that was booted for rescue without them.
+    """
+    limits = (f"{name}={seconds}s" for name, seconds in LIMITS.items())
+    given = ("DefaultDependencies=no", *limits, *properties)
+    return (
+        *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit_of(trial)}"),
+        *(f"--property={each}" for each in given),
+        "--",
+    )
+
+
 UNIT = {
     "unit": (
-        *RUN,
-        *("--property=PrivateNetwork=yes", "--property=TemporaryFileSystem=/mnt", "--"),
+        *run("unit", "PrivateNetwork=yes", "TemporaryFileSystem=/mnt"),
         *(sys.executable, "-I", "-c", PYTHON),
     )
 }
@@ -75,9 +99,10 @@ def held_namespace() -> Iterator[int | None]:
     if isinstance(process, OSError):
         yield None
         return
-    with process:
-        made = process.stdout is not None and process.stdout.readline() == "made\n"
-        yield process.pid if made else None
+    try:
+        yield process.pid if first_line(process, SECONDS) == "made\n" else None
+    finally:
+        end(process)
 
 
 def joining(process: int) -> dict[str, tuple[str, ...]]:
@@ -86,9 +111,17 @@ def joining(process: int) -> dict[str, tuple[str, ...]]:
     As confined services do, by a path: where setns(2) is refused with EPERM, systemd runs them in
     the host's namespace.
     """
-    place = f"--property=NetworkNamespacePath=/proc/{process}/ns/net"
+    place = f"NetworkNamespacePath=/proc/{process}/ns/net"
     look = ("stat", "-L", "-c", "%i", "/proc/self/ns/net", "/proc/1/ns/net")
-    return {"join": (*RUN, place, "--", *look)}
+    return {"join": (*run("join", place), *look)}
+
+
+def stop_late(answers: Answers) -> None:
+    """Stop the units that gave no answer: systemd-run(1) was killed, and they were not."""
+    late = [each for each in ("unit", "join") if each in answers and is_late(answers[each])]
+    if late:
+        stop = ("systemctl", "stop", "--no-block", "--", *map(unit_of, late))
+        ask({"stop": stop}, seconds=STOP_SECONDS)
 
 
 RULES = ruleset(
@@ -104,6 +137,12 @@ RULES = ruleset(
 
 CREDENTIALS, NETWORK, NAMESPACE = 243, 225, 226
 """systemd.exec(5), "Process Exit Codes"."""
+STOP_SECONDS = 2.0
+UNREACHED = "Failed to connect to "
+"""How systemd-run(1) begins where no bus answers it, as in rescue mode: nothing was tried then."""
+EXIT_FAILURE, EXIT_EXCEPTION = 1, 255
+"""Of systemd-run(1), for a unit that failed otherwise than by the status of its program."""
+ENDED = "the unit ended without a word, as at a time limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +150,8 @@ class Trials:
     """`container` is systemd-detect-virt(1)'s word, empty for none and `?` where it is not known.
 
     `release` is the kernel's, which tells Proxmox VE. Each trial is empty where it went well, says
-    why where it did not, and is None where it was not made.
+    why where it did not, and is None where it was not made; `unanswered` says why, where it is
+    known.
     """
 
     root: bool = True
@@ -123,14 +163,16 @@ class Trials:
     unit: str | None = None
     join: str | None = None
     switch: str | None = None
+    unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
-def trials_of(answers: Answers, release: str) -> Trials:
+def trials_of(answers: Answers, release: str, root: Path) -> Trials:
+    """`root` is where files are looked for."""
     switch, unit = unit_trial(answers.get("unit"))
     _, join = unit_trial(answers.get("join"))
     return Trials(
         root=os.geteuid() == 0,
-        container=container_of(answers.get("virt")),
+        container=container_of(answers.get("virt"), root),
         release=release,
         namespace=why(answers.get("namespace")),
         name=why(answers.get("name")),
@@ -138,23 +180,48 @@ def trials_of(answers: Answers, release: str) -> Trials:
         unit=unit,
         join=join,
         switch=switch,
+        unanswered={
+            each: reason
+            for each in (*TRIALS, *UNIT, "join")
+            if (reason := why_unanswered(answers.get(each)))
+        },
     )
 
 
-def container_of(answer: Answer | None) -> str:
-    """Give what systemd-detect-virt(1) calls it; it ends with 1 where there is none."""
+def container_of(answer: Answer | None, root: Path) -> str:
+    """Give what systemd-detect-virt(1) calls it; it ends with 1 where there is none.
+
+    Containers of one program often lack it, and have the file that their manager puts there.
+    """
     word = answer.output.strip() if answer is not None else ""
-    return "" if word == "none" else word or "?"
+    marks = (kind for path, kind in MARKS.items() if (root / path).exists())
+    return "" if word == "none" else word or next(marks, "?")
 
 
 def why(answer: Answer | None) -> str | None:
-    """Give what a program complains of. What is not installed is the tools' matter."""
-    if answer is None or answer.status == MISSING:
+    """Give what a program complains of; None where nothing was found out.
+
+    What is not installed is the tools' matter.
+    """
+    if answer is None or answer.status == MISSING or why_unanswered(answer):
         return None
     if answer.status == 0:
         return ""
     complaint = answer.complaint.strip().partition("\n")[0]
     return complaint or f"exit status {answer.status}"
+
+
+def why_unanswered(answer: Answer | None) -> str:
+    """Say why a trial tells nothing of what it tries; empty where it does, or was not made."""
+    if answer is None:
+        return ""
+    if is_late(answer):
+        return LATE
+    first = answer.complaint.partition("\n")[0]
+    if answer.status and first.startswith(UNREACHED):
+        return first
+    silent = not answer.output and not answer.complaint
+    return ENDED if silent and answer.status in {EXIT_FAILURE, EXIT_EXCEPTION} else ""
 
 
 def unit_trial(answer: Answer | None) -> tuple[str | None, str | None]:
@@ -175,6 +242,13 @@ def unit_trial(answer: Answer | None) -> tuple[str | None, str | None]:
 
 
 finding = partial(Finding, subject=Subject.CONTAINER)
+UNKNOWN = {
+    "namespace": "whether a network namespace can be made was not found out",
+    "name": "whether a namespace can be given a name was not found out",
+    "rules": "whether the tunnel's firewall can be loaded was not found out",
+    "unit": "whether a unit gets a network namespace of its own was not found out",
+    "join": "whether a unit can join the namespace of a tunnel was not found out",
+}
 
 
 def judge_trials(trials: Trials, *, booted: bool = True) -> Iterator[Finding]:
@@ -195,14 +269,17 @@ def judge_trials(trials: Trials, *, booted: bool = True) -> Iterator[Finding]:
             yield finding(
                 name=each, grade=Grade.BROKEN, words=f"{words[each]}: {said}", lines=lines
             )
+    for each, reason in trials.unanswered.items():
+        if each in words:
+            yield finding(name=each, grade=Grade.UNKNOWN, words=f"{UNKNOWN[each]}: {reason}")
     if trials.switch:
         what = f"the second switch is not available: {trials.switch}; tunnels work without"
         yield finding(name="switch", grade=Grade.NOTE, words=what)
-    if None in tried.values():
+    if any(said is None and each not in trials.unanswered for each, said in tried.items()):
         what = "namespaces and rules "
         what += "could not be tried" if trials.root else "are tried as root alone"
         yield finding(name="trials", grade=Grade.UNKNOWN, words=f"{called(trials)}{what}")
-    elif not any(tried.values()):
+    elif not trials.unanswered and not any(tried.values()):
         units = " and units" if booted else ""
         what = f"namespaces, their names, rules{units} in them were tried, and work"
         yield finding(name="trials", grade=Grade.OK, words=f"{called(trials)}{what}")

@@ -74,7 +74,10 @@ wireguard = partial(Finding, subject=Subject.WIREGUARD)
 def judge_wireguard(
     seen: WireguardFacts, distribution: Distribution, container: str
 ) -> Iterator[Finding]:
-    """Say which of the two a tunnel gets, as the runtime decides, or why it gets none."""
+    """Say which of the two a tunnel gets, as the runtime decides, or why it gets none.
+
+    `container` may be a chroot, too: no module is loaded from within one.
+    """
     for name in seen.declared:
         if not (seen.userspace and seen.tun):
             yield no_userspace(

@@ -43,8 +43,8 @@ def test_a_machine_that_has_all() -> None:
         (SystemdFacts(booted=True, version=251), Grade.BROKEN, "252 is the oldest"),
         (SystemdFacts(booted=True), Grade.UNKNOWN, "does not say its version"),
         (SystemdFacts(booted=False, init="runit"), Grade.BROKEN, "but by runit"),
-        (SystemdFacts(booted=False), Grade.BROKEN, "but without it"),
-        (SystemdFacts(booted=False, init="systemd"), Grade.BROKEN, "but without it"),
+        (SystemdFacts(booted=False), Grade.BROKEN, "as in a chroot"),
+        (SystemdFacts(booted=False, init="systemd"), Grade.BROKEN, "as in a chroot"),
     ],
 )
 def test_systemd(facts: SystemdFacts, grade: Grade, words: str) -> None:
@@ -143,6 +143,16 @@ def test_a_container_without_the_device(container: str, line: str) -> None:
     """The lines for its configuration are given."""
     facts = replace(WELL, wireguard=replace(USERSPACE, tun=False), container=container)
     assert line in judged(facts, "tun").lines
+
+
+@pytest.mark.parametrize(("init", "mend"), [("", ""), ("systemd", ""), ("runit", "modprobe tun")])
+def test_no_module_is_loaded_in_a_chroot(init: str, mend: str) -> None:
+    """The command is for the machine around it, which has another init where one can be seen."""
+    wireguard = replace(USERSPACE, tun=False)
+    facts = replace(WELL, systemd=SystemdFacts(booted=False, init=init), wireguard=wireguard)
+    assert mend == judged(facts, "tun").mend
+    module = replace(facts, wireguard=replace(USERSPACE, module=True))
+    assert (mend == "") == (judged(module, "backend").mend == "")
 
 
 def test_programs_that_are_missing() -> None:

@@ -4,10 +4,11 @@ import calendar
 
 import pytest
 
-from wgconfine.doctor.clock import ClockFacts, built, judge_clock
+from wgconfine.doctor.clock import ClockFacts, Daemon, built, daemon_of, judge_clock
 from wgconfine.doctor.distribution import Distribution, Family
 from wgconfine.model.doctor import Finding, Grade
 from wgconfine.runtime.clock import HINT
+from wgconfine.system.inside import Answer
 
 NOW = calendar.timegm((2026, 11, 26, 12, 0, 0))
 DEBIAN = Distribution(family=Family.DEBIAN)
@@ -70,3 +71,65 @@ def test_who_keeps_the_clock(facts: ClockFacts, container: str, grade: Grade, me
     """systemd's word, and the command for it; a container has its host's clock."""
     found = clock(facts, container)
     assert (grade, mend) == (found.grade, found.mend)
+
+
+UNITS = """\
+Id=chrony.service
+LoadState=not-found
+ActiveState=inactive
+
+Id=ntpsec.service
+LoadState=masked
+ActiveState=inactive
+
+Id=openntpd.service
+LoadState=loaded
+ActiveState={}
+"""
+
+
+def test_another_daemon() -> None:
+    """The one that runs, before one that could, before one that is masked."""
+
+    def found(text: str) -> Daemon | None:
+        return daemon_of(Answer(status=0, output=text, complaint=""))
+
+    assert Daemon(unit="openntpd.service", active=True) == found(UNITS.format("active"))
+    assert Daemon(unit="openntpd.service") == found(UNITS.format("inactive"))
+    masked = UNITS.rpartition("\n\n")[0]
+    assert Daemon(unit="ntpsec.service", masked=True) == found(masked)
+    assert found("") is None
+    assert daemon_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("daemon", "can_be_kept", "mend"),
+    [
+        (Daemon(unit="openntpd.service", active=True), True, ""),
+        (Daemon(unit="openntpd.service", active=True), False, ""),
+        (Daemon(unit="openntpd.service"), False, "systemctl enable --now openntpd.service"),
+        (Daemon(unit="ntpsec.service", masked=True), False, ""),
+        (Daemon(unit="chrony.service"), True, "timedatectl set-ntp true"),
+    ],
+)
+def test_no_daemon_is_put_beside_another(daemon: Daemon, mend: str, *, can_be_kept: bool) -> None:
+    """On Debian the package of one removes the other; the one that is there is to keep it."""
+    facts = ClockFacts(
+        now=NOW, synchronized=False, kept=False, can_be_kept=can_be_kept, daemon=daemon
+    )
+    found = clock(facts)
+    assert (Grade.NOTE, mend) == (found.grade, found.mend)
+    assert can_be_kept or daemon.unit in found.words
+
+
+def test_daemons_that_were_not_asked_for() -> None:
+    """Nothing is installed on a guess."""
+    facts = ClockFacts(now=NOW, synchronized=False, kept=False, daemons_known=False)
+    assert "" == clock(facts).mend
+
+
+def test_what_keeps_it_on_fedora() -> None:
+    """A package alone starts nothing there."""
+    facts = ClockFacts(now=NOW, synchronized=False, kept=False, can_be_kept=False)
+    (found,) = judge_clock(facts, "", Distribution(family=Family.FEDORA))
+    assert "dnf install chrony && systemctl enable --now chronyd" == found.mend

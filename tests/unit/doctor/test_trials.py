@@ -1,14 +1,25 @@
 """What was tried in namespaces that are thrown away, and what is made of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.unit.doctor.tree import write
 from wgconfine.doctor import access, base, clock, firewall, firewalld, others, trials, vpn
 from wgconfine.doctor.run import questions
-from wgconfine.doctor.trials import Trials, container_of, judge_trials, unit_trial, why
-from wgconfine.model.doctor import Grade
-from wgconfine.system.inside import MISSING, Answer
+from wgconfine.doctor.trials import (
+    ENDED,
+    Trials,
+    container_of,
+    judge_trials,
+    trials_of,
+    unit_trial,
+    why,
+)
+from wgconfine.model.doctor import Grade, exit_code
+from wgconfine.model.errors import ExitCode
+from wgconfine.system.inside import LATE, MISSING, Answer
 
 WELL = Trials(namespace="", name="", rules="", unit="", join="", switch="")
 
@@ -26,9 +37,19 @@ def answer(status: int, output: str = "", complaint: str = "") -> Answer:
         (None, "?"),
     ],
 )
-def test_which_container(said: Answer | None, kind: str) -> None:
+def test_which_container(said: Answer | None, kind: str, tmp_path: Path) -> None:
     """As systemd-detect-virt(1) calls it."""
-    assert kind == container_of(said)
+    assert kind == container_of(said, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(".dockerenv", "docker"), ("run/.containerenv", "podman")]
+)
+def test_a_container_without_systemd(path: str, kind: str, tmp_path: Path) -> None:
+    """Its manager's file says which; systemd's word goes before it."""
+    write(tmp_path, path, "")
+    assert kind == container_of(answer(MISSING), tmp_path)
+    assert "lxc" == container_of(answer(0, "lxc\n"), tmp_path)
 
 
 def test_why_something_failed() -> None:
@@ -50,6 +71,9 @@ def test_why_something_failed() -> None:
         (answer(225), (None, "systemd could not set it up (225/NETWORK)")),
         (answer(1, "", "Failed to start"), (None, "Failed to start")),
         (answer(MISSING), (None, None)),
+        (answer(-9, "", LATE), (None, None)),
+        (answer(1), (None, None)),
+        (answer(1, "", "Failed to connect to bus: Connection refused"), (None, None)),
         (None, (None, None)),
     ],
 )
@@ -111,6 +135,25 @@ def test_what_was_not_tried() -> None:
     assert "could not be tried" in found.words
     (found,) = judge_trials(replace(WELL, unit=None, join=None), booted=False)
     assert (Grade.OK, False) == (found.grade, "units" in found.words)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (answer(-9, "", LATE), LATE),
+        (answer(1), ENDED),
+        (answer(1, "", "Failed to connect to bus: No such file"), "Failed to connect to bus: No"),
+    ],
+)
+def test_a_unit_that_gives_no_answer(said: Answer, reason: str, tmp_path: Path) -> None:
+    """Nothing is known then: exit code 6, with why, and no verdict."""
+    well = {each: answer(0) for each in ("namespace", "name", "rules")}
+    tried = trials_of({**well, "unit": said, "join": answer(0, "7 4")}, "6.12.0", tmp_path)
+    (found,) = [each for each in judge_trials(tried) if each.name != "trials"]
+    assert ("unit", Grade.UNKNOWN) == (found.name, found.grade)
+    assert f"was not found out: {reason}" in found.words
+    assert ExitCode.UNCHECKED == exit_code(judge_trials(tried))
+    assert [found] == [*judge_trials(tried)]
 
 
 @pytest.mark.parametrize("root", [True, False])
