@@ -170,7 +170,7 @@ def test_resume(tunnel: Machine, most: int | None, record_property: Property) ->
         lambda: tunnel.sh("rm -f /run/lab/asked"), asked
     )
     record_property("table", table.describe())
-    assert "start --no-block -- a.service" == asked()
+    assert "start --no-block --job-mode=fail -- a.service" == asked()
 
 
 @EXTENT
