@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.faulttable.bench import Bench
 
-__all__ = ["PLACES", "TICK", "Fault", "Found", "Kind", "Place", "judge", "limit"]
+__all__ = ["LIMITS", "PLACES", "TICK", "Fault", "Found", "Kind", "Place", "judge", "limit"]
 
 TICK = 60
 """Seconds between two ticks, wgconfine's regular look at its tunnels."""
