@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 
 from wgconfine.cli.survey import Survey, survey
 from wgconfine.config.escape import escape
+from wgconfine.doctor.base import is_booted
 from wgconfine.doctor.ours import Loose, OwnFacts, judge_own
-from wgconfine.doctor.run import is_booted, judge_machine, look_at_machine
+from wgconfine.doctor.run import judge_machine, look_at_machine
 from wgconfine.model.doctor import Finding
 from wgconfine.model.errors import (
     InTheWay,

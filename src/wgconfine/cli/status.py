@@ -6,8 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from wgconfine.cli.dialogue import coloured, columns, complain
-from wgconfine.config.escape import escape
-from wgconfine.config.words import name_tunnels
+from wgconfine.config.words import refuse_strangers
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.verdict import Verdict
 from wgconfine.report import status as words
@@ -117,10 +116,6 @@ def narrowed(status: Status, names: Sequence[str]) -> Status:
     """Give the named tunnels alone; everything for none. Raises OperationFailed for a stranger."""
     if not names:
         return status
-    known = {tunnel.name for tunnel in status.tunnels}
-    if strangers := sorted(set(names) - known):
-        raise OperationFailed(
-            escape(", ".join(strangers)), "there is no such tunnel", name_tunnels(known)
-        )
+    refuse_strangers(names, {tunnel.name for tunnel in status.tunnels})
     chosen = tuple(tunnel for tunnel in status.tunnels if tunnel.name in names)
     return replace(status, tunnels=chosen, closed=())

@@ -1,10 +1,11 @@
 """Guesses what a misspelt word was meant to be."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from wgconfine.config.escape import quote
+from wgconfine.config.escape import escape, quote
+from wgconfine.model.errors import OperationFailed
 
-__all__ = ["name_tunnels", "suggest", "suggest_services"]
+__all__ = ["name_tunnels", "refuse_strangers", "suggest", "suggest_services"]
 
 _MOST = 3
 
@@ -22,6 +23,14 @@ def name_tunnels(known: Iterable[str]) -> str:
     """Give the hint for the name of no tunnel: which there are, or how the first is made."""
     names = ", ".join(sorted(known))
     return f"There are: {names}." if names else "To make one: wgconfine init CONF --name NAME."
+
+
+def refuse_strangers(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise OperationFailed for names of no tunnel, all of them at once."""
+    if strangers := sorted({*names} - {*known}):
+        raise OperationFailed(
+            escape(", ".join(strangers)), "there is no such tunnel", name_tunnels(known)
+        )
 
 
 def suggest_services(word: str, known: Iterable[str]) -> str:

@@ -12,12 +12,14 @@ from wgconfine.doctor.distribution import Distribution, Family
 from wgconfine.doctor.wireguard import WireguardFacts, judge_wireguard, look_at_wireguard
 from wgconfine.model.doctor import Finding, Grade, Subject
 from wgconfine.system.inside import Answer
+from wgconfine.system.installed import LIVE
 
 __all__ = [
     "QUESTIONS",
     "TOOLS",
     "BaseFacts",
     "SystemdFacts",
+    "is_booted",
     "judge_base",
     "look_at_base",
 ]
@@ -73,13 +75,18 @@ def look_at_base(
     )
 
 
+def is_booted(root: Path = LIVE) -> bool:
+    """Tell whether systemd runs here: sd_booted(3)."""
+    return (root / "run/systemd/system").is_dir()
+
+
 def systemd_facts(root: Path, answer: Answer | None) -> SystemdFacts:
     shown = dict(
         line.split("=", 1) for line in (answer.output if answer else "").splitlines() if "=" in line
     )
     number = re.match("[0-9]+", shown.get("Version", ""))
     return SystemdFacts(
-        booted=(root / "run/systemd/system").is_dir(),
+        booted=is_booted(root),
         init=(read(root, "/proc/1/comm") or "").strip(),
         version=int(number[0]) if number else 0,
         state=shown.get("SystemState", "") if succeeded(answer) else "",

@@ -21,7 +21,7 @@ from wgconfine.model.doctor import Finding
 from wgconfine.model.settings import Backend, Settings
 from wgconfine.system.installed import LIVE
 
-__all__ = ["MachineFacts", "is_booted", "judge_machine", "look_at_machine", "questions"]
+__all__ = ["MachineFacts", "judge_machine", "look_at_machine", "questions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,6 @@ class MachineFacts:
     clock: clock.ClockFacts
     others: others.OtherFacts
     named: tuple[str, ...] = ()
-
-
-def is_booted(root: Path = LIVE) -> bool:
-    """Tell whether systemd runs here: sd_booted(3)."""
-    return (root / "run/systemd/system").is_dir()
 
 
 def questions(*, root: bool, booted: bool, firewalld: bool) -> dict[str, Sequence[str]]:
@@ -66,7 +61,7 @@ def questions(*, root: bool, booted: bool, firewalld: bool) -> dict[str, Sequenc
 def look_at_machine(tunnels: Iterable[Settings], root: Path = LIVE) -> MachineFacts:
     """`root` is where files are looked for. Changes nothing but namespaces that are thrown away."""
     enabled = [each for each in tunnels if each.enable]
-    is_root, booted = os.geteuid() == 0, is_booted(root)
+    is_root, booted = os.geteuid() == 0, base.is_booted(root)
     with ExitStack() as stack:
         joined = stack.enter_context(trials.held_namespace()) if is_root and booted else None
         join = trials.joining(joined) if joined is not None else {}

@@ -12,6 +12,7 @@ __all__ = [
     "CATALOG",
     "CLOSING",
     "CLOSING_UNITS",
+    "COMMANDS",
     "COMMAND_DROPIN",
     "DROPIN",
     "UNITS",
@@ -35,6 +36,8 @@ DROPIN = "zz-wgconfine.conf"
 CLOSING = "zz-wgconfine-closed.conf"
 # Of units of `wgconfine exec`. After DROPIN: what is refused after that one is refused here, too.
 COMMAND_DROPIN = "zz-wgconfine.exec.conf"
+COMMANDS = "wgconfine-exec-"
+"""What the units of commands of `wgconfine exec` begin with, in whatever tunnel."""
 
 
 def dropin_path(unit: UnitName) -> PurePosixPath:
@@ -51,7 +54,7 @@ def command_prefix(name: TunnelName) -> str:
     systemd looks for drop-ins at each dash of a name: one in that of the tunnel is escaped.
     """
     escaped = name.replace("-", "\\x2d")
-    return f"wgconfine-exec-{escaped}-"
+    return f"{COMMANDS}{escaped}-"
 
 
 def command_dropin_path(name: TunnelName) -> PurePosixPath:

@@ -7,14 +7,14 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.units import UnitFacts
-from wgconfine.render.places import command_dropin_path, command_prefix
+from wgconfine.render.places import COMMANDS, command_dropin_path, command_prefix
 from wgconfine.runtime import paths, resolver
 from wgconfine.runtime.process import SEARCH, find
 from wgconfine.system.aside import Aside, Unanswered
@@ -35,7 +35,6 @@ __all__ = [
     "sweep_commands",
 ]
 
-_ALL = "wgconfine-exec-"
 _LOOK_SECONDS = 10.0
 _SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
 """SD_MESSAGE_SPAWN_FAILED of sd-messages.h."""
@@ -76,13 +75,11 @@ def command_facts(name: TunnelName) -> UnitFacts:
     unit = UnitName(f"{command_prefix(name)}0.service")
     facts = UnitSearch(RootedFiles(Path("/"))).transient(unit, "[Service]\nExecStart=/bin/true\n")
     ours = command_dropin_path(name)
-    return UnitFacts(
-        name=facts.name,
-        load_state=facts.load_state,
-        names=facts.names,
+    return replace(
+        facts,
         texts=tuple(each for each in facts.texts if each.path != ours),
         assignments=tuple(each for each in facts.assignments if each.path != ours),
-        joined=facts.joined,
+        digest="",
     )
 
 
@@ -156,7 +153,7 @@ def sweep_commands() -> None:
     found |= {name.rpartition(".")[0] for name in names_in(Path(paths.command_state()))}
     for stem in found:
         unit = f"{stem}.service"
-        if stem.startswith(_ALL) and not is_begun(stem) and not is_loaded(unit):
+        if stem.startswith(COMMANDS) and not is_begun(stem) and not is_loaded(unit):
             remove(unit)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from wgconfine.model.errors import OperationFailed
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
 from wgconfine.render.catalog import CATALOG
+from wgconfine.render.places import COMMANDS
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
 __all__ = ["ensure_stopped", "execute"]
 
 PATIENCE = 5.0
-COMMANDS = "wgconfine-exec-"
 HIERARCHY = Path("/sys/fs/cgroup")
 
 

@@ -20,6 +20,7 @@ from wgconfine.plan.unitfile import (
     template_of,
 )
 from wgconfine.system.rooted import RootedFiles
+from wgconfine.system.transient import TRANSIENT
 from wgconfine.system.unitstates import read_texts
 
 __all__ = ["UnitSearch", "find_facts"]
@@ -77,7 +78,7 @@ class UnitSearch:
 
     def transient(self, name: UnitName, text: str) -> UnitFacts:
         """What would be known of a unit without a file, that systemd is told `text` of."""
-        main = UnitText(path=PurePosixPath("/run/systemd/transient", name), text=text)
+        main = UnitText(path=PurePosixPath(TRANSIENT, name), text=text)
         dropins = self.read(sort_dropins(self._dropins((name,))))
         return build_facts(
             name=name,

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
-from wgconfine.config.escape import escape
-from wgconfine.config.words import name_tunnels
-from wgconfine.model.errors import ExitCode, OperationFailed
+from wgconfine.config.words import refuse_strangers
+from wgconfine.model.errors import ExitCode
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Backend, Settings, TunnelName, UnitName
 from wgconfine.model.state import UnitState, judge
@@ -153,10 +152,7 @@ def verify_found(
     found: Found, names: Collection[str], areas: Sequence[tuple[Area, Look]]
 ) -> Report:
     known = {each.name for each in found.subjects} | {each.tunnel for each in found.bare}
-    if strangers := sorted(set(names) - known):
-        raise OperationFailed(
-            escape(", ".join(strangers)), "there is no such tunnel", name_tunnels(known)
-        )
+    refuse_strangers(names, known)
     done = [verify_one(each, areas) for each in found.subjects if not names or each.name in names]
     done += [each for each in found.bare if not names or each.tunnel in names]
     closed = tuple(map(judge_closed, found.closed)) if not names else ()
