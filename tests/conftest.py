@@ -74,8 +74,13 @@ def descriptors() -> set[str]:
 
 
 def children() -> set[str]:
-    tasks = Path("/proc/self/task").iterdir()
-    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+    """Those of every thread; of one that ends meanwhile they become another's: looked at anew."""
+    while True:
+        tasks = Path("/proc/self/task").iterdir()
+        try:
+            return {pid for task in tasks for pid in (task / "children").read_text().split()}
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 def mounts() -> set[str]:
