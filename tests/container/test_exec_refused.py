@@ -151,23 +151,34 @@ def test_without_what_confines_nothing_runs(world: World, spoil: str, said: str)
     assert "ran" == run(world, "echo", "ran").stdout.strip()
 
 
-def test_a_later_drop_in_of_others_is_refused(world: World) -> None:
-    """One for all services that is read after ours and undoes a line of it: nothing runs."""
+@pytest.mark.parametrize(
+    ("line", "said", "code"),
+    [
+        ("RestrictAddressFamilies=", "exec: it would not be confined\n", 3),
+        ("WorkingDirectory=/srv", "exec: it would not run as it was asked to\n", 0),
+    ],
+)
+def test_a_drop_in_of_others_is_refused(world: World, line: str, said: str, code: int) -> None:
+    """One for all services that is read after ours: nothing runs. `verify` fails for what is open.
+
+    A directory of another's lets nothing out, and the machine may have it for reasons of its own.
+    """
     machine = world.machine
     path = "/etc/systemd/system/service.d/zzz.conf"
-    machine.write(path, "[Service]\nRestrictAddressFamilies=\n")
+    machine.write(path, f"[Service]\n{line}\n")
     machine.systemctl("daemon-reload")
     try:
         told = run(world, "echo", "ran", check=False)
-        found = wgconfine(world, "verify", "vpn", check=False)
+        found = wgconfine(world, "verify", "vpn", "--json", check=False)
     finally:
         machine.sh(f"rm {path}; systemctl daemon-reload")
 
     assert (1, "") == (told.returncode, told.stdout)
-    assert "exec: it would not be confined\n" in told.stderr
+    assert said in told.stderr
     assert path in told.stderr
-    assert 3 == found.returncode
-    assert "exec-drop-ins" in found.stdout
+    assert code == found.returncode
+    checks = {each["name"]: each for each in json.loads(found.stdout)["tunnels"][0]["checks"]}
+    assert path in checks["exec-drop-ins"]["evidence"]
 
 
 def test_a_command_outside_is_called_so(world: World) -> None:

@@ -14,7 +14,7 @@ from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.settings import Settings
 from wgconfine.model.state import judge
 from wgconfine.model.tree import File
-from wgconfine.plan.commandcheck import check_command
+from wgconfine.plan.commandcheck import check_command, why_weaker
 from wgconfine.plan.hardening import COMMAND_RIGHTS
 from wgconfine.plan.unitdigest import without_comments
 from wgconfine.render.command import COMMAND_REFUSAL, command_dropin
@@ -131,8 +131,10 @@ def refuse_unconfined(settings: Settings) -> None:
     if without_comments(there.text) not in map(without_comments, texts):
         what = "it was edited, or is of another version"
         raise OperationFailed(str(path), what, "Run wgconfine apply")
-    if problems := check_command(command_facts(settings.name)):
-        raise OperationFailed("exec", "it would not be confined", "\n".join(map(str, problems)))
+    facts = command_facts(settings.name)
+    if problems := check_command(facts):
+        what = "be confined" if why_weaker(facts) else "run as it was asked to"
+        raise OperationFailed("exec", f"it would not {what}", "\n".join(map(str, problems)))
 
 
 def refuse_stopped(name: TunnelName) -> None:

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 
 from wgconfine.model.problem import Problem
 from wgconfine.model.units import Assignment, UnitFacts
+from wgconfine.plan.commandline import split_words
 from wgconfine.plan.settled import problem_at
 from wgconfine.plan.unitcheck import check_unit
-from wgconfine.render.command import command_settings
+from wgconfine.render.command import OWN_VARIABLES, command_settings
 
-__all__ = ["check_command"]
+__all__ = ["check_command", "why_refused", "why_weaker"]
 
 _OWN = frozenset(
     {
         *("DynamicUser", "Group", "SupplementaryGroups", "User"),
         *("PrivateUsers", "UserNamespacePath"),
-        *("Environment", "EnvironmentFile", "PassEnvironment", "SetLoginEnvironment"),
-        *("Nice", "Type", "UMask", "WorkingDirectory"),
+        *("EnvironmentFile", "SetLoginEnvironment", "Type", "WorkingDirectory"),
     }
 )
 _KINDS = ("Exec", "Root", "Standard", "TTY")
@@ -28,10 +28,16 @@ _KINDS = ("Exec", "Root", "Standard", "TTY")
 
 def check_command(facts: UnitFacts) -> list[Problem]:
     """Every reason why no command of a tunnel's may run; empty where it may."""
-    return sorted({*check_unit(facts, command_settings()), *_beats_ours(facts)})
+    return sorted({*why_weaker(facts), *why_refused(facts)})
 
 
-def _beats_ours(facts: UnitFacts) -> Iterator[Problem]:
+def why_weaker(facts: UnitFacts) -> list[Problem]:
+    """What would undo a line of what confines each command."""
+    return check_unit(facts, command_settings())
+
+
+def why_refused(facts: UnitFacts) -> Iterator[Problem]:
+    """What would have each command be another than was asked for, confined though it is."""
     main = facts.texts[0].path
     for line in facts.assignments:
         if line.path != main and _is_commands_own(line):
@@ -44,4 +50,9 @@ def _beats_ours(facts: UnitFacts) -> Iterator[Problem]:
 
 
 def _is_commands_own(line: Assignment) -> bool:
-    return line.section == "Service" and (line.key in _OWN or line.key.startswith(_KINDS))
+    if line.section != "Service":
+        return False
+    if line.key == "Environment":  # for all services, a proxy say, it is for commands, too
+        names = {word.partition("=")[0] for word in split_words(line.value)}
+        return not names or not names.isdisjoint(OWN_VARIABLES)
+    return line.key in _OWN or line.key.startswith(_KINDS)

@@ -11,7 +11,7 @@ from wgconfine.render.hardening import Rights
 from wgconfine.render.places import command_dropin_path
 from wgconfine.render.service import confining_text, dropin_settings
 
-__all__ = ["COMMAND_REFUSAL", "command_dropin", "command_settings"]
+__all__ = ["COMMAND_REFUSAL", "OWN_VARIABLES", "command_dropin", "command_settings"]
 
 ABOUT = "# For whatever `wgconfine exec {name}` runs: each command is a unit of such a name.\n"
 
@@ -45,6 +45,12 @@ COMMAND_REFUSAL = (
 
 So a command whose drop-in systemd has not found is refused, and never run in the open.
 """
+
+OWN_VARIABLES = frozenset(
+    {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "TMUX_TMPDIR", "USER"}
+    | {"WGCONFINE_TUNNEL", "XDG_RUNTIME_DIR"}
+)
+"""Of the environment: what `exec` or systemd gives each command, and what no drop-in may set."""
 
 
 def command_dropin(settings: Settings, rights: Rights, systemd: int) -> File:

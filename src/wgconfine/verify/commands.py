@@ -11,7 +11,7 @@ from wgconfine.model.settings import UnitName
 from wgconfine.model.state import ALIVE
 from wgconfine.model.units import Assignment, UnitFacts
 from wgconfine.model.verify import Area, Check, Verdict
-from wgconfine.plan.commandcheck import check_command
+from wgconfine.plan.commandcheck import why_refused, why_weaker
 from wgconfine.render.places import command_dropin_path
 from wgconfine.system.commands import command_facts
 from wgconfine.verify.effective import PROPERTIES, judge_effective
@@ -44,11 +44,16 @@ def rendered_lines(subject: Subject) -> list[Assignment]:
 
 
 def judge_additions(facts: UnitFacts) -> Check:
-    """Say which drop-ins of others would undo what confines commands: `exec` refuses then."""
+    """Say which drop-ins of others would undo what confines commands: `exec` refuses then.
+
+    So it does where they would change who or what runs, which lets nothing out and is no failure.
+    """
     own = partial(check, name="exec-drop-ins")
-    if problems := check_command(facts):
+    if problems := why_weaker(facts):
         return own(verdict=Verdict.NOT_CONFINED, evidence="; ".join(map(str, problems)))
-    return own(verdict=Verdict.OK, evidence="nobody changes what confines commands of exec")
+    said = "; ".join(map(str, why_refused(facts)))
+    evidence = f"exec refuses: {said}" if said else "nobody changes what confines commands of exec"
+    return own(verdict=Verdict.OK, evidence=evidence)
 
 
 def judge_command(

@@ -7,6 +7,7 @@ import pytest
 from wgconfine.model.settings import UnitName
 from wgconfine.model.units import UnitFacts, UnitText
 from wgconfine.model.verify import Verdict
+from wgconfine.plan.commandcheck import check_command
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.verify.commands import judge_additions, judge_users
 
@@ -81,17 +82,35 @@ def test_what_no_order_helps_against_is_named(lines: str) -> None:
         "ExecStart=/bin/true",
         "StandardOutput=journal",
         "TTYPath=/dev/tty1",
-        "Environment=LD_PRELOAD=/srv/x.so",
+        "Environment=",
+        "Environment=A=1 'TMUX_TMPDIR=/tmp'",
         "EnvironmentFile=/srv/environment",
     ],
 )
 @pytest.mark.parametrize("name", ["10-first.conf", "zzz.conf"])
 def test_what_a_command_has_itself_is_set_by_nobody_else(name: str, line: str) -> None:
-    """A drop-in wins over the transient unit wherever it is read."""
-    found = judge_additions(facts(name, f"[Service]\n{line}\n"))
+    """A drop-in wins over the transient unit wherever it is read: `exec` refuses, no more."""
+    added = facts(name, f"[Service]\n{line}\n")
+    found = judge_additions(added)
 
-    assert (Verdict.NOT_CONFINED, "exec-drop-ins") == (found.verdict, found.name)
+    assert 1 == len(check_command(added))
+    assert (Verdict.OK, "exec-drop-ins") == (found.verdict, found.name)
+    assert found.evidence.startswith("exec refuses: ")
     assert f"/etc/systemd/system/service.d/{name}:2" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Environment=HTTP_PROXY=http://proxy.example.net:3128 'A=b c'",
+        "PassEnvironment=A",
+        "Nice=5",
+        "UMask=0027",
+    ],
+)
+def test_what_is_for_all_services_is_for_commands_too(line: str) -> None:
+    """It changes neither who nor what runs."""
+    assert [] == check_command(facts("zzz.conf", f"[Service]\n{line}\n"))
 
 
 @pytest.mark.parametrize(
