@@ -10,7 +10,6 @@ from tests.matrix import first
 from tests.scenario import (
     PROBE,
     TUNNEL,
-    confine,
     refused,
     seen_by_web,
     wgconfine,
@@ -21,13 +20,19 @@ from tests.scenario import (
 pytestmark = pytest.mark.vm
 
 
+PORTS = """
+publish = ["8080", { listen = "198.51.100.2:8081", to = 8080, from = ["198.51.100.0/24"] }]
+"""
+
+
 @pytest.fixture(scope="module", params=first("bookworm"))
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
-    """A virtual machine with ipv6.disable=1, and one confined service."""
+    """A virtual machine with ipv6.disable=1, and one confined service with published ports."""
     arguments = ["ipv6.disable=1"]
     with boot_vm(request.param, wheelhouse=wheelhouse, kernel_arguments=arguments) as world:
         write_service(world, "probe.service", PROBE)
-        confine(world, "probe.service")
+        write_tunnel(world, ["probe.service"], extra=PORTS)
+        wgconfine(world, "apply")
         yield world
 
 
@@ -46,16 +51,8 @@ def test_ipv6_is_left_out_and_ipv4_works(world: World) -> None:
     machine.systemctl("reload", "wgconfine@vpn.service")
 
 
-PORTS = """
-publish = ["8080", { listen = "198.51.100.2:8081", to = 8080, from = ["198.51.100.0/24"] }]
-"""
-
-
 def test_a_port_alone_listens_by_ipv4(world: World) -> None:
     """systemd leaves ::1 out by itself; who may connect is proven of both families."""
-    write_tunnel(world, ["probe.service"], extra=PORTS)
-    wgconfine(world, "apply")
-
     listening = [line.split()[3] for line in world.machine.sh("ss -Hltn").splitlines()]
     assert {"127.0.0.1:8080", "198.51.100.2:8081"} <= set(listening)
     assert "[::1]:8080" not in listening
