@@ -88,7 +88,8 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
     if record.pin_endpoint:  # before the link can send
-        pin.hold(record.name, pin.pins_of(record, conf, known_addresses(record)))
+        known = turns.known_addresses(record.name)
+        pin.hold(record.name, pin.pins_of(record, conf, known))
     with visit:
         set_keys_and_peers(record, conf, there=live is not None)
         bring_up(conf, mtu, live)
@@ -174,7 +175,7 @@ def ensure_link(
         lines = [] if there else [make_link(record, visit.path)]
         for line in lines:
             step(f"ip {line}")
-        lines += link.routes_to_ask_for(conf, known_addresses(record), via=via)
+        lines += link.routes_to_ask_for(conf, turns.known_addresses(record.name), via=via)
         output = complaint = ""
         if lines:
             asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
@@ -231,7 +232,7 @@ def give_name(record: Record) -> None:
 
 def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> None:
     """Set the whole configuration of a new link; of one that is in use what has changed alone."""
-    name, text = record.wg_name, link.wg_config(conf, known_addresses(record))
+    name, text = record.wg_name, link.wg_config(conf, turns.known_addresses(record.name))
     live = run("wg", "showconf", name) if there else ""
     if "\nListenPort = " not in live:  # it has no socket yet, or has lost it
         step(f"wg syncconf {name} (hidden) with {len(conf.peers)} peers")
@@ -246,14 +247,6 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> No
     if removals:
         step(f"wg set {name} {' '.join(removals)}")
         run("wg", "set", name, *removals)
-
-
-def known_addresses(record: Record) -> dict[str, str]:
-    """Give what the last look-up of each endpoint's name has found, as far as it is kept.
-
-    A new link, and one that returns to a name, need not wait for a resolver then.
-    """
-    return {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
@@ -271,14 +264,10 @@ def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
 
 
 def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
-    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service.
-
-    With them whether the MTU is declared (`fixed`) or follows from the way to them (`auto`).
-    """
-    mtu = "auto" if conf.mtu is None else "fixed"
+    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
     path = f"{paths.tunnel_state(record.name)}/endpoints"
     named = [
-        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]} {mtu}\n"
+        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]}\n"
         for peer in conf.peers
         if peer.endpoint and not wgquick.parse_ip(peer.endpoint[0])
     ]

@@ -295,7 +295,7 @@ def test_since_when_a_tunnel_is_up() -> None:
 
 def test_a_name_without_an_answer(state: Path) -> None:
     """Without root all of them are said, as long as somebody asks."""
-    (state / "wgconfine/tunnel/vpn/endpoints").write_text("KEY a.example.net 51820 auto\nbroken\n")
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("KEY a.example.net 51820\nbroken\n")
     asking = {"wgconfine-endpoint@vpn__service": RUNNING}
 
     assert ("waiting", "no address yet for a.example.net") == (up(**asking).state, up(**asking).why)
@@ -304,7 +304,7 @@ def test_a_name_without_an_answer(state: Path) -> None:
 
 def test_a_peer_that_has_an_address_is_waited_for_no_longer(state: Path) -> None:
     """An address of before is as good, though its name has no answer now."""
-    (state / "wgconfine/tunnel/vpn/endpoints").write_text("A a.example.net 1 auto\nB b. 1 auto\n")
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("A a.example.net 1\nB b. 1\n")
     peers = [peer("A", endpoint="192.0.2.1:1"), peer("B")]
 
     assert ("b.",) == module.unanswered(VPN, peers, asking=True)
