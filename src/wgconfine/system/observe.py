@@ -519,7 +519,8 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
         if outside is None:
             why = "its namespace can't be seen: run this as root"
         elif outside:
-            shown, why = "NOT CONFINED", "its process is in another namespace: systemctl stop it"
+            shown = "NOT CONFINED"
+            why = f"its process is in another namespace: systemctl stop {unit}"
         else:
             shown = "confined"
     elif word == "refused":
@@ -559,14 +560,14 @@ def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str
         (state.guard_fired, "its guard found it outside of the tunnel's namespace"),
         (
             state.assertion is False,
-            "an Assert…= of the unit does not hold: systemctl status it",
+            f"an Assert…= of the unit does not hold: systemctl status {unit}",
         ),
         (
             state.condition is False,
-            "a Condition…= of the unit does not hold: systemctl status it",
+            f"a Condition…= of the unit does not hold: systemctl status {unit}",
         ),
     )
-    otherwise = "it could not be set up inside: journalctl -u it"
+    otherwise = f"it could not be set up inside: journalctl -u {unit}"
     return next((why for holds, why in causes if holds), otherwise)
 
 

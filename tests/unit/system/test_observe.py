@@ -209,9 +209,9 @@ EXEC = {"Result": "exec-condition"}
         ("", "mnt", GUARD, "another namespace has taken the name {state}/netns/vpn"),
         ("a.service.conf", "net", GUARD, "its drop-in is gone, so that it is closed: wgconfine ap"),
         ("", "net", GUARD, "its guard found it outside of the tunnel's namespace"),
-        ("", "net", ASSERT, "an Assert…= of the unit does not hold: systemctl status it"),
-        ("", "net", CONDITION, "a Condition…= of the unit does not hold: systemctl status it"),
-        ("", "net", EXEC, "it could not be set up inside: journalctl -u it"),
+        ("", "net", ASSERT, "an Assert…= of the unit does not hold: systemctl status a."),
+        ("", "net", CONDITION, "a Condition…= of the unit does not hold: systemctl status a."),
+        ("", "net", EXEC, "it could not be set up inside: journalctl -u a.service"),
     ],
 )
 def test_why_a_service_is_refused(
