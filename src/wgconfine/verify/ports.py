@@ -38,7 +38,7 @@ from wgconfine.system.listeners import (
     sockets_of,
     strangers,
 )
-from wgconfine.system.observe import is_set_up
+from wgconfine.system.servicestatus import is_set_up
 from wgconfine.system.sockdiag import InetSocket, UnixListener
 from wgconfine.system.systemctl import loaded_units
 from wgconfine.system.unitstates import words_of

@@ -27,7 +27,7 @@ from wgconfine.render.places import (
 from wgconfine.render.service import dropin_settings, slice_name
 from wgconfine.render.templates import UNITS
 from wgconfine.render.tunnel import name_dropins
-from wgconfine.system.observe import reason_of_refusal
+from wgconfine.system.servicestatus import reason_of_refusal
 from wgconfine.verify.effective import PROPERTIES, judge_effective
 from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
 

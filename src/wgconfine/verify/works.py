@@ -18,7 +18,7 @@ from wgconfine.model.state import UnitState, judge
 from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.render.record import host_link
 from wgconfine.runtime.paths import LINK, tunnel_state
-from wgconfine.system.observe import peer_lines
+from wgconfine.system.tunnelstate import peer_lines
 from wgconfine.verify.inside import ask_inside
 from wgconfine.verify.query import CODES, A, Answer, NotAnAnswer, encode, read_answer
 from wgconfine.verify.subject import Subject

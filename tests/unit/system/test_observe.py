@@ -14,6 +14,7 @@ from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.status import Holes, PeerStatus, ServiceStatus, Status, TunnelStatus
 from wgconfine.runtime import paths, trouble
 from wgconfine.system import observe as module
+from wgconfine.system import servicestatus, tunnelstate
 from wgconfine.system.observe import observe
 
 VPN, A = TunnelName("vpn"), UnitName("a.service")
@@ -50,11 +51,12 @@ class FakeSystemctl:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/run/wgconfine and /run/netns lie here, and so does what is installed: nothing, at first."""
     monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path / "wgconfine"))
+    for each in (servicestatus, tunnelstate):
+        monkeypatch.setattr(
+            each, "named_namespace", lambda name: os.fspath(tmp_path / "netns" / name)
+        )
     monkeypatch.setattr(
-        module, "named_namespace", lambda name: os.fspath(tmp_path / "netns" / name)
-    )
-    monkeypatch.setattr(
-        module, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
+        servicestatus, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
     )
     monkeypatch.setattr(module, "installed_names", list)
     for directory in ("netns", "wgconfine/netns", "wgconfine/trouble", "wgconfine/tunnel/vpn"):
@@ -124,11 +126,11 @@ def test_a_process_that_systemd_is_setting_up(
     state: Path, monkeypatch: pytest.MonkeyPatch, program: str, name: str, *, being: bool
 ) -> None:
     """It has joined no namespace yet, and none of the service's own code runs in it."""
-    monkeypatch.setattr(module, "PROC", state)
+    monkeypatch.setattr(servicestatus, "PROC", state)
     make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
     make_process(state, "7", program, name)
 
-    assert being == module.is_set_up(7)
+    assert being == servicestatus.is_set_up(7)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +147,11 @@ def test_a_process_in_the_guise_of_systemd(
     state: Path, monkeypatch: pytest.MonkeyPatch, unlike: dict[str, str]
 ) -> None:
     """Anybody may run systemd's program under such a name; nobody gets its rights by that."""
-    monkeypatch.setattr(module, "PROC", state)
+    monkeypatch.setattr(servicestatus, "PROC", state)
     make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
     make_process(state, "7", "/usr/lib/systemd/systemd-executor", "(x)", **unlike)
 
-    assert not module.is_set_up(7)
+    assert not servicestatus.is_set_up(7)
 
 
 def make_process(proc: Path, pid: str, program: str, name: str, **unlike: str) -> None:
@@ -400,17 +402,17 @@ def test_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert PeerStatus(
         public_key="PUBLIC", endpoint="192.0.2.2:51820", handshake_age=60, received=1, sent=2
-    ) == module.peer_status(line.split("\t"))
-    unseen = module.peer_status(["PUBLIC", "P", "(none)", "", "0", "0", "0", "off"])
+    ) == tunnelstate.peer_status(line.split("\t"))
+    unseen = tunnelstate.peer_status(["PUBLIC", "P", "(none)", "", "0", "0", "0", "off"])
     assert (None, None) == (unseen.endpoint, unseen.handshake_age)
 
 
 def test_no_peers_without_a_namespace_or_root(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is run then."""
-    assert module.read_peers(VPN, "wg0") == ()
+    assert tunnelstate.read_peers(VPN, "wg0") == ()
     complete(state)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert module.read_peers(VPN, "wg0") == ()
+    assert tunnelstate.read_peers(VPN, "wg0") == ()
 
 
 def verified(state: Path, text: str) -> None:
