@@ -9,7 +9,7 @@ from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.render.templates import UNITS
 
-__all__ = ["gone_ports", "is_port", "ports_to_restart", "ports_to_start", "tunnel_of_port"]
+__all__ = ["gone_ports", "is_port", "ports_to_restart", "ports_to_start"]
 
 _STEMS = ("wgconfine-publish@", "wgconfine-reach@")
 

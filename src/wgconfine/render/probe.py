@@ -8,7 +8,7 @@ from wgconfine.model.tree import MARK, File
 from wgconfine.render.quote import UnsafeValueError, value
 from wgconfine.render.templates import UNITS
 
-__all__ = ["PROBE_STATE", "probe_dropin_path", "probe_files", "probe_unit"]
+__all__ = ["PROBE_STATE", "probe_files", "probe_unit"]
 
 PROBE_STATE = PurePosixPath("/run/wgconfine/probe")
 """Root's alone: what a probe is told (`STEM.in`) and what it says (`STEM.out`)."""

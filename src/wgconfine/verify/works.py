@@ -23,7 +23,7 @@ from wgconfine.verify.inside import ask_inside
 from wgconfine.verify.query import CODES, A, Answer, NotAnAnswer, encode, read_answer
 from wgconfine.verify.subject import Subject
 
-__all__ = ["Peer", "Reply", "ask_resolver", "check_works", "judge_peer", "judge_works"]
+__all__ = ["Peer", "Reply", "ask_resolver", "check_works", "judge_works"]
 
 FRESH = 180
 """Seconds: WireGuard takes no packet of an older session (REJECT_AFTER_TIME), and makes a new one

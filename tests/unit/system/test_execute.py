@@ -37,9 +37,6 @@ class RecordingSystemctl:
         gone = dict.fromkeys(properties, "") | {"ActiveState": "inactive"}
         return dict.fromkeys(units, gone)
 
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError
-
     def daemon_reload(self) -> None:
         self.order("daemon-reload")
 

@@ -34,9 +34,6 @@ class FakeSystemctl:
             for unit in units
         }
 
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError(unit)
-
     def daemon_reload(self) -> None:
         raise NotImplementedError
 
