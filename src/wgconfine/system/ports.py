@@ -118,7 +118,7 @@ def process_name(pid: int) -> str:
 
 
 def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
-    """Give the addresses of the host that one can listen on: neither loopback nor link-local.
+    """Give the addresses of the host that a port can be published to, loopback left out.
 
     Raises OperationFailed.
     """
@@ -137,7 +137,12 @@ def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
         for each in link.get("addr_info", [])
         if "local" in each
     ]
-    return [each for each in found if not each.is_loopback and not each.is_link_local]
+    return [each for each in found if not each.is_loopback and not needs_its_link(each)]
+
+
+def needs_its_link(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address means nothing without its link: 169.254.0.0/16 has routes as others."""
+    return isinstance(address, IPv6Address) and address.is_link_local
 
 
 def any_address() -> bool:

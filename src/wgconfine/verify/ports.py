@@ -288,10 +288,14 @@ def filter_of(entry: Publish, control_group: str, host: Iterable[InetSocket]) ->
 
 def slices_that_allow(subject: Subject, innermost: str) -> list[str]:
     """Give the slices around a unit whose IPAddressAllow= adds to its own."""
-    parts = innermost.removesuffix(".slice").split("-")  # systemd.slice(5): a dash makes a tree
-    chain = ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)]
-    shown = subject.systemctl.show([*chain, "-.slice"], ("IPAddressAllow",))
+    shown = subject.systemctl.show(slices_around(innermost), ("IPAddressAllow",))
     return [each for each, values in shown.items() if values["IPAddressAllow"]]
+
+
+def slices_around(innermost: str) -> list[str]:
+    """Give a slice and those that it lies in: a dash in its name makes a tree (systemd.slice(5))."""
+    parts = [each for each in innermost.removesuffix(".slice").split("-") if each]
+    return ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)] + ["-.slice"]
 
 
 def proxy_of(subject: Subject, unit: UnitName, control_group: str) -> Proxy:
