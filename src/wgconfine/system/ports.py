@@ -141,7 +141,7 @@ def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
 
 
 def needs_its_link(address: IPv4Address | IPv6Address) -> bool:
-    """Tell whether an address means nothing without its link: 169.254.0.0/16 has routes as others."""
+    """Tell whether an address means nothing without its link; 169.254.0.0/16 has a route."""
     return isinstance(address, IPv6Address) and address.is_link_local
 
 

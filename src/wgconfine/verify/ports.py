@@ -293,7 +293,7 @@ def slices_that_allow(subject: Subject, innermost: str) -> list[str]:
 
 
 def slices_around(innermost: str) -> list[str]:
-    """Give a slice and those that it lies in: a dash in its name makes a tree (systemd.slice(5))."""
+    """Give a slice and those that it lies in, by the dashes of its name (systemd.slice(5))."""
     parts = [each for each in innermost.removesuffix(".slice").split("-") if each]
     return ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)] + ["-.slice"]
 
