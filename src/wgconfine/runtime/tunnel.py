@@ -307,11 +307,11 @@ def pass_on(name: str) -> None:
     It is about the peers that were silent at the last tick, or about all where none was: then
     somebody wants it so.
     """
-    from wgconfine.runtime import health  # noqa: PLC0415 — of this module only this needs it
+    from wgconfine.runtime import healthjudge  # noqa: PLC0415 — of this module only this needs it
 
     record = load(name)
     with Lock(name):
-        silent = set(health.parse(read_state(paths.health(name))).silent)
+        silent = set(healthjudge.parse(read_state(paths.health(name))).silent)
         everybody = {key for key, *_ in turns.read_endpoints(name)}
         turns.pass_on(record, silent or everybody)
 

@@ -15,7 +15,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.status import PeerStatus, VerifyStatus
 from wgconfine.model.tunnel import Illness, Trouble
 from wgconfine.model.verdict import Verdict
-from wgconfine.runtime import health, paths, trouble
+from wgconfine.runtime import healthjudge, paths, trouble
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import named_namespace, record_of_namespace, tunnel_state, verified
@@ -61,7 +61,7 @@ def read_trouble(name: TunnelName) -> Trouble | None:
 def read_illness(name: TunnelName) -> Illness | None:
     """Give what the last tick found wrong with the tunnel, since when, and what it has done."""
     try:
-        kept = health.parse(read_state(paths.health(name)))
+        kept = healthjudge.parse(read_state(paths.health(name)))
     except OSError:
         return None
     if not kept.why:
