@@ -32,9 +32,9 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import dropin_path
+from wgconfine.render.places import UNITS, dropin_path
 from wgconfine.render.ports import port_sockets
-from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
+from wgconfine.render.templates import PROXYD, TICK, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.catalog import is_unread
 from wgconfine.system.confcheck import Findings, check_sources

@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import MARK, File
+from wgconfine.render.places import UNITS
 from wgconfine.render.quote import UnsafeValueError, value
-from wgconfine.render.templates import UNITS
 
 __all__ = ["PROBE_STATE", "probe_files", "probe_unit"]
 

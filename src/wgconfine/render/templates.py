@@ -51,7 +51,7 @@ from wgconfine.render.tunnelunits import (
     WIREGUARD,
 )
 
-__all__ = ["PROXYD", "TICK", "UNITS", "interpreter_of", "templates"]
+__all__ = ["HEADER", "PROXYD", "RUNTIME", "TICK", "interpreter_of", "templates"]
 
 TICK = "wgconfine-tick.timer"
 """The one timer of the host. What it starts asks systemd for everything else."""

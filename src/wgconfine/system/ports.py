@@ -17,7 +17,8 @@ from wgconfine.model.state import ALIVE
 from wgconfine.model.tree import File, Tree
 from wgconfine.plan.ports import Listener, PortFacts
 from wgconfine.plan.portsteps import is_port
-from wgconfine.render.templates import PROXYD, UNITS
+from wgconfine.render.places import UNITS
+from wgconfine.render.templates import PROXYD
 from wgconfine.runtime.netns import kind_of
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.system.cgroup import socket_units, unit_of

@@ -21,8 +21,8 @@ from wgconfine.model.tree import File
 from wgconfine.model.units import Assignment, UnitText
 from wgconfine.model.verify import Check
 from wgconfine.plan.unitfile import parse_unit
+from wgconfine.render.places import UNITS
 from wgconfine.render.ports import publish_stem, reach_stem
-from wgconfine.render.templates import UNITS
 from wgconfine.runtime import ipfilter
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.link import has_ipv6

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from wgconfine.model.ports import UnixSocket
 from wgconfine.model.tree import File
 from wgconfine.plan.ports import Listener
-from wgconfine.render.templates import UNITS
+from wgconfine.render.places import UNITS
 from wgconfine.system.ports import (
     is_group,
     is_user,
