@@ -31,9 +31,10 @@ from wgconfine.system.units import read_facts
 from wgconfine.system.unitstates import unit_states
 from wgconfine.verify.commands import check_commands
 from wgconfine.verify.escapes import check_escapes
+from wgconfine.verify.listeners import check_listeners
 from wgconfine.verify.openings import check_openings
 from wgconfine.verify.pin import check_pin
-from wgconfine.verify.ports import check_listeners, check_ports
+from wgconfine.verify.ports import check_ports
 from wgconfine.verify.processes import check_processes
 from wgconfine.verify.recorded import settings_of_record
 from wgconfine.verify.structure import check_structure
