@@ -32,8 +32,8 @@ NONE = "(none)"
 DISCARD = 9
 """A port to ask for the way to; nothing is sent there."""
 GROWTH = 1.5
-"""Of each pause over the one before: at boot a name is found at the latest when half as much time
-again has passed as it took the network to come."""
+"""How much longer each pause is than the one before. So if the network takes a minute to come, a
+name is found half a minute later at most."""
 
 
 def resolve_all(name: str) -> None:

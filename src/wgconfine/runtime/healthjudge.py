@@ -87,8 +87,8 @@ def judge(
 def earlier(kept: Health, peers: dict[str, Peer], key: str) -> Peer | None:
     """Give a peer as it was at the last look.
 
-    Of a single one that has another key now, because another endpoint has its turn, what is known
-    of that before: it is not well because it is new.
+    A single peer may have another key now, because another endpoint has its turn: then what was
+    known of the one before it is given, for a new key alone makes nothing well.
     """
     if len(peers) == len(kept.peers) == 1:
         return next(iter(kept.peers.values()))

@@ -46,8 +46,10 @@ def missing_inside(name: str) -> Missing:
 
 
 def firewall_is_whole(conf: wgquick.Conf, ports: str) -> bool:
-    """Tell whether each chain of the table has its rules. By their number: nft(8) writes them so
-    and so."""
+    """Tell whether each chain of the table has its rules, by their number.
+
+    Their text can't be compared: nft(8) prints rules in other words than it was given.
+    """
     status, listing, _ = Running("nft", "list", "table", "inet", "wgconfine").wait()
     if status != 0:
         return False
