@@ -22,7 +22,7 @@ from wgconfine.runtime.healthjudge import (
     next_step,
     parse,
 )
-from wgconfine.runtime.namespace import Visit, outer_identity
+from wgconfine.runtime.namespace import Visit, is_at_home
 from wgconfine.runtime.process import run
 from wgconfine.runtime.services import ask_to_start
 from wgconfine.runtime.state import is_up, read_state, write_state
@@ -209,9 +209,7 @@ def observe(record: Record) -> Seen:
         lacks = link.missing(conf)
         if paths.LINK not in link.names_in_this_namespace():
             return lacks, {}
-        if read_state(f"{paths.tunnel_state(record.name)}/{paths.OUTER}") != outer_identity(
-            record.via
-        ):
+        if not is_at_home(record.name, record.via):
             lacks.append("its socket in the right namespace")
         handshakes = rows(run(*ASK, record.wg_name, "latest-handshakes"))
         transfer = rows(run(*ASK, record.wg_name, "transfer"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wgconfine.config import wgquick
+from wgconfine.config.conf import MTU_MIN_IPV6
 from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import run
@@ -23,8 +24,6 @@ STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lac
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
 ETHERNET_MTU = 1500
 DEFAULT_MTU = ETHERNET_MTU - HEADERS
-LEAST_MTU_IPV6 = 1280
-"""With less than this the kernel takes IPv6 away from a link (RFC 8200, 5)."""
 
 
 def wg_config(conf: wgquick.Conf, known: Mapping[str, str] = NOTHING) -> str:
@@ -287,7 +286,7 @@ def mtu_of(conf: wgquick.Conf, path_mtu: int | None, *, via: bool) -> int:
         return conf.mtu
     left = (path_mtu or (DEFAULT_MTU if via else ETHERNET_MTU)) - HEADERS
     ipv6 = any(":" in each for each in conf.addresses)
-    return max(left, LEAST_MTU_IPV6) if ipv6 else left
+    return max(left, MTU_MIN_IPV6) if ipv6 else left
 
 
 def routes_to_ask_for(

@@ -19,7 +19,14 @@ from wgconfine.runtime import (
 )
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
+from wgconfine.runtime.namespace import (
+    Visit,
+    is_at_home,
+    is_namespace,
+    outer_identity,
+    outer_of,
+    outer_place,
+)
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
 from wgconfine.runtime.state import read_state, write_state
@@ -68,7 +75,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     visit, outer = Visit(record.name), outer_of(record.via)
     with visit:
         live = inspect(record)
-        if live is not None and not is_at_home(record):
+        if live is not None and not is_at_home(record.name, record.via):
             warn(f"the socket of {paths.LINK} is in another namespace than it should be")
             remove_link()
             live = None
@@ -135,15 +142,6 @@ def inspect(record: Record) -> link.Live | None:
     return live
 
 
-def is_at_home(record: Record) -> bool:
-    """Tell whether the live link was asked for where it should be: its socket never moves."""
-    return read_state(outer_place(record)) == outer_identity(record.via)
-
-
-def outer_place(record: Record) -> str:
-    return f"{paths.tunnel_state(record.name)}/{paths.OUTER}"
-
-
 def refuse_foreign_link(record: Record) -> None:
     """Raise Failure where the link that wireguard-go should have made is of another kind."""
     name = record.link
@@ -191,12 +189,12 @@ def ensure_link(
 def write_outer(record: Record) -> None:
     """Leave word of the namespace that the link is about to be asked for in, if not the host's."""
     if record.via is not None:
-        resolver.write_in_place(outer_place(record), outer_identity(record.via))
+        resolver.write_in_place(outer_place(record.name), outer_identity(record.via))
         # For wgconfine-endpoint@, which sees it as its resolv.conf and fills it.
         seen = f"{paths.tunnel_state(record.name)}/{paths.OUTER_RESOLVERS}"
         resolver.write_in_place(seen, resolver.resolv_conf([], []))
-    elif os.path.exists(outer_place(record)):
-        os.unlink(outer_place(record))
+    elif os.path.exists(outer_place(record.name)):
+        os.unlink(outer_place(record.name))
 
 
 def wait_for_userspace_link(record: Record) -> None:

@@ -15,7 +15,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.status import PeerStatus, VerifyStatus
 from wgconfine.model.tunnel import Illness, Trouble
 from wgconfine.model.verdict import Verdict
-from wgconfine.runtime import healthjudge, paths, trouble
+from wgconfine.runtime import clock, healthjudge, paths, trouble
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.namespace import identity
 from wgconfine.runtime.paths import named_namespace, record_of_namespace, tunnel_state, verified
@@ -55,7 +55,7 @@ def read_trouble(name: TunnelName) -> Trouble | None:
         return None
     if kept is None:
         return None
-    return Trouble(why=escape(kept.why), since=max(0, trouble.clock() - kept.since))
+    return Trouble(why=escape(kept.why), since=max(0, clock.since_boot() - kept.since))
 
 
 def read_illness(name: TunnelName) -> Illness | None:
@@ -66,7 +66,7 @@ def read_illness(name: TunnelName) -> Illness | None:
         return None
     if not kept.why:
         return None
-    since = max(0, trouble.clock() - kept.sick)
+    since = max(0, clock.since_boot() - kept.sick)
     return Illness(why=escape(kept.why), since=since, steps=kept.steps)
 
 

@@ -12,7 +12,7 @@ import pytest
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.status import Holes, PeerStatus, ServiceStatus, Status, TunnelStatus
-from wgconfine.runtime import paths, trouble
+from wgconfine.runtime import clock, paths
 from wgconfine.system import observe as module
 from wgconfine.system import servicestatus, tunnelstate
 from wgconfine.system.observe import observe
@@ -323,7 +323,7 @@ def test_peers_that_have_never_answered() -> None:
 
 def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
     """As the runtime left it, and since when."""
-    now = trouble.clock()
+    now = clock.since_boot()
     text = f"{now - 9} {now}\n/etc/vpn.conf: No such file or directory.\x1b[2J\n"
     (state / "wgconfine/trouble/vpn").write_text(text)
     failing = {**STOPPED, "ActiveState": "activating", "SubState": "auto-restart"}
@@ -338,7 +338,7 @@ def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
 def test_a_tunnel_that_the_tick_found_sick(state: Path) -> None:
     """As health keeps it."""
     (state / "wgconfine/health").mkdir()
-    now = trouble.clock()
+    now = clock.since_boot()
     (state / "wgconfine/health/vpn").write_text(f"sick {now - 60} {now} 2\nwhy link wg0: missing\n")
     tunnel = up()
 
@@ -361,7 +361,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
     unit = "wgconfine-reload@vpn.service"
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
-    now = trouble.clock()
+    now = clock.since_boot()
     (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
