@@ -162,9 +162,11 @@ def announce_refused(homes: dict[str, str], states: dict[str, dict[str, str]]) -
     refused = {unit: why for unit in homes if (why := why_refused(states.get(unit, {})))}
     known = read_known(paths.refused_services())
     for unit in sorted(refused.keys() - known):
+        from shlex import quote  # noqa: PLC0415 — seldom: it imports re
+
         journal.send(
             journal.ERROR,
-            f"{unit} is kept from running: {refused[unit]}. See systemctl status {unit}",
+            f"{unit} is kept from running: {refused[unit]}. See systemctl status {quote(unit)}",
             journal.REFUSED,
             wgconfine_tunnel=homes[unit],
             wgconfine_unit=unit,

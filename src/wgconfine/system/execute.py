@@ -1,5 +1,6 @@
 """Carry steps out, one after the other, each said before it is done."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -71,7 +72,8 @@ def write(
         unit = change.path.parent.name.removesuffix(".d")
         if unit in opened:
             why = "its closing file can't be written: without the drop-in it would run in the open"
-            hint = f"It stays confined. If it may run in the open: wgconfine release {unit}"
+            command = f"wgconfine release {shlex.quote(unit)}"
+            hint = f"It stays confined. If it may run in the open: {command}"
             raise OperationFailed(unit, why, hint) from place
         what = "message catalog" if change.path == CATALOG else "closing file"
         say(f"[!] {what} not available: {place}")

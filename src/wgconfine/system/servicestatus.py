@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def service_status(name: TunnelName, state: UnitState, states: States) -> Servic
             why = "its namespace can't be seen: run this as root"
         elif outside:
             shown = "NOT CONFINED"
-            why = f"its process is in another namespace: systemctl stop {unit}"
+            why = f"its process is in another namespace: systemctl stop {shlex.quote(unit)}"
         else:
             shown = "confined"
     elif word == "refused":
@@ -149,6 +150,7 @@ def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str
         f"{tunnel_state(name)}/resolv.conf",
         f"{tunnel_state(name)}/nsswitch.conf",
     )
+    word = shlex.quote(unit)
     missing = [path for path in needed if not os.path.exists(path)][:1]  # noqa: PTH110 — /run, by name
     closed = state.guard_fired and not os.path.exists(dropin_path(unit))  # noqa: PTH110
     causes = (
@@ -164,19 +166,19 @@ def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str
         (state.guard_fired, "its guard found it outside of the tunnel's namespace"),
         (
             state.assertion is False,
-            f"an Assert…= of the unit does not hold: systemctl status {unit}",
+            f"an Assert…= of the unit does not hold: systemctl status {word}",
         ),
         (
             state.condition is False,
-            f"a Condition…= of the unit does not hold: systemctl status {unit}",
+            f"a Condition…= of the unit does not hold: systemctl status {word}",
         ),
     )
-    otherwise = f"it could not be set up inside: journalctl -u {unit}"
+    otherwise = f"it could not be set up inside: journalctl -u {word}"
     return next((why for holds, why in causes if holds), otherwise)
 
 
 def closed_status(unit: UnitName, state: UnitState) -> ServiceStatus:
     word = judge(state)
     shown = "NOT CONFINED" if word == "running" else "closed"
-    why = f"not confined and not released: wgconfine release {unit}"
+    why = f"not confined and not released: wgconfine release {shlex.quote(unit)}"
     return ServiceStatus(unit=unit, state=shown, why=why)
