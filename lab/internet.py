@@ -84,9 +84,9 @@ class Internet:
         self._clients: dict[int, str] = {}
         self._inner_clients: dict[int, str] = {}
         self._inner_key: str | None = None
-        self._namespaces = Namespaces(
-            ("pid", *KINDS), ["bash", "-c", SETUP], output=self._log("world")
-        )
+        log = self._log("world")
+        self._namespaces = Namespaces(("pid", *KINDS), ["bash", "-c", SETUP], output=log)
+        os.close(log)
         self._namespaces.go()
         try:
             self._start_servers()

@@ -42,8 +42,10 @@ class World:
 
     def close(self) -> None:
         _open.discard(self)
-        self.machine.close()
-        self.internet.close()
+        try:
+            self.machine.close()
+        finally:
+            self.internet.close()
 
     def capture_uplink(
         self,

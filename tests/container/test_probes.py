@@ -12,8 +12,8 @@ from tests.scenario import confine, write_service
 from tests.verifying import Found, try_escapes
 from tests.watching import look_away
 from wgconfine.model.settings import UnitName
+from wgconfine.render.places import UNITS
 from wgconfine.render.probe import probe_unit
-from wgconfine.render.templates import UNITS
 from wgconfine.verify.channels import CHANNELS
 
 pytestmark = pytest.mark.container

@@ -110,7 +110,7 @@ STATUS = Status(
                 ServiceStatus(
                     unit="mail-fetch.service",
                     state="NOT CONFINED",
-                    why="its process is in another namespace: systemctl stop it",
+                    why="its process is in another namespace: systemctl stop mail-fetch.service",
                 ),
             ),
             commands=(
@@ -123,7 +123,8 @@ STATUS = Status(
                 CommandStatus(
                     unit="wgconfine-exec-vpn-4712_0a1b2d.service",
                     state="NOT CONFINED",
-                    why="its process is in another namespace: systemctl stop it",
+                    why="its process is in another namespace: "
+                    "systemctl stop wgconfine-exec-vpn-4712_0a1b2d.service",
                     program="curl",
                     user="1000",
                 ),

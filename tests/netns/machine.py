@@ -4,6 +4,7 @@ They have a /run, an /etc and an /usr/sbin of their own, a network that counts a
 `world` beyond it. The real machine sees nothing of what is done there.
 """
 
+import ast
 import json
 import os
 import socket
@@ -229,6 +230,14 @@ class Machine:
             for link in links
             for address in link["addr_info"]
         ]
+
+    def missing(self) -> list[str]:
+        """What the tunnel lacks, as the look for faults and the tick see it."""
+        look = "from wgconfine.runtime import link; print(link.missing(link.declared('vpn')))"
+        found: list[str] = ast.literal_eval(
+            self.sh(f'{sys.executable} -I -c "{look}"', inside="vpn")
+        )
+        return found
 
     def routes(self) -> list[str]:
         texts = [self.sh(f"ip -j {family} route", inside="vpn") for family in ("-4", "-6")]

@@ -65,6 +65,47 @@ def test_its_packets_leave_by_the_hosts_network(tunnel: Machine) -> None:
     assert f":{port} " not in tunnel.sh("ss -Hlun", inside="vpn")
 
 
+def test_a_narrow_way_takes_no_ipv6_from_the_link(closed: Machine) -> None:
+    """The MTU follows from the way, and never below 1280, where the kernel takes IPv6 away."""
+    closed.sh("ip link set uplink mtu 1300")
+
+    closed.succeed("up")
+
+    assert ["wg0 10.66.0.2/32 mtu 1280", "wg0 fc00:66::2/128 mtu 1280"] == [
+        each for each in closed.addresses() if each.startswith("wg0")
+    ]
+
+
+def test_a_name_that_is_found_leaves_the_narrowest_way_the_one_that_counts(
+    closed: Machine,
+) -> None:
+    """The MTU follows from the ways to all endpoints, and not from the last that was looked up."""
+    conf = CONF.replace("192.0.2.2", "wide.example.net").replace("0.0.0.0/0, ", "")
+    conf += f"[Peer]\nPublicKey = {NEW_PEER}\nEndpoint = 198.51.100.1:51820\n"
+    closed.configure(conf=f"{conf}AllowedIPs = 0.0.0.0/0\n")
+    closed.sh("echo 192.0.2.2 wide.example.net >>/etc/hosts")
+    closed.sh("ip route add 198.51.100.1 via 192.0.2.2 mtu 1400")
+
+    closed.succeed("up")
+    closed.succeed("endpoint")
+
+    assert "192.0.2.2:51820" in closed.sh(f"wg show {LINK} endpoints")
+    assert "wg0 10.66.0.2/32 mtu 1320" in closed.addresses()
+
+
+def test_a_link_local_address_is_one_like_others(closed: Machine) -> None:
+    """Routing protocols want one. It is found there, and goes when it is no longer wanted."""
+    other = CONF.replace("10.66.0.2/32, ", "10.66.0.2/32, fe80::2/64, ")
+    closed.configure(conf=other)
+    closed.succeed("up")
+    assert "wg0 fe80::2/64 mtu 1420" in closed.addresses()
+    assert [] == closed.missing()
+
+    closed.configure()
+    closed.succeed("reload")
+    assert "wg0 fe80::2/64 mtu 1420" not in closed.addresses()
+
+
 @pytest.mark.parametrize("verb", ["up", "reload"])
 def test_twice_is_once(tunnel: Machine, verb: str) -> None:
     """Invariant 7: the same link, the same source port, no route or address a second time."""

@@ -12,9 +12,8 @@ from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import unified
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, under_way
-from wgconfine.render.places import closing_path, dropin_path, record_path
+from wgconfine.render.places import UNITS, closing_path, dropin_path, record_path
 from wgconfine.render.service import slice_name
-from wgconfine.render.templates import UNITS
 from wgconfine.system.execute import execute
 from wgconfine.system.installed import PATTERNS
 from wgconfine.system.leftovers import sweep_state

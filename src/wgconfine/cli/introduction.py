@@ -6,7 +6,7 @@ from wgconfine.config.conf import Conf
 from wgconfine.config.confcopy import LeftOut
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.plan.steps import FileStep, Step
-from wgconfine.render.templates import UNITS
+from wgconfine.render.places import UNITS
 
 __all__ = ["next_steps", "outline", "read_from", "undo", "unfinished_words"]
 

@@ -32,17 +32,17 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unituser import account_of
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import dropin_path
+from wgconfine.render.places import UNITS, dropin_path
 from wgconfine.render.ports import port_sockets
-from wgconfine.render.templates import PROXYD, TICK, UNITS, interpreter_of
+from wgconfine.render.templates import PROXYD, TICK, interpreter_of
 from wgconfine.runtime.paths import IN_FORCE, record_of_namespace, tunnel_state
 from wgconfine.system.catalog import is_unread
 from wgconfine.system.confcheck import Findings, check_sources
 from wgconfine.system.host import fit_for_units, kernel_has_wireguard, trusted_interpreter
 from wgconfine.system.installed import LIVE, PATTERNS, closed_services, unit_facts
-from wgconfine.system.observe import runs_outside
 from wgconfine.system.obstacles import foreign_obstacles
 from wgconfine.system.ports import find_proxy, own_listens, port_facts
+from wgconfine.system.servicestatus import runs_outside
 from wgconfine.system.sources import PLACE, load_all
 from wgconfine.system.systemctl import RealSystemctl, Systemctl, systemd_version
 from wgconfine.system.transient import commands_of

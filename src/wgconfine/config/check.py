@@ -7,10 +7,9 @@ from hashlib import sha256
 from ipaddress import IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import PurePosixPath
 
-from wgconfine.config.conf import Conf, ConfError, ConfPeer, ConfProblem
+from wgconfine.config.conf import MTU_MIN_IPV6, Conf, ConfError, ConfPeer, ConfProblem
 from wgconfine.config.entries import ENTRIES
 from wgconfine.config.places import place_of
-from wgconfine.config.values import MTU_MIN_IPV6
 from wgconfine.config.wgquick import decode, parse
 from wgconfine.config.words import suggest
 from wgconfine.model.errors import ProblemsFound

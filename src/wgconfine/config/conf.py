@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from wgconfine.config.escape import HIDDEN
 
-__all__ = ["Conf", "ConfError", "ConfPeer", "ConfProblem"]
+__all__ = ["MTU_MIN_IPV6", "Conf", "ConfError", "ConfPeer", "ConfProblem"]
+
+MTU_MIN_IPV6 = 1280
+"""Bytes. With less than this the kernel takes IPv6 off a link (RFC 8200, 5)."""
 
 
 class ConfProblem:

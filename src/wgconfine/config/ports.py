@@ -23,6 +23,7 @@ from wgconfine.model.ports import PortRange, Publish, Reach, SocketAddress, Unix
 from wgconfine.model.settings import IPNetwork
 
 __all__ = [
+    "LOOK_UPS",
     "Listen",
     "PublishTable",
     "build_publish",
@@ -41,7 +42,8 @@ __all__ = [
 _PORT_MAX = 0xFFFF
 _LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", re.ASCII)
-_LOOK_UPS = {53: "DNS", 853: "DNS over TLS", 5353: "mDNS", 5355: "LLMNR"}
+LOOK_UPS = {53: "DNS", 853: "DNS over TLS", 5353: "mDNS", 5355: "LLMNR"}
+"""The ports at which the firewall of a tunnel lets nobody be asked but its resolvers."""
 _FORMS = "'PORT', 'PORT:TO', 'ADDRESS:PORT:TO' or 'unix:PATH:TO'"
 _UDP = "UDP can't be published: systemd-socket-proxyd carries TCP only"
 _SOCKET_PATH_MAX = 107  # unix(7): sun_path has 108 bytes, the last of them 0
@@ -85,8 +87,8 @@ def build_publish(table: PublishTable) -> Publish:
         entry = publish_unix(table, table.listen)
     else:
         entry = publish_address(table, table.listen)
-    if entry.to.port in _LOOK_UPS:
-        what = f"port {entry.to.port} inside is {_LOOK_UPS[entry.to.port]}"
+    if entry.to.port in LOOK_UPS:
+        what = f"port {entry.to.port} inside is {LOOK_UPS[entry.to.port]}"
         hint = "Have the service listen on another port"
         raise WrongValueError(f"{what}: no service is asked by it, but the tunnel's resolver", hint)
     return entry
@@ -197,8 +199,8 @@ def read_reach(value: Any) -> Reach:
         what = f"{show(found[2])} is an address of the internet, which is reached by the tunnel"
         raise WrongValueError(what, "Name an address of this machine or of its LAN")
     for port in (listen.port, to.port):
-        if port in _LOOK_UPS:
-            what = f"port {port} is {_LOOK_UPS[port]}: names are looked up through the tunnel alone"
+        if port in LOOK_UPS:
+            what = f"port {port} is {LOOK_UPS[port]}: names are looked up through the tunnel alone"
             raise WrongValueError(what)
     return Reach(listen=listen, to=to)
 

@@ -9,7 +9,7 @@ from wgconfine.config.values import WrongValueError
 from wgconfine.config.words import suggest_services
 from wgconfine.model.settings import UnitName
 
-__all__ = ["find_services", "full_name"]
+__all__ = ["find_services"]
 
 _WILD = frozenset("*?[")
 _SUFFIX = ".service"

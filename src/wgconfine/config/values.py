@@ -34,7 +34,6 @@ from wgconfine.model.settings import (
 )
 
 __all__ = [
-    "MTU_MIN_IPV6",
     "WrongValueError",
     "read_absolute_path",
     "read_address",
@@ -62,8 +61,6 @@ __all__ = [
     "show",
 ]
 
-MTU_MIN_IPV6 = 1280
-"""RFC 8200, 5: below it the kernel takes IPv6 off the link."""
 _MTU_MIN = 576
 _UINT16_MAX = 0xFFFF
 _UINT32_MAX = 0xFFFFFFFF

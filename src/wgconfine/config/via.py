@@ -5,15 +5,13 @@ from ipaddress import ip_address
 
 from wgconfine.config.conf import ConfPeer
 from wgconfine.config.places import place_of
+from wgconfine.config.ports import LOOK_UPS
 from wgconfine.config.wgquick import parse_ip
 from wgconfine.config.words import suggest
 from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Endpoint, Peer, Settings, TunnelName
 
-__all__ = ["LOOK_UPS", "check_via", "check_way"]
-
-LOOK_UPS = (53, 853, 5353, 5355)
-"""The ports at which the firewall of a tunnel lets nobody be asked but its resolvers."""
+__all__ = ["check_via", "check_way"]
 
 
 def check_via(

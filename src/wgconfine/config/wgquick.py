@@ -9,7 +9,7 @@ wherever it stands, lines end at LF alone, letter case and white space do not co
 
 from __future__ import annotations
 
-from wgconfine.config.conf import Conf, ConfError, ConfPeer, ConfProblem
+from wgconfine.config.conf import MTU_MIN_IPV6, Conf, ConfError, ConfPeer, ConfProblem
 from wgconfine.config.entries import ENTRIES, NO_SPACES, SPACES, SPELLING, Draft
 from wgconfine.config.escape import holds_key
 from wgconfine.config.literal import canonical_address, canonical_network, parse_ip
@@ -40,7 +40,6 @@ _AMNEZIA = frozenset((
     "jc", "jmin", "jmax", "s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4", "i1", "i2", "i3",
     "i4", "i5", "j1", "j2", "j3", "itime", "advancedsecurity",
 ))  # fmt: skip
-_MTU_MIN_IPV6 = 1280  # RFC 8200, 5; below it the kernel takes IPv6 off the link
 _WORD_MAX = 24  # a longer name of an unknown key is not a word: it may be a piece of a secret
 
 
@@ -173,9 +172,9 @@ class _Reader:
                 draft.wrong("[Interface] has no PrivateKey")
             if not conf.addresses and not any(map(_is_of_address, draft.problems)):
                 draft.wrong("[Interface] has no Address")
-        if conf.mtu is not None and conf.mtu < _MTU_MIN_IPV6 and any(map(_is_ipv6, conf.addresses)):
+        if conf.mtu is not None and conf.mtu < MTU_MIN_IPV6 and any(map(_is_ipv6, conf.addresses)):
             draft.line = conf.lines["MTU"]
-            draft.wrong(f"MTU '{conf.mtu}' is less than {_MTU_MIN_IPV6}, which IPv6 needs")
+            draft.wrong(f"MTU '{conf.mtu}' is less than {MTU_MIN_IPV6}, which IPv6 needs")
 
     def check_peers(self) -> None:
         draft = self.draft

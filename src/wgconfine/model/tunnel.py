@@ -1,5 +1,6 @@
 """What is said of a tunnel in one word: from facts about it, in the order of their weight."""
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,7 +102,7 @@ def leak(facts: TunnelFacts) -> Standing | None:
     if facts.outside:
         units = " ".join(facts.outside)
         why = f"in another namespace: {units}"
-        mend = f"systemctl stop {units}"
+        mend = f"systemctl stop {shlex.join(facts.outside)}"
     elif facts.leaked:
         why = (
             f"{facts.leaked} packets of its services were dropped in the host's namespace "

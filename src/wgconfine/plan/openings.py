@@ -22,7 +22,7 @@ from wgconfine.plan.unituser import (
     privileged_lines,
 )
 
-__all__ = ["GROUPS", "Opening", "group_openings", "openings", "same_user", "user_openings"]
+__all__ = ["Opening", "group_openings", "openings", "same_user"]
 
 GROUPS = {
     "admin": "becomes root by sudo",

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 
 from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import Change, ChangeKind
-from wgconfine.render.templates import UNITS
+from wgconfine.render.places import UNITS
 
-__all__ = ["gone_ports", "is_port", "ports_to_restart", "ports_to_start", "tunnel_of_port"]
+__all__ = ["gone_ports", "is_port", "ports_to_restart", "ports_to_start"]
 
 _STEMS = ("wgconfine-publish@", "wgconfine-reach@")
 

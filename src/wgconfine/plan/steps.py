@@ -17,8 +17,8 @@ from wgconfine.plan.portsteps import gone_ports, is_port, ports_to_restart, port
 from wgconfine.plan.unfinished import Unfinished
 from wgconfine.plan.unitdigest import without_comments
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import closing_path, command_dropin_path, dropin_path
-from wgconfine.render.templates import TICK, UNITS
+from wgconfine.render.places import UNITS, closing_path, command_dropin_path, dropin_path
+from wgconfine.render.templates import TICK
 
 __all__ = [
     "Action",

@@ -19,7 +19,7 @@ from wgconfine.plan.unitmounts import MOUNT_RULES, RUN_RULES
 from wgconfine.plan.unitrights import RIGHT_RULES
 from wgconfine.render.places import CLOSING, DROPIN
 
-__all__ = ["HOLE_RULES", "RULES", "HoleRule", "Rule", "check_unit", "named_problems"]
+__all__ = ["check_unit", "named_problems"]
 
 Rule = Callable[[UnitFacts], Iterator[Problem]]
 HoleRule = Callable[[UnitFacts, Refinement], Iterator[Problem]]

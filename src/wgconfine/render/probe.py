@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 
 from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.tree import MARK, File
+from wgconfine.render.places import UNITS
 from wgconfine.render.quote import UnsafeValueError, value
-from wgconfine.render.templates import UNITS
 
-__all__ = ["PROBE_STATE", "probe_dropin_path", "probe_files", "probe_unit"]
+__all__ = ["PROBE_STATE", "probe_files", "probe_unit"]
 
 PROBE_STATE = PurePosixPath("/run/wgconfine/probe")
 """Root's alone: what a probe is told (`STEM.in`) and what it says (`STEM.out`)."""
@@ -152,8 +152,9 @@ def settings_of(dropin: str) -> Iterator[tuple[str, str, str]]:
 
 
 def of_the_service(text: str) -> str:
-    """Give the service's name by the probe's instance, which it is: where a backslash in it would
-    have to be doubled differs from setting to setting.
+    """Put the probe's instance, which is the service's name, in the place of the unit's own name.
+
+    Written out, a backslash in that name would have to be doubled in some settings alone.
     """
     parts = text.split("%%")  # a doubled one is no specifier
     return "%%".join(part.replace("%N", "%i") for part in parts)

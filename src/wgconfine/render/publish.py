@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 from wgconfine.model.ports import Publish, Reach, SocketAddress, UnixSocket
 from wgconfine.model.settings import Settings, TunnelName
 from wgconfine.model.tree import File
+from wgconfine.render.places import UNITS
 from wgconfine.render.ports import port_sockets, publish_stem, reach_stem
 from wgconfine.render.quote import value
 from wgconfine.render.service import GUARD
-from wgconfine.render.templates import HEADER, RUNTIME, UNITS
+from wgconfine.render.templates import HEADER, RUNTIME
 
 __all__ = ["port_files"]
 

@@ -5,10 +5,13 @@ from pathlib import PurePosixPath
 from wgconfine.model.settings import Backend, Refinement, Settings, TunnelName
 from wgconfine.model.tree import MARK, File, Link
 from wgconfine.model.units import BusUser
+from wgconfine.render.places import UNITS
 from wgconfine.render.quote import escape_path_unit, value
 from wgconfine.render.record import host_link, watch_units, watched_ways
 from wgconfine.render.service import slice_name
-from wgconfine.render.templates import HEADER, RUNTIME, TICK, UNITS, WATCH, WATCH_SOURCE
+from wgconfine.render.serviceunits import WATCH
+from wgconfine.render.templates import HEADER, RUNTIME, TICK
+from wgconfine.render.tunnelunits import WATCH_SOURCE
 
 __all__ = [
     "boot_link",

@@ -67,5 +67,10 @@ def why_behind(last: int, now: int) -> str:
     return f"the machine's clock is behind: it says {said(now)}, and {later}. {HINT}"
 
 
+def since_boot() -> int:
+    """Give the seconds since boot: setting a clock does not move them, a suspend counts."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def said(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))

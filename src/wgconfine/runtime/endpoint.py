@@ -22,6 +22,8 @@ from wgconfine.runtime.turns import read_endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wgconfine.runtime.turns import Named
 
 LONGEST_PAUSE = 60.0  # seconds
@@ -30,8 +32,8 @@ NONE = "(none)"
 DISCARD = 9
 """A port to ask for the way to; nothing is sent there."""
 GROWTH = 1.5
-"""Of each pause over the one before: at boot a name is found at the latest when half as much time
-again has passed as it took the network to come."""
+"""How much longer each pause is than the one before. So if the network takes a minute to come, a
+name is found half a minute later at most."""
 
 
 def resolve_all(name: str) -> None:
@@ -89,7 +91,7 @@ def wait(name: str, seconds: float, before: int) -> bool:
 
 def resolve(name: str, peer: Named) -> bool:
     """Look one name up and set the peer's endpoint; False where that must be tried again."""
-    _, host, port, _ = peer
+    _, host, port = peer
     try:
         # getaddrinfo(3) puts the families that have a route first: RFC 6724.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
@@ -140,17 +142,17 @@ def is_usable(address: str) -> bool:
 
 def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
     """Set a peer's endpoint, unless a reload has taken the peer away: wg(8) would make it anew."""
-    public_key, host, port, declared = peer
+    public_key, host, port = peer
     with Lock(record.name):
         if peer not in read_endpoints(record.name):
             return
         address = keep_answer(record.name, host, found)
         text = link.endpoint_text(address, port)
+        conf, known = link.declared(record.name), turns.known_addresses(record.name)
         # Through another tunnel it is that one's link that counts.
-        follows = declared == "auto" and record.via is None
-        mtu = path_mtu(address, record.fwmark) if follows else None
-        if record.pin_endpoint:
-            hold(record)
+        mtu = reckoned_mtu(record, conf, known) if record.via is None else None
+        if record.pin_endpoint:  # what was known until now is no place for packets any more
+            pin.hold(record.name, pin.pins_of(record, conf, known))
         with Visit(record.name):
             begin = start_over if is_without(record, public_key) else set_where
             begin(record.wg_name, public_key, text)
@@ -158,13 +160,6 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
     if mtu is not None:
         carried.follow(record.name)
-
-
-def hold(record: Record) -> None:
-    """Let encrypted packets go to what is known now, and no more to what was."""
-    conf = link.declared(record.name)
-    known = {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
-    pin.hold(record.name, pin.pins_of(record, conf, known))
 
 
 def is_without(record: Record, public_key: str) -> bool:
@@ -217,7 +212,16 @@ def keep_answer(name: str, host: str, found: list[str]) -> str:
     return addresses[0]
 
 
-def path_mtu(address: str, fwmark: int | None) -> int | None:
-    status, output, _ = Running("ip", *link.route_to(address, fwmark).split(" ")).wait()
+def reckoned_mtu(record: Record, conf: wgquick.Conf, known: Mapping[str, str]) -> int | None:
+    """Give the link's MTU by the ways to all endpoints that are known; None where it is declared.
+
+    None also where there is no way to any of them.
+    """
+    conf.fwmark = record.fwmark
+    lines = link.routes_to_ask_for(conf, known, via=False)
+    if not lines:
+        return None
+    # One without a way must not hide the others: -force.
+    _, output, _ = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n").wait()
     found = link.mtu_of_routes(output)
-    return None if status != 0 or found is None else found - link.HEADERS
+    return None if found is None else link.mtu_of(conf, found, via=False)

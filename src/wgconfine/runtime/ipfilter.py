@@ -113,7 +113,8 @@ def strangers(directory: str, clients: list[str]) -> list[str] | None:
 def outside(wanted: Sequence[Range], known: Sequence[Range]) -> list[tuple[int, int]]:
     """Give an address of each part of all networks that lies outside of those that are wanted.
 
-    What is left of a network when others are taken out begins at its own bound or beside theirs.
+    Such a part begins or ends at a bound of a network, or beside one that is wanted: so it is
+    enough to try the addresses there.
     """
     ranges = [*known, (32, 0, (1 << 32) - 1), (128, 0, (1 << 128) - 1)]
     bounds = {(bits, each) for bits, *ends in ranges for each in ends}

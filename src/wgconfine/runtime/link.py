@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wgconfine.config import wgquick
+from wgconfine.config.conf import MTU_MIN_IPV6
 from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.process import run
@@ -21,9 +22,8 @@ ABSENT = {"FwMark": "0", "PersistentKeepalive": "0", "PresharedKey": f"{'A' * 43
 """How wg(8) is told that there is none. It has no such word for an Endpoint."""
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
-DEFAULT_MTU = 1500 - HEADERS
-LEAST_MTU_IPV6 = 1280
-"""With less than this the kernel takes IPv6 away from a link (RFC 8200, 5)."""
+ETHERNET_MTU = 1500
+DEFAULT_MTU = ETHERNET_MTU - HEADERS
 
 
 def wg_config(conf: wgquick.Conf, known: Mapping[str, str] = NOTHING) -> str:
@@ -187,11 +187,7 @@ def inspect() -> Live:
     import json  # noqa: PLC0415 — not needed where the link is new, which is every ordinary start
 
     found = json.loads(run("ip", "-j", "-d", "address", "show", "dev", paths.LINK))[0]
-    addresses = [
-        f"{each['local']}/{each['prefixlen']}"
-        for each in found["addr_info"]
-        if each["scope"] != "link"
-    ]
+    addresses = [f"{each['local']}/{each['prefixlen']}" for each in found["addr_info"]]
     routes: list[str] = []
     for version, everything in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
         output = run("ip", "-j", version, "route", "show", "dev", paths.LINK)
@@ -276,22 +272,21 @@ def mtu_of_link(name: str) -> int:
         with open(f"/sys/class/net/{name}/mtu", encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
-        return 1500
+        return ETHERNET_MTU
 
 
 def mtu_of(conf: wgquick.Conf, path_mtu: int | None, *, via: bool) -> int:
     """Give the link's MTU in bytes: the declared one, else what the way to its endpoints leaves.
 
     With `via` that way is another tunnel; while that is not up it counts as one with the default.
-    Below what IPv6 takes the outer packets are sent in fragments instead.
+    With IPv6 addresses it is never less than IPv6 takes: where the way is narrower than that, the
+    outer packets are sent in fragments.
     """
     if conf.mtu:
         return conf.mtu
-    if not via:
-        return path_mtu - HEADERS if path_mtu else DEFAULT_MTU
-    left = (path_mtu or DEFAULT_MTU) - HEADERS
+    left = (path_mtu or (DEFAULT_MTU if via else ETHERNET_MTU)) - HEADERS
     ipv6 = any(":" in each for each in conf.addresses)
-    return max(left, LEAST_MTU_IPV6) if ipv6 else left
+    return max(left, MTU_MIN_IPV6) if ipv6 else left
 
 
 def routes_to_ask_for(

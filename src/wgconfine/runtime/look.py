@@ -30,7 +30,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
 """Seconds between two looks: so many times what one takes of a processor. Whoever changes rules
 without pause costs 2 % of one, and a fault is seen in time all the same."""
 TRIES = 6
-"""How often is asked for the same, after 1, 2, 4 … seconds; and then it is the tick's."""
+"""How often the same mend is asked for, after 1, 2, 4 … seconds. Then it is left to the tick."""
 PATIENCE = 8
 """Seconds for a mend to be done: what is missing after that is missing again, or still."""
 MANY = 10

@@ -7,6 +7,7 @@ import os
 
 from wgconfine.runtime import paths
 from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.state import read_state
 
 CLONE_NEWNET = 0x40000000
 AF_NETLINK, SOCK_RAW = 16, 3
@@ -136,6 +137,16 @@ def outer_identity(via: str | None) -> str:
     """Give what tells that namespace from any other; empty for the host's."""
     seen = None if via is None else identity(paths.record_of_namespace(via))
     return "" if seen is None else f"{seen[0]}:{seen[1]}"
+
+
+def outer_place(name: str) -> str:
+    """Give the file that keeps the outer_identity() of where the link was asked for."""
+    return f"{paths.tunnel_state(name)}/{paths.OUTER}"
+
+
+def is_at_home(name: str, via: str | None) -> bool:
+    """Tell whether the live link was asked for where it should be: its socket never moves."""
+    return read_state(outer_place(name)) == outer_identity(via)
 
 
 def enter(descriptor: int, what: str) -> None:

@@ -109,7 +109,7 @@ def hold(name: str, pins: Pins) -> None:
 def load(name: str, pins: Pins) -> None:
     step(f"nft -f - (encrypted packets go to {pins})")
     status, _, _ = Running("nft", "-f", "-", text=rules(name, pins)).wait()
-    if status != 0:  # its chain is of another kind, if nft(8) can load anything
+    if status != 0:  # most likely somebody has made its chain one of another kind
         run("nft", "-f", "-", text=rules(name, pins, anew=True))
 
 

@@ -153,14 +153,14 @@ def credential(record: Record, name: str | None) -> str:
 
 
 def read_declared(record: Record) -> wgquick.Conf:
-    """The same without the keys that lie in files of their own, and without a word."""
+    """Read the same as read_conf(), without keys in files of their own and without warnings."""
     conf = read_bare(record)
     turns.take(record, conf)
     return conf
 
 
 def read_bare(record: Record) -> wgquick.Conf:
-    """The same with the endpoint that the peer itself has."""
+    """Read the same as read_declared(), with the peer's own endpoint: none of `endpoints`."""
     if record.config is None:
         path = conf_place(record)
         conf = parse(read_trusted(path, secret=True), path, record=record)

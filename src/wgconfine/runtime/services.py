@@ -42,7 +42,7 @@ def ask_to_start(*units: str, patience: int = 0) -> None:
 
 
 def ask_to_reload(*units: str, patience: int = 0) -> None:
-    """The same of a reload, where the units run."""
+    """Reload units as ask_to_start() starts them; one that does not run stays as it is."""
     ask("try-reload-or-restart", "--job-mode=fail", "--", *units, patience=patience)
 
 
@@ -58,8 +58,8 @@ def ask(verb: str, *words: str, patience: int) -> None:
 def clear(name: str) -> None:
     """Take away what the last run of the services left in their private /run.
 
-    With a credential this is what goes before the first configuration, which is a reload: that one
-    does its work only where `in-force` is, which is empty until then.
+    A tunnel with a credential is configured for the first time by a reload, which comes after this
+    and does nothing without the file `in-force`: so that is made here, and is empty until then.
     """
     from wgconfine.runtime import resolver  # noqa: PLC0415 — of this module only this needs it
 

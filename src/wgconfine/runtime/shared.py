@@ -11,9 +11,6 @@ from __future__ import annotations
 from wgconfine.runtime.failure import warn
 from wgconfine.runtime.process import Running, run
 
-SOON = 100
-"""Seconds: a session is made anew after 120 (REKEY_AFTER_TIME), or one that nothing came back in
-after 15."""
 OFTEN = 3
 """So many handshakes in a row that came too soon: of a server that starts anew there is one."""
 STRANGERS = 2

@@ -48,7 +48,7 @@ def keep(name: str, seen: str) -> None:
 def has_changed(record: Record) -> bool:
     """Tell whether a running tunnel was configured from other files than lie there now.
 
-    One that is away is none: it could not be read.
+    A file that is away counts as unchanged: there is nothing to be read.
     """
     if not is_watched(record):
         return False

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 HIERARCHY = "/sys/fs/cgroup"
 MARK = "wgconfine: counts since "
 DIRECTIONS = {"output": "sent", "input": "received"}
-"""The chain of each hook and its counter. SYN-ACKs have no full socket: input stops what asks."""
+"""Each hook, which its chain is named after, and the counter of that.
+
+Output alone would let a service answer: a SYN-ACK belongs to no full socket, and so to no control
+group that a rule can see. Hence input, which stops the SYN before."""
 LOADED = "on"
 NOT_AVAILABLE = "not available: "
 DISCARD = 9  # RFC 863; the datagram that tries the rule leaves no machine
@@ -102,8 +105,8 @@ def rules(name: str, counted: Mapping[str, int], since: str, *, anew: bool = Fal
 def up(name: str) -> None:
     """Load the rule, or say why this machine can't have it, which is no failure. Raises Failure.
 
-    Said again it puts back what is missing, and holds the rule to the control group as it is now.
-    So it does with the tunnel's other rule in the host's namespace, that of `pin-endpoint`.
+    Run again it puts back what is missing, and binds the rule to the control group as it is now.
+    It does the same for the tunnel's other rule in the host's namespace, that of `pin-endpoint`.
     """
     from wgconfine.runtime import pin  # noqa: PLC0415 — it has its table read by this module
 

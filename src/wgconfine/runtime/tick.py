@@ -8,10 +8,9 @@ step by step, and is loud about services that systemd skips in silence.
 from __future__ import annotations
 
 import os
-import time
 
 from wgconfine import __version__
-from wgconfine.runtime import health, journal, paths, pin, sources, switch, whole
+from wgconfine.runtime import clock, health, journal, paths, pin, sources, switch, whole
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.namespace import lost_names
 from wgconfine.runtime.process import Running, run
@@ -68,12 +67,12 @@ def read_records() -> tuple[list[Record], list[str]]:
 
 
 def look_at_health(records: Iterable[Record]) -> None:
-    health.look_at(records, int(time.clock_gettime(time.CLOCK_BOOTTIME)))
+    health.look_at(records, clock.since_boot())
 
 
 def start_due(records: Iterable[Record]) -> None:
     """Ask for `verify` of each tunnel whose time has come; it is not waited for."""
-    now = int(time.clock_gettime(time.CLOCK_BOOTTIME))  # no jump, and it counts on in a suspend
+    now = clock.since_boot()
     due = [each.name for each in records if is_due(each.verify_every, last_asked(each.name), now)]
     if not due:
         return
@@ -163,9 +162,11 @@ def announce_refused(homes: dict[str, str], states: dict[str, dict[str, str]]) -
     refused = {unit: why for unit in homes if (why := why_refused(states.get(unit, {})))}
     known = read_known(paths.refused_services())
     for unit in sorted(refused.keys() - known):
+        from shlex import quote  # noqa: PLC0415 — seldom: it imports re
+
         journal.send(
             journal.ERROR,
-            f"{unit} is kept from running: {refused[unit]}. See systemctl status {unit}",
+            f"{unit} is kept from running: {refused[unit]}. See systemctl status {quote(unit)}",
             journal.REFUSED,
             wgconfine_tunnel=homes[unit],
             wgconfine_unit=unit,

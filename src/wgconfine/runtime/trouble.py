@@ -6,9 +6,8 @@ systemd tries again every few seconds and knows an exit status alone.
 from __future__ import annotations
 
 import os
-import time
 
-from wgconfine.runtime import journal, paths
+from wgconfine.runtime import clock, journal, paths
 from wgconfine.runtime.state import read_state, write_state
 
 RECENT = 60
@@ -24,10 +23,6 @@ class Kept:
         self.since, self.last, self.why = since, last, why
 
 
-def clock() -> int:
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
-
-
 def read(name: str) -> Kept | None:
     """Give what is kept; None for nothing, or what is no such text. Raises OSError."""
     times, _, why = read_state(paths.trouble(name)).partition("\n")
@@ -40,7 +35,7 @@ def read(name: str) -> Kept | None:
 def keep(name: str, why: str) -> None:
     """Keep it, and tell the journal where it is another than before. Never fails who failed."""
     try:
-        before, now = read(name), clock()
+        before, now = read(name), clock.since_boot()
         going_on = before is not None and now - before.last <= RECENT
         since = before.since if before is not None and going_on else now
         # Of root alone: what is wrong with a .conf may say where its server is.
@@ -60,7 +55,7 @@ def forget(name: str) -> None:
         os.unlink(paths.trouble(name))
     except OSError:
         return
-    words = f"it is configured, after {clock() - before.since} s"
+    words = f"it is configured, after {clock.since_boot() - before.since} s"
     tell(journal.INFO, name, words, journal.CONFIGURED)
 
 

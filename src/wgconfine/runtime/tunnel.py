@@ -19,7 +19,14 @@ from wgconfine.runtime import (
 )
 from wgconfine.runtime.failure import Failure, step, warn
 from wgconfine.runtime.lock import Lock
-from wgconfine.runtime.namespace import Visit, is_namespace, outer_identity, outer_of
+from wgconfine.runtime.namespace import (
+    Visit,
+    is_at_home,
+    is_namespace,
+    outer_identity,
+    outer_of,
+    outer_place,
+)
 from wgconfine.runtime.process import Running, find, run
 from wgconfine.runtime.record import Record, load, read_conf
 from wgconfine.runtime.state import read_state, write_state
@@ -68,7 +75,7 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     visit, outer = Visit(record.name), outer_of(record.via)
     with visit:
         live = inspect(record)
-        if live is not None and not is_at_home(record):
+        if live is not None and not is_at_home(record.name, record.via):
             warn(f"the socket of {paths.LINK} is in another namespace than it should be")
             remove_link()
             live = None
@@ -88,7 +95,8 @@ def configure(record: Record, conf: wgquick.Conf) -> None:
     mtu = ensure_link(record, conf, visit, outer, there=live is not None)
     rules.succeed()
     if record.pin_endpoint:  # before the link can send
-        pin.hold(record.name, pin.pins_of(record, conf, known_addresses(record)))
+        known = turns.known_addresses(record.name)
+        pin.hold(record.name, pin.pins_of(record, conf, known))
     with visit:
         set_keys_and_peers(record, conf, there=live is not None)
         bring_up(conf, mtu, live)
@@ -134,15 +142,6 @@ def inspect(record: Record) -> link.Live | None:
     return live
 
 
-def is_at_home(record: Record) -> bool:
-    """Tell whether the live link was asked for where it should be: its socket never moves."""
-    return read_state(outer_place(record)) == outer_identity(record.via)
-
-
-def outer_place(record: Record) -> str:
-    return f"{paths.tunnel_state(record.name)}/{paths.OUTER}"
-
-
 def refuse_foreign_link(record: Record) -> None:
     """Raise Failure where the link that wireguard-go should have made is of another kind."""
     name = record.link
@@ -174,7 +173,7 @@ def ensure_link(
         lines = [] if there else [make_link(record, visit.path)]
         for line in lines:
             step(f"ip {line}")
-        lines += link.routes_to_ask_for(conf, known_addresses(record), via=via)
+        lines += link.routes_to_ask_for(conf, turns.known_addresses(record.name), via=via)
         output = complaint = ""
         if lines:
             asked = Running("ip", "-force", "-batch", "-", text="\n".join(lines) + "\n")
@@ -190,12 +189,12 @@ def ensure_link(
 def write_outer(record: Record) -> None:
     """Leave word of the namespace that the link is about to be asked for in, if not the host's."""
     if record.via is not None:
-        resolver.write_in_place(outer_place(record), outer_identity(record.via))
+        resolver.write_in_place(outer_place(record.name), outer_identity(record.via))
         # For wgconfine-endpoint@, which sees it as its resolv.conf and fills it.
         seen = f"{paths.tunnel_state(record.name)}/{paths.OUTER_RESOLVERS}"
         resolver.write_in_place(seen, resolver.resolv_conf([], []))
-    elif os.path.exists(outer_place(record)):
-        os.unlink(outer_place(record))
+    elif os.path.exists(outer_place(record.name)):
+        os.unlink(outer_place(record.name))
 
 
 def wait_for_userspace_link(record: Record) -> None:
@@ -231,7 +230,7 @@ def give_name(record: Record) -> None:
 
 def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> None:
     """Set the whole configuration of a new link; of one that is in use what has changed alone."""
-    name, text = record.wg_name, link.wg_config(conf, known_addresses(record))
+    name, text = record.wg_name, link.wg_config(conf, turns.known_addresses(record.name))
     live = run("wg", "showconf", name) if there else ""
     if "\nListenPort = " not in live:  # it has no socket yet, or has lost it
         step(f"wg syncconf {name} (hidden) with {len(conf.peers)} peers")
@@ -246,14 +245,6 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> No
     if removals:
         step(f"wg set {name} {' '.join(removals)}")
         run("wg", "set", name, *removals)
-
-
-def known_addresses(record: Record) -> dict[str, str]:
-    """Give what the last look-up of each endpoint's name has found, as far as it is kept.
-
-    A new link, and one that returns to a name, need not wait for a resolver then.
-    """
-    return {host: each.addresses[0] for host, each in turns.read_answers(record.name).items()}
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
@@ -271,14 +262,10 @@ def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:
 
 
 def write_endpoints(record: Record, conf: wgquick.Conf) -> None:
-    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service.
-
-    With them whether the MTU is declared (`fixed`) or follows from the way to them (`auto`).
-    """
-    mtu = "auto" if conf.mtu is None else "fixed"
+    """Leave endpoints that are host names, and no secret, for wgconfine-endpoint@NAME.service."""
     path = f"{paths.tunnel_state(record.name)}/endpoints"
     named = [
-        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]} {mtu}\n"
+        f"{peer.public_key} {peer.endpoint[0]} {peer.endpoint[1]}\n"
         for peer in conf.peers
         if peer.endpoint and not wgquick.parse_ip(peer.endpoint[0])
     ]
@@ -318,11 +305,11 @@ def pass_on(name: str) -> None:
     It is about the peers that were silent at the last tick, or about all where none was: then
     somebody wants it so.
     """
-    from wgconfine.runtime import health  # noqa: PLC0415 — of this module only this needs it
+    from wgconfine.runtime import healthjudge  # noqa: PLC0415 — of this module only this needs it
 
     record = load(name)
     with Lock(name):
-        silent = set(health.parse(read_state(paths.health(name))).silent)
+        silent = set(healthjudge.parse(read_state(paths.health(name))).silent)
         everybody = {key for key, *_ in turns.read_endpoints(name)}
         turns.pass_on(record, silent or everybody)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from wgconfine.config.wgquick import Conf
     from wgconfine.runtime.record import Record
 
-    Named = tuple[str, str, int, str]
-    """Public key, host name and port of a peer, and `auto` or `fixed` for the link's MTU."""
+    Named = tuple[str, str, int]
+    """Public key, host name and port of a peer."""
 
 OWN = "-"
 """In the place of a public key: that of the peer itself."""
@@ -112,6 +112,14 @@ def read_answers(name: str) -> dict[str, Answer]:
     }
 
 
+def known_addresses(name: str) -> dict[str, str]:
+    """Give the address of each endpoint's name whose turn it is, as far as the names are known.
+
+    A new link, and one that returns to a name, need not wait for a resolver then.
+    """
+    return {host: each.addresses[0] for host, each in read_answers(name).items()}
+
+
 def write_answers(name: str, answers: dict[str, Answer]) -> None:
     lines = (
         f"{host} {answer.passed} {' '.join(answer.addresses)}\n" for host, answer in answers.items()
@@ -132,13 +140,13 @@ def arrange(kept: list[str], found: list[str]) -> list[str]:
 def read_endpoints(name: str) -> list[Named]:
     """Give the endpoints to look up; read anew each time, for a reload may change them."""
     lines = map(str.split, read_state(f"{paths.tunnel_state(name)}/endpoints").splitlines())
-    return [(key, host, int(port), mtu) for key, host, port, mtu in lines]
+    return [(key, host, int(port)) for key, host, port, *_ in lines]  # an earlier version had more
 
 
 def count(record: Record) -> int:
     """Give how many endpoints there are to be tried, one after the other."""
     answers = read_answers(record.name)
-    named = {host for _, host, _, _ in read_endpoints(record.name)}
+    named = {host for _, host, _ in read_endpoints(record.name)}
     several = [len(answers[host].addresses) for host in named if host in answers]
     return max(1, len(record.endpoints)) + max([0, *(each - 1 for each in several)])
 
@@ -149,7 +157,7 @@ def pass_on(record: Record, silent: set[str]) -> None:
     `silent` are the public keys of the peers that it is about. For a writer that holds the lock.
     """
     answers, turns = read_answers(record.name), in_order(record)
-    hosts = {host for key, host, _, _ in read_endpoints(record.name) if key in silent}
+    hosts = {host for key, host, _ in read_endpoints(record.name) if key in silent}
     moved = [host for host in sorted(hosts) if host in answers and answers[host].pass_on()]
     for host in moved:
         step(f"{host}: {answers[host].addresses[0]} has its turn")

@@ -6,6 +6,7 @@ A mend is asked for, and done by another unit.
 from __future__ import annotations
 
 from wgconfine.runtime import firewall, journal, link, paths, pin, switch
+from wgconfine.runtime.failure import Failure, warn
 from wgconfine.runtime.lock import Shared
 from wgconfine.runtime.namespace import Visit, lost_names
 from wgconfine.runtime.process import Running
@@ -46,8 +47,10 @@ def missing_inside(name: str) -> Missing:
 
 
 def firewall_is_whole(conf: wgquick.Conf, ports: str) -> bool:
-    """Tell whether each chain of the table has its rules. By their number: nft(8) writes them so
-    and so."""
+    """Tell whether each chain of the table has its rules, by their number.
+
+    Their text can't be compared: nft(8) prints rules in other words than it was given.
+    """
     status, listing, _ = Running("nft", "list", "table", "inet", "wgconfine").wait()
     if status != 0:
         return False
@@ -72,8 +75,16 @@ def mend_inside(name: str, what: str, *, patience: int = 0) -> None:
 
 def missing_switches() -> Missing:
     """Give the tunnels whose second switch was on and has been taken away, or their other rule."""
-    switches = {name: SWITCH for name in switch.switched_on() if not switch.is_whole(name)}
-    return dict.fromkeys(pin.lost(), PIN) | switches
+    found = dict.fromkeys(pin.lost(), PIN)
+    for name in switch.switched_on():
+        try:
+            there = switch.is_whole(name)
+        except Failure as failure:  # a table of somebody else's: other tunnels are looked at
+            warn(str(failure))
+            continue
+        if not there:
+            found[name] = SWITCH
+    return found
 
 
 def mend_switch(name: str, what: str, *, patience: int = 0) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Cgroup", "socket_units", "unit_of"]
+__all__ = ["Cgroup", "socket_units", "unit_in", "unit_of"]
 
 _PROC = Path("/proc")
 # systemd mounts the one hierarchy here; where it keeps to version 1, its own is one directory down.
@@ -14,6 +14,8 @@ _PLACES = tuple(
     Path(place) for place in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 )
 _LIMIT = 10_000
+_UNITS = (".service", ".scope", ".socket")
+"""What a control group is called that systemd makes for a unit with processes."""
 
 
 class Cgroup:
@@ -92,14 +94,27 @@ def _leader(thread: int) -> Iterator[int]:
 
 
 def unit_of(pid: int) -> str:
-    """Give the unit whose control group a process is in; empty where it is in none or has ended."""
+    """Give the unit of PID 1's that a process is in; empty where it is in none or has ended."""
     try:
-        lines = (_PROC / str(pid) / "cgroup").read_text(errors="replace").split("\n")
+        return unit_in((_PROC / str(pid) / "cgroup").read_text(errors="replace"))
     except OSError:
         return ""
-    paths = [line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd:"))]
-    parts = [part for path in paths for part in path.split("/")]
-    return next((part for part in reversed(parts) if part.endswith((".service", ".scope"))), "")
+
+
+def unit_in(cgroups: str) -> str:
+    """Give the unit that PID 1 itself manages out of /proc/PID/cgroup; empty for none.
+
+    It is the outermost one. Below it lie what a user manager calls a unit, and what a service with
+    Delegate= makes: both may bear the name of any service of PID 1's.
+    """
+    # Names of control groups may hold what str.splitlines() takes for an end, but no newline.
+    for line in filter(None, cgroups.split("\n")):
+        _, controllers, path = line.split(":", 2)
+        if controllers in {"", "name=systemd"}:  # version 2, and systemd's own of version 1
+            units = [part for part in path.split("/") if part.endswith(_UNITS)]
+            if units:  # cgroups(7): on one of two hierarchies, where both are mounted
+                return units[0]
+    return ""
 
 
 def socket_units() -> dict[int, str]:

@@ -1,20 +1,20 @@
 """Carry steps out, one after the other, each said before it is done."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.places import COMMANDS
+from wgconfine.system.cgroup import Cgroup
 from wgconfine.system.systemctl import Systemctl
 from wgconfine.system.tree import ReadOnlyPlace, TreeWriter
 
 __all__ = ["ensure_stopped", "execute"]
 
 PATIENCE = 5.0
-HIERARCHY = Path("/sys/fs/cgroup")
 
 
 def execute(
@@ -72,7 +72,8 @@ def write(
         unit = change.path.parent.name.removesuffix(".d")
         if unit in opened:
             why = "its closing file can't be written: without the drop-in it would run in the open"
-            hint = f"It stays confined. If it may run in the open: wgconfine release {unit}"
+            command = f"wgconfine release {shlex.quote(unit)}"
+            hint = f"It stays confined. If it may run in the open: {command}"
             raise OperationFailed(unit, why, hint) from place
         what = "message catalog" if change.path == CATALOG else "closing file"
         say(f"[!] {what} not available: {place}")
@@ -105,10 +106,10 @@ def has_ended(unit: str, systemctl: Systemctl) -> bool:
 
 
 def has_processes(group: str) -> bool:
-    """Tell whether a control group, or one below it, holds a process: cgroups(7), all versions."""
-    places = [HIERARCHY / part / group.lstrip("/") for part in ("", "unified", "systemd")]
+    """Tell whether a control group, or one below it, holds a process."""
+    found = Cgroup.find(group)
     try:
-        return any(file.read_text() for place in places for file in place.rglob("cgroup.procs"))
+        return found is not None and bool(found.processes())
     except OSError:
         return True  # it changed while we looked: look again
 

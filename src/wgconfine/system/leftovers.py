@@ -25,7 +25,8 @@ def sweep_state(
 
     Never a private /run: the host's own files may be mounted there. What can't be deleted stays.
     """
-    # Of one tunnel among others the tick forgets them, which goes with the last.
+    # While there are other tunnels the tick forgets the handshakes of those that are gone. It goes
+    # with the last one.
     tick = () if tunnels else (handshakes, handshakes.parent, state / "exec")
     for path in [*kept_of_tunnels(state, tunnels), *kept_of_services(state, stems), *tick]:
         with suppress(OSError):

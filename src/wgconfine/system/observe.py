@@ -1,53 +1,20 @@
-"""Read the state of the running machine for `status`: systemd's units, links, namespaces."""
+"""Put together how all tunnels and their services are at this moment, as `status` shows it."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wgconfine.config.escape import escape
 from wgconfine.model.names import TunnelName, UnitName
-from wgconfine.model.state import ALIVE, UnitState, judge
-from wgconfine.model.status import (
-    CommandStatus,
-    Counter,
-    Declared,
-    Holes,
-    PeerStatus,
-    ServiceStatus,
-    Status,
-    TunnelStatus,
-    VerifyStatus,
-)
-from wgconfine.model.tunnel import (
-    Illness,
-    Standing,
-    Trouble,
-    TunnelFacts,
-    Word,
-    judge_tunnel,
-)
+from wgconfine.model.state import UnitState, judge
+from wgconfine.model.status import Holes, Status, TunnelStatus
+from wgconfine.model.tunnel import Standing, TunnelFacts, Word, judge_tunnel
 from wgconfine.model.verdict import Verdict
-from wgconfine.render.places import dropin_path
-from wgconfine.runtime import health, paths, trouble
-from wgconfine.runtime.failure import Failure
-from wgconfine.runtime.namespace import identity
-from wgconfine.runtime.paths import (
-    LINK,
-    named_namespace,
-    record_of_namespace,
-    tunnel_state,
-    verified,
-)
-from wgconfine.runtime.process import ENVIRONMENT
+from wgconfine.runtime.paths import LINK, tunnel_state
 from wgconfine.runtime.state import read_state
-from wgconfine.runtime.switch import Table, look
 from wgconfine.system.declared import read_record
 from wgconfine.system.outside import carriers, pin_status, read_turns, too_long
 from wgconfine.system.portstatus import (
@@ -56,9 +23,25 @@ from wgconfine.system.portstatus import (
     port_units,
     publish_status,
     reach_status,
-    read_counters,
+)
+from wgconfine.system.servicestatus import (
+    closed_status,
+    command_status,
+    is_there,
+    service_status,
+    want_target,
 )
 from wgconfine.system.transient import commands_of
+from wgconfine.system.tunnelstate import (
+    read_firewall,
+    read_illness,
+    read_namespace,
+    read_peers,
+    read_resolvers,
+    read_switch,
+    read_trouble,
+    read_verify,
+)
 from wgconfine.system.unitstates import unit_states
 
 TYPE_CHECKING = False  # the idiom that saves importing typing
@@ -67,16 +50,24 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from wgconfine.model.settings import Settings
+    from wgconfine.model.status import (
+        CommandStatus,
+        Counter,
+        Declared,
+        PeerStatus,
+        ServiceStatus,
+        VerifyStatus,
+    )
+    from wgconfine.model.tunnel import Trouble
+    from wgconfine.runtime.switch import Table
     from wgconfine.system.systemctl import Systemctl
 
     States = Mapping[str, UnitState]
     Inside = tuple[Table | None, tuple[PeerStatus, ...], Mapping[str, Counter]]
     Answer = TypeVar("Answer")
 
-__all__ = ["observe", "own_units", "peer_lines", "reason_of_refusal", "runs_outside"]
+__all__ = ["observe"]
 
-PROC = Path("/proc")
-RESOLVER = "nameserver "
 OTHER_TEMPLATES = "the units are edited, or of another version of wgconfine: wgconfine apply"
 LATE = 300
 """Seconds that a `verify` may take, and wait for an `apply`, before somebody need look."""
@@ -205,10 +196,6 @@ def own_units(name: TunnelName) -> tuple[str, ...]:
     return tuple(f"wgconfine{kind}@{name}.service" for kind in kinds)
 
 
-def want_target(unit: UnitName) -> str:
-    return f"wgconfine-want@{unit.removesuffix('.service')}.target"
-
-
 def tunnel_status(
     name: TunnelName,
     settings: Declared | Settings | None,
@@ -300,29 +287,6 @@ def failures(name: TunnelName, unit: UnitState, trouble: Trouble | None = None) 
         yield f"{unit.name} failed: {f'{trouble.why}: ' if trouble else ''}{look}"
 
 
-def read_trouble(name: TunnelName) -> Trouble | None:
-    """Give why it could not be configured; root alone can read that."""
-    try:
-        kept = trouble.read(name)
-    except OSError:
-        return None
-    if kept is None:
-        return None
-    return Trouble(why=escape(kept.why), since=max(0, trouble.clock() - kept.since))
-
-
-def read_illness(name: TunnelName) -> Illness | None:
-    """Give what the last tick found wrong with the tunnel, since when, and what it has done."""
-    try:
-        kept = health.parse(read_state(paths.health(name)))
-    except OSError:
-        return None
-    if not kept.why:
-        return None
-    since = max(0, trouble.clock() - kept.sick)
-    return Illness(why=escape(kept.why), since=since, steps=kept.steps)
-
-
 def unanswered(name: TunnelName, peers: Sequence[PeerStatus], *, asking: bool) -> tuple[str, ...]:
     """Give the names of endpoints for which no address is known; all that are asked if unseen."""
     try:
@@ -340,51 +304,6 @@ def unheard(peers: Sequence[PeerStatus]) -> tuple[str, ...]:
     if any(peer.handshake_age is not None for peer in peers):
         return ()
     return tuple(f"{peer.public_key[:8]}… at {peer.endpoint}" for peer in peers if peer.sent)
-
-
-def read_switch(name: TunnelName) -> Table | None:
-    """Give the second switch with what it has counted; None without root, or where it is not."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return look(name)
-    except (Failure, OSError):
-        return None
-
-
-def read_firewall(name: TunnelName) -> dict[str, Counter]:
-    """Give the counters of the namespace; none without root or a namespace."""
-    if os.geteuid() != 0 or identity(record_of_namespace(name)) is None:
-        return {}
-    return read_counters(name)
-
-
-def read_namespace(name: TunnelName) -> str:
-    """Give the path of the tunnel's namespace, empty unless what is there is ours."""
-    path = named_namespace(name)
-    there = identity(path)
-    return path if there is not None and there == identity(record_of_namespace(name)) else ""
-
-
-def read_resolvers(name: TunnelName) -> tuple[str, ...]:
-    """Give the resolvers that services of the tunnel are given."""
-    try:
-        lines = read_state(f"{tunnel_state(name)}/resolv.conf").splitlines()
-    except OSError:
-        return ()
-    return tuple(line.removeprefix(RESOLVER) for line in lines if line.startswith(RESOLVER))
-
-
-def read_verify(name: TunnelName) -> VerifyStatus | None:
-    """Give what the last `verify` of a tunnel left; None for nothing, or what is no such thing."""
-    try:
-        values = json.loads(Path(verified(name)).read_text(encoding="utf-8"))
-        age = max(0, int(time.time()) - int(values["time"]))
-        leaks = (each for each in values.get("checks", []) if each["verdict"] == Verdict.LEAK)
-        named = (" of ".join(filter(None, (each["name"], each["unit"]))) for each in leaks)
-        return VerifyStatus(verdict=str(values["verdict"]), age=age, leaks=tuple(named))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def overdue(
@@ -429,188 +348,8 @@ def difference(
     return ""
 
 
-def is_set_up(pid: int) -> bool:
-    """Tell whether a process is systemd's own, before it executes the service's program.
-
-    With Type=idle it waits like that for seconds. It bears the program's name in parentheses. Name
-    and program alone prove nothing, since anybody may run systemd's under any name: until it has
-    joined the namespace it is a child of PID 1 with root's user and all of PID 1's capabilities,
-    which no service can get back that was once deprived of them.
-    """
-    try:
-        program = (PROC / str(pid) / "exe").readlink()
-        manager = (PROC / "1/exe").readlink()
-        name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
-        powerful = has_powers_of_manager(pid)
-    except OSError:
-        return False
-    executor = Path(f"{manager}-executor")
-    return powerful and (program == executor or (program == manager and name.startswith("(")))
-
-
-def has_powers_of_manager(pid: int) -> bool:
-    status, manager = process_status(pid), process_status(1)
-    return (
-        status["PPid"] == "1"
-        and set(status["Uid"].split()) == {"0"}
-        and status["CapEff"] == manager["CapEff"]
-        and (PROC / str(pid) / "ns/user").readlink() == (PROC / "1/ns/user").readlink()
-    )
-
-
-def process_status(pid: int) -> dict[str, str]:
-    text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    lines = (line.partition(":") for line in text.split("\n"))  # a name has no newline alone
-    return {key: value.strip() for key, _, value in lines}
-
-
-def runs_outside(name: TunnelName, main_pid: int) -> bool | None:
-    """Tell whether a process is in another namespace than the tunnel's; None if unseen.
-
-    One that systemd is still setting up has not joined yet, and runs nothing of the service's.
-    """
-    if is_set_up(main_pid):
-        return False
-    own = identity(f"/proc/{main_pid}/ns/net")
-    return None if own is None else own != identity(record_of_namespace(name))
-
-
 def outside_units(
     services: Iterable[ServiceStatus], commands: Iterable[CommandStatus]
 ) -> Iterator[str]:
     yield from (each.unit for each in services if each.state == "NOT CONFINED")
     yield from (each.unit for each in commands if each.state == "NOT CONFINED")
-
-
-def is_there(command: UnitState) -> bool:
-    """Tell whether a command has not ended: systemd forgets it then, a moment later."""
-    return command.load == "loaded" and command.active in ALIVE
-
-
-def command_status(name: TunnelName, state: UnitState) -> CommandStatus:
-    """Judge what `wgconfine exec` runs, and say what it is: of that only who it is and its name."""
-    judged = service_status(name, state, {})
-    program = user = ""
-    if state.main_pid:
-        with suppress(OSError, KeyError):
-            about = process_status(state.main_pid)
-            program, user = escape(about["Name"]), user_name(int(about["Uid"].split()[0]))
-    return CommandStatus(
-        unit=judged.unit, state=judged.state, why=judged.why, program=program, user=user
-    )
-
-
-def user_name(uid: int) -> str:
-    import pwd  # noqa: PLC0415 — where a command runs alone
-
-    try:
-        return escape(pwd.getpwuid(uid).pw_name)
-    except KeyError:
-        return str(uid)
-
-
-def service_status(name: TunnelName, state: UnitState, states: States) -> ServiceStatus:
-    """Judge one service; a running one by the namespace that its main process is really in."""
-    unit, word = UnitName(state.name), judge(state)
-    why = ""
-    shown: str = word
-    if word == "running" and state.main_pid:
-        outside = runs_outside(name, state.main_pid)
-        if outside is None:
-            why = "its namespace can't be seen: run this as root"
-        elif outside:
-            shown, why = "NOT CONFINED", "its process is in another namespace: systemctl stop it"
-        else:
-            shown = "confined"
-    elif word == "refused":
-        why = reason_of_refusal(name, unit, state)
-    elif word == "stopped" and is_wanted(unit, states):
-        shown, why = "waiting", f"for wgconfine@{name}.service; it starts when that does"
-    if state.need_daemon_reload:
-        why = "; ".join(filter(None, (why, "its unit changed on disk: systemctl daemon-reload")))
-    return ServiceStatus(unit=unit, state=shown, why=why)
-
-
-def is_wanted(unit: UnitName, states: States) -> bool:
-    target = states.get(want_target(unit))
-    return target is not None and judge(target) == "running"
-
-
-def reason_of_refusal(name: TunnelName, unit: UnitName, state: UnitState) -> str:
-    """Give the first cause that holds: what is missing comes before what that led to."""
-    needed = (
-        named_namespace(name),
-        record_of_namespace(name),
-        f"{tunnel_state(name)}/resolv.conf",
-        f"{tunnel_state(name)}/nsswitch.conf",
-    )
-    missing = [path for path in needed if not os.path.exists(path)][:1]  # noqa: PTH110 — /run, by name
-    closed = state.guard_fired and not os.path.exists(dropin_path(unit))  # noqa: PTH110
-    causes = (
-        (
-            missing,
-            f"{''.join(missing)} is missing: systemctl restart wgconfine-netns@{name}.service",
-        ),
-        (
-            identity(needed[0]) != identity(needed[1]),
-            f"another namespace has taken the name {needed[0]}",
-        ),
-        (closed, "its drop-in is gone, so that it is closed: wgconfine apply"),
-        (state.guard_fired, "its guard found it outside of the tunnel's namespace"),
-        (
-            state.assertion is False,
-            "an Assert…= of the unit does not hold: systemctl status it",
-        ),
-        (
-            state.condition is False,
-            "a Condition…= of the unit does not hold: systemctl status it",
-        ),
-    )
-    otherwise = "it could not be set up inside: journalctl -u it"
-    return next((why for holds, why in causes if holds), otherwise)
-
-
-def closed_status(unit: UnitName, state: UnitState) -> ServiceStatus:
-    word = judge(state)
-    shown = "NOT CONFINED" if word == "running" else "closed"
-    why = f"not confined and not released: wgconfine release {unit}"
-    return ServiceStatus(unit=unit, state=shown, why=why)
-
-
-def read_peers(name: TunnelName, link: str) -> tuple[PeerStatus, ...]:
-    """Give the peers of the live link; none without root."""
-    lines = peer_lines(name, link) if os.geteuid() == 0 else None
-    return tuple(map(peer_status, lines or ()))
-
-
-def peer_lines(name: TunnelName, link: str) -> list[list[str]] | None:
-    """Ask `wg show LINK dump` inside the namespace, field by field; None where that can't be asked.
-
-    Its first line holds keys and is dropped; the second field of each is a preshared key.
-    """
-    namespace = record_of_namespace(name)
-    if identity(namespace) is None:
-        return None
-    done = subprocess.run(
-        ["nsenter", f"--net={namespace}", "wg", "show", link, "dump"],
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        return None
-    return [line.split("\t") for line in done.stdout.splitlines()[1:]]
-
-
-def peer_status(fields: Sequence[str]) -> PeerStatus:
-    public_key, _, endpoint, _, handshake, received, sent, _ = fields
-    age = None if handshake == "0" else max(0, int(time.time()) - int(handshake))
-    return PeerStatus(
-        public_key=public_key,
-        endpoint=None if endpoint == "(none)" else endpoint,
-        handshake_age=age,
-        received=int(received),
-        sent=int(sent),
-    )

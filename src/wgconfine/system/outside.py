@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Json = Mapping[str, Any]
 
-__all__ = ["carriers", "parse_link", "pin_status", "read_turns", "too_long"]
+__all__ = ["carriers", "pin_status", "read_turns", "too_long"]
 
 SYSFS = "/sys/class/net"
 PLAIN = frozenset({"1", "772"})

@@ -17,7 +17,8 @@ from wgconfine.model.state import ALIVE
 from wgconfine.model.tree import File, Tree
 from wgconfine.plan.ports import Listener, PortFacts
 from wgconfine.plan.portsteps import is_port
-from wgconfine.render.templates import PROXYD, UNITS
+from wgconfine.render.places import UNITS
+from wgconfine.render.templates import PROXYD
 from wgconfine.runtime.netns import kind_of
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.system.cgroup import socket_units, unit_of
@@ -118,7 +119,7 @@ def process_name(pid: int) -> str:
 
 
 def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
-    """Give the addresses of the host that one can listen on: neither loopback nor link-local.
+    """Give the addresses of the host that a port can be published to, loopback left out.
 
     Raises OperationFailed.
     """
@@ -137,7 +138,12 @@ def own_addresses() -> Iterable[IPv4Address | IPv6Address]:
         for each in link.get("addr_info", [])
         if "local" in each
     ]
-    return [each for each in found if not each.is_loopback and not each.is_link_local]
+    return [each for each in found if not each.is_loopback and not needs_its_link(each)]
+
+
+def needs_its_link(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address means nothing without its link; 169.254.0.0/16 has a route."""
+    return isinstance(address, IPv6Address) and address.is_link_local
 
 
 def any_address() -> bool:

@@ -67,10 +67,6 @@ class RootedFiles:
         except OSError:
             return ()
 
-    def is_directory(self, path: PurePosixPath) -> bool:
-        resolved = self.resolve(path)
-        return resolved is not None and self.on_host(resolved).is_dir()
-
     def text(self, path: PurePosixPath) -> str | None:
         """A file's text, other bytes than UTF-8 as surrogates; empty for a device (/dev/null).
 

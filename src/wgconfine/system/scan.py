@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from wgconfine.system.cgroup import Cgroup
 from wgconfine.system.holdings import Holdings
 from wgconfine.system.networks import Networks
-from wgconfine.system.observe import is_set_up
 from wgconfine.system.process import OpenProcess, Thread, namespace_number
+from wgconfine.system.servicestatus import is_set_up
 
 __all__ = ["GONE", "Elsewhere", "Scan", "Standpoint"]
 

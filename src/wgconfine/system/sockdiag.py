@@ -4,6 +4,7 @@ For the namespace in which the caller is. `/proc/net` does not tell what this do
 group that a socket was made in, and the other end of a unix socket.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -37,13 +38,12 @@ _UDIAG_SHOW_VFS, _UDIAG_SHOW_PEER = 0x2, 0x4
 _LISTENING, _UNCONNECTED = 1 << 10, 1 << 7  # TCP_LISTEN, TCP_CLOSE
 _ANY_STATE = 0xFFFFFFFF
 _MINOR_BITS = 20
-_SCTP, _UDPLITE = 132, 136
 _PROTOCOLS = {
-    socket.IPPROTO_TCP: "tcp",
-    socket.IPPROTO_UDP: "udp",
-    socket.IPPROTO_RAW: "raw",
-    _SCTP: "sctp",
-    _UDPLITE: "udplite",
+    "tcp": socket.IPPROTO_TCP,
+    "udp": socket.IPPROTO_UDP,
+    "raw": socket.IPPROTO_RAW,
+    "sctp": socket.IPPROTO_SCTP,
+    "udplite": socket.IPPROTO_UDPLITE,
 }
 
 
@@ -76,8 +76,11 @@ class UnixListener:
 
 
 def inet_sockets() -> Iterator[InetSocket]:
-    """Every bound, listening or connected one. A protocol that the kernel lacks has none."""
-    for name in _PROTOCOLS.values():
+    """Every bound, listening or connected one. A protocol that the kernel lacks has none.
+
+    Raises OSError where the kernel does not list them; so do all here.
+    """
+    for name in _PROTOCOLS:
         yield from _listed(name, _ANY_STATE)
 
 
@@ -93,9 +96,8 @@ def inet_listeners() -> Iterator[InetSocket]:
 
 
 def _listed(name: str, states: int) -> Iterator[InetSocket]:
-    (protocol,) = (number for number, each in _PROTOCOLS.items() if each == name)
     for family in (socket.AF_INET, socket.AF_INET6):
-        request = struct.pack("=BBBxI48x", family, protocol, 0, states)
+        request = struct.pack("=BBBxI48x", family, _PROTOCOLS[name], 0, states)
         for body in _dump(request):
             yield _inet(body, family, name)
 
@@ -155,9 +157,20 @@ def _dump(request: bytes) -> Iterator[bytes]:
         kernel.send(header + request)
         while True:
             for kind, body in messages(kernel.recv(1 << 18)):
-                if kind in {_NLMSG_DONE, _NLMSG_ERROR}:  # an error: the kernel lacks the protocol
+                if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
+                    _check(body)
                     return
                 yield body
+
+
+def _check(last: bytes) -> None:
+    """Raise OSError if a listing ended by an error: what it lacks must not pass for not there.
+
+    ENOENT is what the kernel says of a protocol that it does not have.
+    """
+    (negative,) = struct.unpack_from("=i", last)
+    if negative not in {0, -errno.ENOENT}:
+        raise OSError(-negative, f"list sockets: {os.strerror(-negative)}")
 
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -44,9 +44,6 @@ class Systemctl(Protocol):
         lines (`ExecCondition`) has them joined by newlines.
         """
 
-    def is_active(self, unit: str) -> bool:
-        """Whether the unit is active, or reloading."""
-
     def daemon_reload(self) -> None:
         """Read all unit files anew."""
 
@@ -91,10 +88,6 @@ class RealSystemctl:
         return {
             unit: _properties(block, properties) for unit, block in zip(units, blocks, strict=True)
         }
-
-    def is_active(self, unit: str) -> bool:
-        state = self.show([unit], ["ActiveState"])[unit]["ActiveState"]
-        return state in {"active", "reloading", "refreshing"}
 
     def daemon_reload(self) -> None:
         _run(("daemon-reload",), (), _JOB_SECONDS)

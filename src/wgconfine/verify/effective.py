@@ -5,6 +5,7 @@ by the files: none that is read after ours may set a setting of ours.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -219,7 +220,7 @@ def judge_setting(
         unit=unit,
         verdict=Verdict.NOT_CONFINED,
         evidence=f"{key}= is {shorten(shown) or 'empty'} in the end, not what wgconfine set",
-        mend=f"systemctl cat {unit}",
+        mend=f"systemctl cat {shlex.quote(unit)}",
     )
 
 

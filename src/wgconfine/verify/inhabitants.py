@@ -8,12 +8,12 @@ from pathlib import Path
 from wgconfine.model.settings import UnitName
 from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.runtime.namespace import identity
+from wgconfine.system.cgroup import unit_in
 
 __all__ = ["judge_inhabitants", "read_inhabitants"]
 
 check = partial(Check, area=Area.STRUCTURE)
 
-SUFFIXES = (".service", ".scope", ".socket", ".slice")
 OURS = "wgconfine"
 SHOWN = 8
 
@@ -27,24 +27,8 @@ def read_inhabitants(namespace: tuple[int, int]) -> dict[str, list[int]]:
                 text = Path(f"/proc/{entry}/cgroup").read_text(encoding="utf-8", errors="replace")
             except OSError:
                 continue  # it has just ended
-            found.setdefault(unit_of(text), []).append(int(entry))
+            found.setdefault(unit_in(text), []).append(int(entry))
     return found
-
-
-def unit_of(cgroups: str) -> str:
-    """Give the innermost unit of /proc/PID/cgroup that PID 1 itself manages; empty for none.
-
-    What user managers call a unit lies below theirs, and what a service with Delegate= below it.
-    """
-    # Names of control groups may hold what str.splitlines() takes for an end, but no newline.
-    for line in filter(None, cgroups.split("\n")):
-        _, controllers, path = line.split(":", 2)
-        if controllers in {"", "name=systemd"}:
-            parts = [part for part in path.split("/") if part.endswith(SUFFIXES)]
-            units = [part for part in parts if not part.endswith(".slice")]
-            if units:  # cgroups(7): on one of two hierarchies, where both are mounted
-                return units[0]
-    return ""
 
 
 def judge_inhabitants(found: Mapping[str, list[int]], services: Iterable[UnitName]) -> list[Check]:

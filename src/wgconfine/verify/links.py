@@ -108,20 +108,25 @@ def judge_link(links: Sequence[Json], *, userspace: bool, ours: bool | None) -> 
 
 
 def judge_addresses(links: Sequence[Json], wanted: Iterable[str]) -> Check:
-    """Compare the addresses of the link, less the kernel's link-local ones, with the declared."""
+    """Compare the addresses of the link with the declared ones.
+
+    A link-local one that is not declared counts as the kernel's own, and is no finding.
+    """
+    declared = set(wanted)
     found = {
-        f"{each['local']}/{each['prefixlen']}"
+        text
         for link in links
         if link["ifname"] == LINK
         for each in link.get("addr_info", ())
-        if each.get("scope") != "link"
+        if (text := f"{each['local']}/{each['prefixlen']}") in declared
+        or each.get("scope") != "link"
     }
-    if found == set(wanted):
+    if found == declared:
         return check(name="addresses", verdict=Verdict.OK, evidence=", ".join(sorted(found)))
     return check(
         name="addresses",
-        verdict=Verdict.NOT_CONFINED if found - set(wanted) else Verdict.BROKEN,
-        evidence=difference(found, set(wanted)),
+        verdict=Verdict.NOT_CONFINED if found - declared else Verdict.BROKEN,
+        evidence=difference(found, declared),
     )
 
 

@@ -12,7 +12,7 @@ from wgconfine.system.systemctl import systemd_version
 from wgconfine.system.users import read_user
 from wgconfine.verify.subject import Subject
 
-__all__ = ["check_openings", "judge_opening"]
+__all__ = ["check_openings"]
 
 OBEYED = frozenset(
     {"disk", "docker", "incus", "incus-admin", "libvirt", "lxd", "podman", "root", "shadow"}

@@ -13,7 +13,7 @@ from wgconfine.runtime.state import write_state
 from wgconfine.system.execute import ensure_stopped
 from wgconfine.system.systemctl import Systemctl
 
-__all__ = ["announce", "run_periodic", "stop_leaking", "store", "to_stop"]
+__all__ = ["announce", "run_periodic", "store", "to_stop"]
 
 SCHEMA = 1
 LOUD = {

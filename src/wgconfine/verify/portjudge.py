@@ -1,5 +1,6 @@
 """What was seen of published and reached ports becomes checks. Pure."""
 
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -211,7 +212,9 @@ def judge_clients(tunnel: TunnelName, entry: Publish, socket: Socket, found: Fil
         evidence = f"{' and '.join(found.strangers[:SHOWN])} may connect too, not only {clients}"
         if found.slices:
             evidence += f": {', '.join(found.slices)} has an IPAddressAllow="
-        mend = f"systemctl cat {found.slices[0]}" if found.slices else restart(unit)
+        mend = restart(unit)
+        if found.slices:  # the last that it may be is -.slice
+            mend = f"systemctl cat -- {shlex.quote(found.slices[0])}"
         return [own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=mend)]
     return [own(verdict=Verdict.OK, evidence=f"the kernel lets {clients} connect, nobody else")]
 
@@ -308,7 +311,7 @@ def judge_strangers(found: Iterable[Stranger], units: Mapping[str, str]) -> Chec
         unit = units.get(each.local, "") if each.holder.pid == 1 else ""
         if unit:
             who = unit
-            mends.append(f"systemctl stop {unit}")
+            mends.append(f"systemctl stop {shlex.quote(unit)}")
         elif each.holder.pid:
             who = f"process {each.holder.pid} ({each.holder.name})"
         else:

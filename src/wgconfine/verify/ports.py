@@ -9,36 +9,33 @@ import grp
 import pwd
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.ports import Publish, Reach, UnixSocket
-from wgconfine.model.settings import TunnelName, UnitName
+from wgconfine.model.settings import UnitName
 from wgconfine.model.state import ALIVE
 from wgconfine.model.tree import File
 from wgconfine.model.units import Assignment, UnitText
 from wgconfine.model.verify import Check
 from wgconfine.plan.unitfile import parse_unit
+from wgconfine.render.places import UNITS
 from wgconfine.render.ports import publish_stem, reach_stem
-from wgconfine.render.templates import UNITS
 from wgconfine.runtime import ipfilter
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.link import has_ipv6
 from wgconfine.runtime.namespace import identity
-from wgconfine.runtime.paths import LINK, named_namespace, record_of_namespace
+from wgconfine.runtime.paths import record_of_namespace
 from wgconfine.system.cgroup import Cgroup
-from wgconfine.system.inside import ask_all, opened
 from wgconfine.system.listeners import (
     HOST,
-    Stranger,
     host_listeners,
     inside_listeners,
     sockets_of,
-    strangers,
 )
-from wgconfine.system.observe import is_set_up
+from wgconfine.system.servicestatus import is_set_up
 from wgconfine.system.sockdiag import InetSocket, UnixListener
 from wgconfine.system.systemctl import loaded_units
 from wgconfine.system.unitstates import words_of
@@ -57,12 +54,11 @@ from wgconfine.verify.portjudge import (
     judge_proxy,
     judge_publish,
     judge_reach,
-    judge_strangers,
     judge_undeclared,
 )
 from wgconfine.verify.subject import Subject, units_of_ports
 
-__all__ = ["check_listeners", "check_ports"]
+__all__ = ["check_ports", "listed_inside", "listed_on_host", "listened_at"]
 
 Entry = Publish | Reach
 Shown = Mapping[str, Mapping[str, str]]
@@ -288,10 +284,14 @@ def filter_of(entry: Publish, control_group: str, host: Iterable[InetSocket]) ->
 
 def slices_that_allow(subject: Subject, innermost: str) -> list[str]:
     """Give the slices around a unit whose IPAddressAllow= adds to its own."""
-    parts = innermost.removesuffix(".slice").split("-")  # systemd.slice(5): a dash makes a tree
-    chain = ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)]
-    shown = subject.systemctl.show([*chain, "-.slice"], ("IPAddressAllow",))
+    shown = subject.systemctl.show(slices_around(innermost), ("IPAddressAllow",))
     return [each for each, values in shown.items() if values["IPAddressAllow"]]
+
+
+def slices_around(innermost: str) -> list[str]:
+    """Give a slice and those that it lies in, by the dashes of its name (systemd.slice(5))."""
+    parts = [each for each in innermost.removesuffix(".slice").split("-") if each]
+    return ["-".join(parts[:count]) + ".slice" for count in range(len(parts), 0, -1)] + ["-.slice"]
 
 
 def proxy_of(subject: Subject, unit: UnitName, control_group: str) -> Proxy:
@@ -335,74 +335,3 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return text.rpartition(")")[2].split()[0] not in {"Z", "X"}
-
-
-def check_listeners(subject: Subject) -> list[Check]:
-    """Find who answers inside and is outside: every way in, and out, but `reach`."""
-    record = record_of_namespace(subject.name)
-    held = sockets_of(SYSTEMD)
-    reached = {str(each.listen) for each in subject.reach}
-
-    def listed() -> list[InetSocket]:
-        return [
-            each
-            for each in listed_inside(record)
-            if not (each.local in reached and each.inode in held and each.protocol == "tcp")
-        ]
-
-    found = strangers(record, listed=listed, known=processes_of(subject))
-    carried = ports_of_kernel(subject.carried) if found else frozenset()
-    found = tuple(each for each in found if not is_of_kernel(each, carried))
-    units = sockets_inside(subject) if found else {}
-    return [judge_strangers((each for each in found if units.get(each.local) != ""), units)]
-
-
-def is_of_kernel(found: Stranger, ports: Collection[str]) -> bool:
-    """Tell whether it is the socket of a tunnel that goes through this one, which nobody holds."""
-    port = found.local.rpartition(":")[2]
-    return found.protocol == "udp" and not found.holder.pid and port in ports
-
-
-def ports_of_kernel(carried: Iterable[TunnelName]) -> frozenset[str]:
-    """Give the UDP ports of the kernel's links whose sockets are here. Raises OperationFailed."""
-    return frozenset(port for name in carried if (port := port_of(name)))
-
-
-def port_of(name: TunnelName) -> str:
-    record = record_of_namespace(name)
-    if identity(record) is None:
-        return ""
-    with opened(record) as namespace:
-        (answer,) = ask_all([("wg", "show", LINK, "listen-port")], namespace=namespace)
-    return answer.output.strip() if answer.status == 0 else ""
-
-
-def processes_of(subject: Subject) -> set[int]:
-    """Give the processes of the services, wherever they are: another area judges that."""
-    shown = subject.systemctl.show(subject.settings.services, ("ControlGroup",))
-    groups = [Cgroup.find(each["ControlGroup"]) for each in shown.values()]
-    return {pid for group in groups if group for pid in group.processes()}
-
-
-def sockets_inside(subject: Subject) -> dict[str, str]:
-    """Give the socket units of anybody's that listen inside, by address.
-
-    Without a name where all that they start is inside, too: what they hand over leads nowhere else.
-    """
-    places = {named_namespace(subject.name), record_of_namespace(subject.name)}
-    properties = ("Listen", "Triggers", "NetworkNamespacePath", "ActiveState")
-    shown = loaded_units(("*.socket",), properties)
-    inside = {
-        unit: words_of(each["Triggers"])
-        for unit, each in shown.items()
-        if each["NetworkNamespacePath"] in places and each["ActiveState"] == "active"
-    }
-    started = sorted({each for units in inside.values() for each in units})
-    homes = subject.systemctl.show(started, ("NetworkNamespacePath",))
-    return {
-        address: ""
-        if units and all(homes[each]["NetworkNamespacePath"] in places for each in units)
-        else unit
-        for unit, units in inside.items()
-        for address in listened_at(shown[unit]["Listen"])
-    }

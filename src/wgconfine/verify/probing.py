@@ -127,7 +127,7 @@ def _wait_until_ready(systemctl: Systemctl, name: str, said: Path) -> tuple[int,
     while time.monotonic() < deadline:
         state = systemctl.show([name], _STATE)[name]
         if _ended(state):
-            return 0, f"{name} did not run: {_reason(state)}"
+            return 0, f"{name} did not run: {_reason(name, state)}"
         pid = int(state["MainPID"] or "0")
         if pid and is_ready(_read(said)):
             return pid, ""
@@ -149,10 +149,12 @@ def _ended(state: Mapping[str, str]) -> bool:
     return state["ActiveState"] in {"inactive", "failed"} and state["Job"] in {"", "0"}
 
 
-def _reason(state: Mapping[str, str]) -> str:
+def _reason(name: str, state: Mapping[str, str]) -> str:
     if state["LoadState"] != "loaded":
         return f"systemd calls it {state['LoadState']}"
-    return "see journalctl -u it" if state["Result"] == "success" else state["Result"]
+    if state["Result"] != "success":
+        return state["Result"]
+    return f"see journalctl -u {name}"
 
 
 def _end(systemctl: Systemctl, name: str) -> None:

@@ -1,6 +1,7 @@
 """All tunnels verified, area after area: what one can't find out hides nothing of the others."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +32,10 @@ from wgconfine.system.units import read_facts
 from wgconfine.system.unitstates import unit_states
 from wgconfine.verify.commands import check_commands
 from wgconfine.verify.escapes import check_escapes
+from wgconfine.verify.listeners import check_listeners
 from wgconfine.verify.openings import check_openings
 from wgconfine.verify.pin import check_pin
-from wgconfine.verify.ports import check_listeners, check_ports
+from wgconfine.verify.ports import check_ports
 from wgconfine.verify.processes import check_processes
 from wgconfine.verify.recorded import settings_of_record
 from wgconfine.verify.structure import check_structure
@@ -312,11 +314,13 @@ def judge_closed(state: UnitState) -> Check:
     """Judge a service that is confined no longer and not released: it may not run."""
     unit, word = UnitName(state.name), judge(state)
     closed = partial(Check, area=Area.UNITS, name="closed", unit=unit)
-    mend = f"wgconfine release {unit}"
+    mend = f"wgconfine release {shlex.quote(unit)}"
     if word in {"running", "starting", "stopping"}:
         evidence = "closed, and runs in the open all the same"
         return closed(
-            verdict=Verdict.NOT_CONFINED, evidence=evidence, mend=f"systemctl stop {unit}"
+            verdict=Verdict.NOT_CONFINED,
+            evidence=evidence,
+            mend=f"systemctl stop {shlex.quote(unit)}",
         )
     return closed(
         verdict=Verdict.OK, evidence="closed: it does not start until it is released", mend=mend

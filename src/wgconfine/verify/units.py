@@ -18,6 +18,7 @@ from wgconfine.plan.unitdigest import without_comments
 from wgconfine.plan.unitfile import parse_unit
 from wgconfine.render.places import (
     COMMAND_DROPIN,
+    UNITS,
     closing_path,
     command_dropin_path,
     dropin_path,
@@ -25,9 +26,8 @@ from wgconfine.render.places import (
     unit_digest,
 )
 from wgconfine.render.service import dropin_settings, slice_name
-from wgconfine.render.templates import UNITS
 from wgconfine.render.tunnel import name_dropins
-from wgconfine.system.observe import reason_of_refusal
+from wgconfine.system.servicestatus import reason_of_refusal
 from wgconfine.verify.effective import PROPERTIES, judge_effective
 from wgconfine.verify.subject import Origin, Subject, units_of_ports, units_of_tunnel
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from wgconfine.config.ports import LOOK_UPS
 from wgconfine.runtime.process import ENVIRONMENT
 from wgconfine.verify.attempt import is_link_local, outside_address, outside_port
 
@@ -26,7 +27,6 @@ TOKEN = re.compile(rb"wgc[0-9a-f]{20}")
 MOST_ADDRESSES = 16
 MOST_SIGHTINGS = 4096
 MOST_ENDS = 200
-_DNS_PORTS = (53, 853, 5353, 5355)
 _EXPERIMENTAL = 0x88B5
 _SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
@@ -110,7 +110,7 @@ class Witness:
             self._tokens[address, outside_port(token)] = token
         for name in ("dns-outside",):
             if name in tokens:
-                for port in _DNS_PORTS:
+                for port in LOOK_UPS:
                     self._tokens[outside_address(tokens[name]), port] = tokens[name]
 
     def _listen(self, host: HostAddress) -> None:
@@ -230,14 +230,14 @@ def packet_filter() -> bytes:
         ("", 0x15, _TCP, "ports", "drop"),
         ("ports", 0xB1, 0, "", ""),  # the length of the header
         ("", 0x48, 2, "", ""),
-        *(("", 0x15, port, "take", "") for port in _DNS_PORTS),
+        *(("", 0x15, port, "take", "") for port in LOOK_UPS),
         ("", 0x06, 0, "", ""),
         ("six", 0x30, 6, "", ""),
         ("", 0x15, _ICMP6, "take", ""),
         ("", 0x30, 24, "", ""),
         ("", 0x15, 0xFF, "take", ""),
         ("", 0x28, 42, "", ""),
-        *(("", 0x15, port, "take", "") for port in _DNS_PORTS),
+        *(("", 0x15, port, "take", "") for port in LOOK_UPS),
         ("drop", 0x06, 0, "", ""),
         ("take", 0x06, _FRAME, "", ""),
     ]

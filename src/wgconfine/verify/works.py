@@ -8,22 +8,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
+from wgconfine.config.check import unreachable
+from wgconfine.config.conf import Conf
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import Backend, IPAddress, IPNetwork, TunnelName
 from wgconfine.model.state import UnitState, judge
 from wgconfine.model.verify import Area, Check, Verdict
 from wgconfine.render.record import host_link
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.link import declared
 from wgconfine.runtime.paths import LINK, tunnel_state
-from wgconfine.system.observe import peer_lines
+from wgconfine.system.tunnelstate import peer_lines
 from wgconfine.verify.inside import ask_inside
 from wgconfine.verify.query import CODES, A, Answer, NotAnAnswer, encode, read_answer
 from wgconfine.verify.subject import Subject
 
-__all__ = ["Peer", "Reply", "ask_resolver", "check_works", "judge_peer", "judge_works"]
+__all__ = ["Peer", "Reply", "ask_resolver", "check_works", "judge_works"]
 
 FRESH = 180
 """Seconds: WireGuard takes no packet of an older session (REJECT_AFTER_TIME), and makes a new one
@@ -83,14 +87,17 @@ def check_works(subject: Subject) -> list[Check]:
     link = host_link(subject.name) if subject.backend is Backend.USERSPACE else LINK
     try:
         resolvers = read_resolvers(subject.name)
+        away = out_of_reach(resolvers, declared(subject.name))
+        asked = [each for each in resolvers if each not in away]
         before = read_peers(subject.name, link)
-        replies = probe(subject.name, resolvers, [peer for peer in before if not peer.fresh])
+        replies = probe(subject.name, asked, [peer for peer in before if not peer.fresh])
         after = settled(lambda: read_peers(subject.name, link), before)
-    except (OSError, OperationFailed) as error:
+    except (OSError, OperationFailed, Failure) as error:
         return [found("tunnel", Verdict.UNKNOWN, str(error))]
-    return judge_works(
+    checks = judge_works(
         subject.name, replies, before, after, waiting=read_waiting(subject.name), behind=is_behind()
     )
+    return [*(found("dns", Verdict.UNAVAILABLE, why) for why in away.values()), *checks]
 
 
 def check_via(via: TunnelName, states: Mapping[str, UnitState]) -> Check | None:
@@ -112,6 +119,20 @@ def read_resolvers(name: TunnelName) -> tuple[IPAddress, ...]:
     text = Path(tunnel_state(name), "resolv.conf").read_text(encoding="utf-8")
     lines = (line.split() for line in text.splitlines())
     return tuple(ip_address(words[1]) for words in lines if words[:1] == ["nameserver"])
+
+
+def out_of_reach(resolvers: Sequence[IPAddress], conf: Conf) -> dict[IPAddress, str]:
+    """Give the resolvers that the tunnel leads nowhere to, each with why.
+
+    Providers name an IPv6 resolver to those without IPv6, too, and programs ask the next one. None
+    where no other is left: then that nothing answers is what there is to say.
+    """
+    addresses = [ip_interface(each) for each in conf.addresses]
+    networks = [ip_network(each) for peer in conf.peers for each in peer.allowed_ips]
+    if unreachable(resolvers, addresses, networks):
+        return {}
+    reasons = {each: unreachable([each], addresses, networks) for each in resolvers}
+    return {each: why for each, why in reasons.items() if why}
 
 
 def read_waiting(name: TunnelName) -> dict[str, str]:

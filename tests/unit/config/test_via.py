@@ -4,8 +4,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from wgconfine.config.ports import LOOK_UPS
 from wgconfine.config.settings import parse_settings
-from wgconfine.config.via import LOOK_UPS, check_via, check_way
+from wgconfine.config.via import check_via, check_way
 from wgconfine.model.errors import ProblemsFound
 from wgconfine.model.settings import Inline, Settings
 from wgconfine.runtime.firewall import OTHER_LOOK_UPS

@@ -2,7 +2,8 @@
 
 import pytest
 
-from wgconfine.config.words import suggest, suggest_services
+from wgconfine.config.words import refuse_strangers, suggest, suggest_services
+from wgconfine.model.errors import OperationFailed
 
 KNOWN = ["services", "address", "private-key-file", "mtu"]
 
@@ -38,3 +39,13 @@ def test_services_that_are_near(word: str, hint: str) -> None:
     """The nearest first, at most three, spelt alike or longer than the word."""
     known = ["qbittorrent-nox.service", "sonarr.service", "radarr.service"]
     assert hint == suggest_services(word, known)
+
+
+def test_names_of_no_tunnel_are_refused_at_once() -> None:
+    """Those that are known are not, and the message has them."""
+    refuse_strangers(["home"], ["work", "home"])
+
+    with pytest.raises(
+        OperationFailed, match=r"^hom, wrk: there is no such tunnel\nThere are: home, work\.$"
+    ):
+        refuse_strangers(["wrk", "home", "hom"], ["work", "home"])

@@ -164,6 +164,11 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         Word.LEAK, "in another namespace: a.service b.service", None,
         "systemctl stop a.service b.service",
     ),
+    "one with a backslash in its name is": (
+        {"outside": (r"a@b\x2dc.service",)},
+        Word.LEAK, r"in another namespace: a@b\x2dc.service", None,
+        r"systemctl stop 'a@b\x2dc.service'",
+    ),
     "packets were counted": (
         {"leaked": 3, "counted_since": "2026-01-31T12:00:00Z"},
         Word.LEAK,

@@ -25,8 +25,8 @@ from wgconfine.plan.steps import (
 from wgconfine.plan.unfinished import RELEASE, Unfinished
 from wgconfine.plan.unitfile import build_facts
 from wgconfine.render.catalog import CATALOG
-from wgconfine.render.places import closing_path, command_dropin_path, dropin_path
-from wgconfine.render.templates import TICK, UNITS
+from wgconfine.render.places import UNITS, closing_path, command_dropin_path, dropin_path
+from wgconfine.render.templates import TICK
 
 A, B = UnitName("a.service"), UnitName("b.service")
 TUNNEL, NETNS = "wgconfine@vpn.service", "wgconfine-netns@vpn.service"

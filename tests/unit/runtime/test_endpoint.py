@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.config import wgquick
-from wgconfine.runtime import endpoint, paths, tunnel, turns
+from wgconfine.runtime import endpoint, link, paths, tunnel, turns
 from wgconfine.runtime.record import Record
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -89,7 +89,7 @@ def test_the_names_are_read_as_they_were_written() -> None:
     )
     tunnel.write_endpoints(record(), conf)
 
-    assert [(KEY, "vpn.example.net", 51820, "auto")] == turns.read_endpoints("vpn")
+    assert [(KEY, "vpn.example.net", 51820)] == turns.read_endpoints("vpn")
 
 
 def test_without_a_name_there_is_no_file(state: Path) -> None:
@@ -108,13 +108,13 @@ def test_a_peer_that_a_reload_took_away_is_not_made_anew(
     state: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
     """Its name may be answered late: looked at again under the lock, then wg(8) or nothing."""
-    answered = (KEY, "vpn.example.net", 51820, "fixed")
+    answered = (KEY, "vpn.example.net", 51820)
     port = 51820 if there else 51821
-    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port} fixed\n", "ascii")
+    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port}\n", "ascii")
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
     monkeypatch.setattr(endpoint, "is_without", lambda *_: False)
-    monkeypatch.setattr(endpoint, "path_mtu", lambda *_: None)
+    monkeypatch.setattr(link, "declared", lambda _: wgquick.Conf())
     monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
     endpoint.set_endpoint(record(), answered, ["192.0.2.1"])
@@ -175,10 +175,10 @@ def test_a_reload_during_a_look_up_has_another_one(
     place = state / "tunnel" / "vpn"
     in_force = place / paths.IN_FORCE
     in_force.write_text("digest")
-    (place / "endpoints").write_text(f"{KEY} vpn.example.net 51820 fixed\n")
+    (place / "endpoints").write_text(f"{KEY} vpn.example.net 51820\n")
     asked: list[str] = []
 
-    def resolve(name: str, _peer: tuple[str, str, int, str]) -> bool:
+    def resolve(name: str, _peer: tuple[str, str, int]) -> bool:
         asked.append(name)
         if len(asked) == 1:
             os.utime(in_force, ns=(1, 1))
@@ -200,6 +200,6 @@ def test_answers_without_a_way_to_them_are_asked_for_again(
     monkeypatch.setattr(endpoint, "load", lambda _: record())
     monkeypatch.setattr(endpoint, "has_way", lambda *_: False)
 
-    assert not endpoint.resolve("vpn", (KEY, "vpn.example.net", 1, "fixed"))
+    assert not endpoint.resolve("vpn", (KEY, "vpn.example.net", 1))
     said = "[!] vpn.example.net: no answer that this machine has a way to; trying again\n"
     assert said == capsys.readouterr().err

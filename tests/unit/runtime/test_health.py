@@ -1,11 +1,16 @@
 """What makes a tunnel sick, what makes it well, and which step comes when."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from wgconfine.runtime.health import (
+from wgconfine.runtime import paths
+from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.health import look_at, outer_first
+from wgconfine.runtime.healthjudge import (
     LONGEST_PAUSE,
     PAUSE,
     Health,
@@ -14,7 +19,6 @@ from wgconfine.runtime.health import (
     format_health,
     judge,
     next_step,
-    outer_first,
     parse,
     step_of,
 )
@@ -228,3 +232,21 @@ def test_each_tunnel_is_looked_at_after_the_one_that_it_goes_through() -> None:
 
     assert ["c", "b", "a", "d"] == [name for name in names if name in "abcd"]
     assert sorted(vias) == sorted(names)
+
+
+def test_a_tunnel_that_can_not_be_looked_at_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the system says of the one: what was kept of the other, which has stopped, goes."""
+    monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path))
+    monkeypatch.setattr(paths, "HANDSHAKES", os.fspath(tmp_path / "handshakes"))
+    (tmp_path / "health").mkdir()
+    (tmp_path / "health/b").write_text(format_health(sick()))
+    (tmp_path / "tunnel/a" / paths.DECLARED).mkdir(parents=True)
+    (tmp_path / "tunnel/a" / paths.IN_FORCE).write_text("digest")
+    records = [SimpleNamespace(name=name, via=None) for name in ("a", "b")]
+
+    with pytest.raises(Failure, match="Is a directory"):
+        look_at(cast("list[Record]", records), now=1)
+
+    assert (tmp_path / "health/b").read_text() == ""

@@ -310,8 +310,12 @@ def test_through_another_tunnel_its_link_is_the_way(
 
 
 def test_the_mtu_of_a_way_without_another_tunnel() -> None:
-    """wg-quick's rule; a declared one goes before it."""
-    assert (1420, 1380) == tuple(link.mtu_of(conf(), path, via=False) for path in (None, 1460))
+    """wg-quick's rule, but for what IPv6 takes; a declared one goes before it."""
+    four, both = conf(), conf()
+    four.addresses, both.addresses = ["10.0.0.2/32"], ["10.0.0.2/32", "fd00::2/128"]
+    ways = (None, 1460, 1300)
+    assert [1420, 1380, 1220] == [link.mtu_of(four, path, via=False) for path in ways]
+    assert [1420, 1380, 1280] == [link.mtu_of(both, path, via=False) for path in ways]
     declared = conf()
     declared.mtu = 1300
     assert 1300 == link.mtu_of(declared, 1460, via=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wgconfine.runtime import process
+from wgconfine.runtime import pin, process, switch, whole
+from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.paths import slice_group
 from wgconfine.runtime.switch import Table, chain_lines, load, rules
 
@@ -103,3 +104,21 @@ def test_a_table_that_was_changed_is_made_anew(
     said = "[!] the table is not as it was made, and is made anew: in the way\n"
     assert capsys.readouterr().err.endswith(said)
     assert (rooted / "done").exists()
+
+
+def test_a_table_of_somebody_else_hides_no_other_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the switch of the next tunnel is missed all the same."""
+
+    def is_whole(name: str) -> bool:
+        if name == "a":
+            raise Failure("table inet wgconfine-a: wgconfine did not make it. Delete or rename it.")
+        return name == "c"
+
+    monkeypatch.setattr(pin, "lost", list)
+    monkeypatch.setattr(switch, "switched_on", lambda: ["a", "b", "c"])
+    monkeypatch.setattr(switch, "is_whole", is_whole)
+
+    assert {"b": whole.SWITCH} == whole.missing_switches()
+    assert "wgconfine-a: wgconfine did not make it" in capsys.readouterr().err

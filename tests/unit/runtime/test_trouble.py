@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wgconfine.runtime import journal, paths, trouble
+from wgconfine.runtime import clock, journal, paths, trouble
 from wgconfine.runtime.__main__ import main
 
 
@@ -14,7 +14,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/run/wgconfine is here, and no journal listens."""
     monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path))
     monkeypatch.setattr(journal, "SOCKET", os.fspath(tmp_path / "nobody"))
-    monkeypatch.setattr(trouble, "clock", lambda: 1000)
+    monkeypatch.setattr(clock, "since_boot", lambda: 1000)
     return tmp_path / "trouble/vpn"
 
 
@@ -36,7 +36,7 @@ def test_what_is_no_trouble_is_none(place: Path, text: str) -> None:
 def test_it_goes_on_since_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though what fails may be another thing by now."""
     trouble.keep("vpn", "no .conf")
-    monkeypatch.setattr(trouble, "clock", lambda: 1005)
+    monkeypatch.setattr(clock, "since_boot", lambda: 1005)
     trouble.keep("vpn", "no key")
 
     kept = trouble.read("vpn")
@@ -47,7 +47,7 @@ def test_it_goes_on_since_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_of_long_ago_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has tried since: its owner stopped it meanwhile."""
     trouble.keep("vpn", "no .conf")
-    monkeypatch.setattr(trouble, "clock", lambda: 1061)
+    monkeypatch.setattr(clock, "since_boot", lambda: 1061)
     trouble.keep("vpn", "no .conf")
 
     kept = trouble.read("vpn")

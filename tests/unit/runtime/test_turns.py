@@ -92,7 +92,7 @@ def test_two_peers_have_no_endpoints_in_common() -> None:
 
 def test_all_addresses_of_a_name_have_their_turns_before_the_next_name(state: Path) -> None:
     """A name that has passed on its last one passes on itself."""
-    (state / "endpoints").write_text(f"{PUBLIC} vpn.example.net 2 fixed\n", "ascii")
+    (state / "endpoints").write_text(f"{PUBLIC} vpn.example.net 2\n", "ascii")
     turns.write_answers("vpn", {"vpn.example.net": turns.Answer(["a", "b", "c"])})
     tunnel = record(*LISTED[1:])
     turns.settle(tunnel)
@@ -107,7 +107,7 @@ def test_all_addresses_of_a_name_have_their_turns_before_the_next_name(state: Pa
 
 def test_a_peer_that_answers_keeps_its_address(state: Path) -> None:
     """Only those that are silent pass on."""
-    (state / "endpoints").write_text(f"{PUBLIC} vpn.example.net 2 fixed\n", "ascii")
+    (state / "endpoints").write_text(f"{PUBLIC} vpn.example.net 2\n", "ascii")
     turns.write_answers("vpn", {"vpn.example.net": turns.Answer(["a", "b"])})
     turns.pass_on(record(), {OTHER})
     assert ["a", "b"] == turns.read_answers("vpn")["vpn.example.net"].addresses

@@ -69,16 +69,25 @@ def test_one_that_goes_away_has_no_processes(hierarchy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "unit"),
+    ("cgroups", "unit"),
     [
+        ("0::/wgconfine.slice/wgconfine-vpn.slice/a.service\n", "a.service"),
         ("0::/system.slice/docker.service/x\n", "docker.service"),
-        ("2:cpu:/y.service\n1:name=systemd:/user.slice/a.scope\n", "a.scope"),
+        ("0::/system.slice/a.service/payload/b.service\n", "a.service"),
+        ("0::/user.slice/user@1000.service/app.slice/a.service\n", "user@1000.service"),
+        ("9:name=systemd:/\n2:cpu:/\n0::/system.slice/a.service\n", "a.service"),
+        ("2:cpu:/y.service\n9:name=systemd:/user.slice/a.scope\n", "a.scope"),
+        ("1:name=systemd:/system.slice/a.service\n0::/\n", "a.service"),
+        ("0::/user.slice/user-1000.slice/session-2.scope\n", "session-2.scope"),
+        ("0::/system.slice/x\x0b0::/system.slice/a.service\n", "a.service"),
+        ("0::/system.slice/b.service/x\x85y\u2028z\n", "b.service"),
         ("0::/\n", ""),
+        ("", ""),
     ],
 )
-def test_the_unit_of_a_process(hierarchy: Path, text: str, unit: str) -> None:
-    """By systemd's own hierarchy; the innermost, and none for one that has ended."""
+def test_the_unit_of_a_process(hierarchy: Path, cgroups: str, unit: str) -> None:
+    """The outermost one is PID 1's; what is made below it may bear any name. None has ended."""
     (hierarchy / "proc/7").mkdir(parents=True)
-    (hierarchy / "proc/7/cgroup").write_text(text)
+    (hierarchy / "proc/7/cgroup").write_text(cgroups)
 
     assert (unit, "") == (unit_of(7), unit_of(8))

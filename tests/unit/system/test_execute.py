@@ -14,6 +14,7 @@ from wgconfine.plan.difference import Change, ChangeKind
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.places import closing_path, dropin_path
+from wgconfine.system import cgroup
 from wgconfine.system import execute as module
 from wgconfine.system.execute import execute
 from wgconfine.system.tree import TreeWriter
@@ -36,9 +37,6 @@ class RecordingSystemctl:
         """Say of every unit that it does not run and that its control group is gone."""
         gone = dict.fromkeys(properties, "") | {"ActiveState": "inactive"}
         return dict.fromkeys(units, gone)
-
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError
 
     def daemon_reload(self) -> None:
         self.order("daemon-reload")
@@ -224,7 +222,7 @@ def test_a_process_that_cannot_be_killed_is_named(
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a/cgroup.procs").write_text("7\n")
-    monkeypatch.setattr(module, "HIERARCHY", tmp_path)
+    monkeypatch.setattr(cgroup, "_PLACES", (tmp_path,))
     monkeypatch.setattr(module, "PATIENCE", 0.0)
 
     with pytest.raises(

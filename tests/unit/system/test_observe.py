@@ -12,8 +12,9 @@ import pytest
 from wgconfine.config.settings import parse_settings
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.status import Holes, PeerStatus, ServiceStatus, Status, TunnelStatus
-from wgconfine.runtime import paths, trouble
+from wgconfine.runtime import clock, paths
 from wgconfine.system import observe as module
+from wgconfine.system import servicestatus, tunnelstate
 from wgconfine.system.observe import observe
 
 VPN, A = TunnelName("vpn"), UnitName("a.service")
@@ -33,9 +34,6 @@ class FakeSystemctl:
             for unit in units
         }
 
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError(unit)
-
     def daemon_reload(self) -> None:
         raise NotImplementedError
 
@@ -50,11 +48,12 @@ class FakeSystemctl:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/run/wgconfine and /run/netns lie here, and so does what is installed: nothing, at first."""
     monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path / "wgconfine"))
+    for each in (servicestatus, tunnelstate):
+        monkeypatch.setattr(
+            each, "named_namespace", lambda name: os.fspath(tmp_path / "netns" / name)
+        )
     monkeypatch.setattr(
-        module, "named_namespace", lambda name: os.fspath(tmp_path / "netns" / name)
-    )
-    monkeypatch.setattr(
-        module, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
+        servicestatus, "dropin_path", lambda unit: PurePosixPath(tmp_path / f"{unit}.conf")
     )
     monkeypatch.setattr(module, "installed_names", list)
     for directory in ("netns", "wgconfine/netns", "wgconfine/trouble", "wgconfine/tunnel/vpn"):
@@ -124,11 +123,11 @@ def test_a_process_that_systemd_is_setting_up(
     state: Path, monkeypatch: pytest.MonkeyPatch, program: str, name: str, *, being: bool
 ) -> None:
     """It has joined no namespace yet, and none of the service's own code runs in it."""
-    monkeypatch.setattr(module, "PROC", state)
+    monkeypatch.setattr(servicestatus, "PROC", state)
     make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
     make_process(state, "7", program, name)
 
-    assert being == module.is_set_up(7)
+    assert being == servicestatus.is_set_up(7)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +144,11 @@ def test_a_process_in_the_guise_of_systemd(
     state: Path, monkeypatch: pytest.MonkeyPatch, unlike: dict[str, str]
 ) -> None:
     """Anybody may run systemd's program under such a name; nobody gets its rights by that."""
-    monkeypatch.setattr(module, "PROC", state)
+    monkeypatch.setattr(servicestatus, "PROC", state)
     make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
     make_process(state, "7", "/usr/lib/systemd/systemd-executor", "(x)", **unlike)
 
-    assert not module.is_set_up(7)
+    assert not servicestatus.is_set_up(7)
 
 
 def make_process(proc: Path, pid: str, program: str, name: str, **unlike: str) -> None:
@@ -209,9 +208,9 @@ EXEC = {"Result": "exec-condition"}
         ("", "mnt", GUARD, "another namespace has taken the name {state}/netns/vpn"),
         ("a.service.conf", "net", GUARD, "its drop-in is gone, so that it is closed: wgconfine ap"),
         ("", "net", GUARD, "its guard found it outside of the tunnel's namespace"),
-        ("", "net", ASSERT, "an Assert…= of the unit does not hold: systemctl status it"),
-        ("", "net", CONDITION, "a Condition…= of the unit does not hold: systemctl status it"),
-        ("", "net", EXEC, "it could not be set up inside: journalctl -u it"),
+        ("", "net", ASSERT, "an Assert…= of the unit does not hold: systemctl status a."),
+        ("", "net", CONDITION, "a Condition…= of the unit does not hold: systemctl status a."),
+        ("", "net", EXEC, "it could not be set up inside: journalctl -u a.service"),
     ],
 )
 def test_why_a_service_is_refused(
@@ -295,7 +294,7 @@ def test_since_when_a_tunnel_is_up() -> None:
 
 def test_a_name_without_an_answer(state: Path) -> None:
     """Without root all of them are said, as long as somebody asks."""
-    (state / "wgconfine/tunnel/vpn/endpoints").write_text("KEY a.example.net 51820 auto\nbroken\n")
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("KEY a.example.net 51820\nbroken\n")
     asking = {"wgconfine-endpoint@vpn__service": RUNNING}
 
     assert ("waiting", "no address yet for a.example.net") == (up(**asking).state, up(**asking).why)
@@ -304,7 +303,7 @@ def test_a_name_without_an_answer(state: Path) -> None:
 
 def test_a_peer_that_has_an_address_is_waited_for_no_longer(state: Path) -> None:
     """An address of before is as good, though its name has no answer now."""
-    (state / "wgconfine/tunnel/vpn/endpoints").write_text("A a.example.net 1 auto\nB b. 1 auto\n")
+    (state / "wgconfine/tunnel/vpn/endpoints").write_text("A a.example.net 1\nB b. 1\n")
     peers = [peer("A", endpoint="192.0.2.1:1"), peer("B")]
 
     assert ("b.",) == module.unanswered(VPN, peers, asking=True)
@@ -324,7 +323,7 @@ def test_peers_that_have_never_answered() -> None:
 
 def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
     """As the runtime left it, and since when."""
-    now = trouble.clock()
+    now = clock.since_boot()
     text = f"{now - 9} {now}\n/etc/vpn.conf: No such file or directory.\x1b[2J\n"
     (state / "wgconfine/trouble/vpn").write_text(text)
     failing = {**STOPPED, "ActiveState": "activating", "SubState": "auto-restart"}
@@ -339,7 +338,7 @@ def test_what_keeps_a_tunnel_from_being_configured(state: Path) -> None:
 def test_a_tunnel_that_the_tick_found_sick(state: Path) -> None:
     """As health keeps it."""
     (state / "wgconfine/health").mkdir()
-    now = trouble.clock()
+    now = clock.since_boot()
     (state / "wgconfine/health/vpn").write_text(f"sick {now - 60} {now} 2\nwhy link wg0: missing\n")
     tunnel = up()
 
@@ -362,7 +361,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
     unit = "wgconfine-reload@vpn.service"
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
-    now = trouble.clock()
+    now = clock.since_boot()
     (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
@@ -400,17 +399,17 @@ def test_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert PeerStatus(
         public_key="PUBLIC", endpoint="192.0.2.2:51820", handshake_age=60, received=1, sent=2
-    ) == module.peer_status(line.split("\t"))
-    unseen = module.peer_status(["PUBLIC", "P", "(none)", "", "0", "0", "0", "off"])
+    ) == tunnelstate.peer_status(line.split("\t"))
+    unseen = tunnelstate.peer_status(["PUBLIC", "P", "(none)", "", "0", "0", "0", "off"])
     assert (None, None) == (unseen.endpoint, unseen.handshake_age)
 
 
 def test_no_peers_without_a_namespace_or_root(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is run then."""
-    assert module.read_peers(VPN, "wg0") == ()
+    assert tunnelstate.read_peers(VPN, "wg0") == ()
     complete(state)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert module.read_peers(VPN, "wg0") == ()
+    assert tunnelstate.read_peers(VPN, "wg0") == ()
 
 
 def verified(state: Path, text: str) -> None:

@@ -3,16 +3,18 @@
 import os
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 
 from wgconfine.model.ports import UnixSocket
 from wgconfine.model.tree import File
 from wgconfine.plan.ports import Listener
-from wgconfine.render.templates import UNITS
+from wgconfine.render.places import UNITS
 from wgconfine.system.ports import (
     is_group,
     is_user,
     listeners,
+    needs_its_link,
     own_addresses,
     own_listens,
     taken_paths,
@@ -31,9 +33,6 @@ class FakeSystemctl:
             | {"ActiveState": "failed" if unit in self.failed else "active"}
             for unit in units
         }
-
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError(unit)
 
     def daemon_reload(self) -> None:
         raise NotImplementedError
@@ -80,11 +79,14 @@ def test_a_connected_socket_is_no_listener() -> None:
         assert 1 == len(held(server))
 
 
-def test_addresses_to_listen_on_are_neither_loopback_nor_link_local() -> None:
-    """Loopback is there anyway; a link-local one means nothing without its link."""
-    odd = [each for each in own_addresses() if each.is_loopback or each.is_link_local]
+def test_addresses_to_publish_to_are_neither_loopback_nor_of_one_link() -> None:
+    """Loopback is there anyway; one of 169.254.0.0/16 has a route as any other."""
+    odd = [each for each in own_addresses() if each.is_loopback or needs_its_link(each)]
 
     assert [] == odd
+    assert needs_its_link(ip_address("fe80::1"))
+    assert not needs_its_link(ip_address("169.254.1.1"))
+    assert not needs_its_link(ip_address("fd00::1"))
 
 
 def test_what_is_at_a_path_is_told_by_its_kind(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ import os
 import socket
 import struct
 
+import pytest
+
+from wgconfine.system import sockdiag as module
 from wgconfine.system.sockdiag import inet_sockets, messages, unix_peers
 
 
@@ -42,3 +45,13 @@ def test_a_datagram_is_taken_apart() -> None:
 
     assert [(5, b"a"), (3, b"")] == list(messages(first + second + b"\x00\x00"))
     assert [] == list(messages(struct.pack("=IHHII", 3, 5, 0, 0, 0)))
+
+
+def test_a_listing_that_the_kernel_refuses_is_no_empty_one() -> None:
+    """Who looks for leaks would find none; but a protocol that the kernel lacks has no sockets."""
+    no_such_family = struct.pack("=BBBxI48x", 99, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    no_such_protocol = struct.pack("=BBBxI48x", socket.AF_INET, 200, 0, 0xFFFFFFFF)
+
+    with pytest.raises(OSError, match="list sockets: Invalid argument"):
+        list(module._dump(no_such_family))
+    assert [] == list(module._dump(no_such_protocol))

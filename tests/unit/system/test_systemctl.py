@@ -77,13 +77,6 @@ def test_jobs(program: Path) -> None:
     assert [f"--no-pager --no-ask-password {line}" for line in expected] == calls(program)
 
 
-@pytest.mark.parametrize(("state", "expected"), [("active", True), ("failed", False)])
-def test_is_active(program: Path, state: str, *, expected: bool) -> None:
-    """A unit is active when systemd says so."""
-    install(program, f"echo ActiveState={state}")
-    assert expected is RealSystemctl().is_active("a.service")
-
-
 def test_failure(program: Path) -> None:
     """A failure says what was asked and the end of what systemctl said, escaped."""
     install(program, "printf 'no \\033[31m such unit\\n' >&2; exit 5")

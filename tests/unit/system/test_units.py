@@ -26,9 +26,6 @@ class FakeSystemctl:
     def show(self, units: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, str]]:
         return {unit: {key: self.properties.get(key, "") for key in properties} for unit in units}
 
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError(unit)
-
     def daemon_reload(self) -> None:
         raise NotImplementedError
 

@@ -101,6 +101,16 @@ def test_addresses_are_those_declared() -> None:
     assert (Verdict.BROKEN, "missing: 10.0.0.3/32") == told(less)
 
 
+def test_a_declared_link_local_address_is_one_like_others() -> None:
+    """It is looked for, too; the kernel's own, which nobody has declared, is none."""
+    local = {"local": "fe80::2", "prefixlen": 64, "scope": "link"}
+    link = {**WG0, "addr_info": [local]}
+    assert Verdict.OK is judge_addresses([link], ["fe80::2/64"]).verdict
+    assert Verdict.OK is judge_addresses([link], []).verdict
+    missing = judge_addresses([{**WG0, "addr_info": []}], ["fe80::2/64"])
+    assert (Verdict.BROKEN, "missing: fe80::2/64") == told(missing)
+
+
 def test_routes_are_those_declared() -> None:
     """The kernel's own and those that lead nowhere do not count."""
     assert Verdict.OK is judge_routes(ROUTES, EVERYTHING).verdict

@@ -38,9 +38,6 @@ class FakeSystemctl:
     def stop(self, units: Sequence[str]) -> None:
         self.stopped += units
 
-    def is_active(self, unit: str) -> bool:
-        raise NotImplementedError(unit)
-
     def daemon_reload(self) -> None:
         raise NotImplementedError
 

@@ -322,3 +322,18 @@ def test_who_answers_inside_and_is_outside(
     check = judge_strangers(found, {"127.0.0.1:99": "hand.socket"})
     assert (verdict, mend) == (check.verdict, check.mend)
     assert words in check.evidence
+
+
+@pytest.mark.parametrize(
+    ("innermost", "command"),
+    [
+        (r"a-b\x2dc.slice", r"systemctl cat -- 'a-b\x2dc.slice'"),
+        ("-.slice", "systemctl cat -- -.slice"),
+    ],
+)
+def test_a_slice_is_named_as_a_shell_takes_it(innermost: str, command: str) -> None:
+    """A backslash would be eaten, and what begins with a dash taken for an option."""
+    found = Filter(strangers=("0.0.0.1",), slices=(innermost,))
+    checks = judge_clients(VPN, LAN, LISTENING, found)
+
+    assert [command] == [each.mend for each in checks]

@@ -23,6 +23,7 @@ from wgconfine.verify.ports import (
     listened_at,
     network_of,
     rendered_lines,
+    slices_around,
     slices_that_allow,
     socket_file,
 )
@@ -96,6 +97,8 @@ def test_the_slices_above_that_add_to_a_filter() -> None:
     """Up to the root, by the dashes of their names."""
     assert ["a.slice"] == slices_that_allow(subject(), r"a-b-c\x2dd.slice")
     assert [] == slices_that_allow(subject(), "b.slice")
+    assert ["a-b.slice", "a.slice", "-.slice"] == slices_around("a-b.slice")
+    assert ["-.slice"] == slices_around("-.slice")
 
 
 @pytest.fixture

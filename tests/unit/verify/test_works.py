@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from wgconfine.config.wgquick import parse
 from wgconfine.model.settings import TunnelName
 from wgconfine.model.state import UnitState
 from wgconfine.model.verify import Check, Verdict
@@ -13,6 +14,7 @@ from wgconfine.verify.works import (
     Reply,
     check_via,
     judge_works,
+    out_of_reach,
     peer_of,
     read_peers,
     settled,
@@ -183,3 +185,28 @@ def test_the_tunnel_that_it_goes_through(active: str | None, words: str | None) 
 
     assert words == (found.evidence if found else None)
     assert found is None or f"systemctl start {unit}" == found.mend
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed_ips", "away"),
+    [
+        ("10.0.0.2", "0.0.0.0/0, ::/0", ["fd00::1"]),
+        ("10.0.0.2, fd00::2", "0.0.0.0/0", ["fd00::1"]),
+        ("10.0.0.2, fd00::2", "0.0.0.0/0, ::/0", []),
+        ("fd00::2", "::/0", ["10.64.0.1"]),
+        ("10.0.0.2", "192.0.2.0/24", []),  # nothing is left to be asked: that is a finding
+    ],
+)
+def test_a_resolver_that_the_tunnel_does_not_lead_to(
+    address: str, allowed_ips: str, away: list[str]
+) -> None:
+    """A provider names both to everybody. Whoever has one family alone is not told of a fault."""
+    conf = parse(
+        f"[Interface]\nAddress = {address}\n"
+        f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = {allowed_ips}\n",
+        "vpn",
+        need_private_key=False,
+    )
+    resolvers = [ip_address("10.64.0.1"), ip_address("fd00::1")]
+
+    assert away == list(map(str, out_of_reach(resolvers, conf)))
