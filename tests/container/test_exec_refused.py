@@ -35,6 +35,20 @@ def test_it_runs_as_root_and_as_whom_one_names(world: World) -> None:
     assert "1000" == wgconfine(world, "exec", "vpn", "--user=1000", "id", "-u").stdout.strip()
 
 
+def test_a_name_may_be_a_number(world: World) -> None:
+    """It is that user's, even where another has the number: nobody becomes root by the name 0."""
+    machine = world.machine
+    machine.sh("echo '0:x:4200:4200::/srv:/bin/sh' >>/etc/passwd; echo '0:x:4200:' >>/etc/group")
+    try:
+        called = machine.run("env", "SUDO_USER=0", "wgconfine", "exec", "vpn", "--", "id", "-u")
+        named = wgconfine(world, "exec", "vpn", "--user=0", "--", "id", "-u")
+    finally:
+        machine.sh("sed -i '/^0:/d' /etc/passwd /etc/group")
+
+    assert "4200\n" == called.stdout
+    assert "4200\n" == named.stdout
+
+
 def test_a_directory_is_never_more_lines_of_the_unit(world: World) -> None:
     """systemd reads its file at a daemon-reload: with such a name it would start what it says."""
     machine = world.machine

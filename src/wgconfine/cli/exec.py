@@ -1,8 +1,10 @@
 """`wgconfine exec NAME [COMMAND]`: run something inside a tunnel, confined as its services are."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from wgconfine.cli.dialogue import complain
@@ -89,7 +91,8 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     unit = new_unit(tunnel)
     options = [
         f"--description={escape(f'{PurePosixPath(program).name} in tunnel {tunnel}')}",
-        f"--uid={account.name}",
+        # To systemd a name that is a number is one.
+        f"--uid={account.uid if account.name.isdecimal() else account.name}",
         f"--working-directory={where}",
         f"--property=ExecCondition={COMMAND_REFUSAL}",
         f"--property=UMask={umask():04o}",
@@ -153,6 +156,8 @@ def calling_user(environment: Mapping[str, str]) -> str:
     """
     names = ("SUDO_USER", "DOAS_USER", "PKEXEC_UID")
     said = {each: environment[each] for each in names if environment.get(each)}
+    with suppress(KeyError, ValueError, OverflowError):  # no user, and no number
+        said["PKEXEC_UID"] = pwd.getpwuid(int(said["PKEXEC_UID"])).pw_name
     if len({*said.values()}) > 1:  # one sets its own, and may let the caller have set another
         raise Refused(f"{' and '.join(said)} name several users. Say which: --user NAME.")
     return next(iter(said.values()), "root")

@@ -58,7 +58,8 @@ def test_what_is_for_the_command(line: str, ours: str, said: str) -> None:
         ({"SUDO_USER": "alice"}, "alice"),
         ({"SUDO_USER": ""}, "root"),
         ({"DOAS_USER": "bob"}, "bob"),
-        ({"PKEXEC_UID": "1000"}, "1000"),
+        ({"PKEXEC_UID": "0"}, "root"),
+        ({"PKEXEC_UID": "4294967294"}, "4294967294"),
         ({"USER": "eve", "LOGNAME": "eve"}, "root"),
     ],
 )
