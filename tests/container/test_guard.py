@@ -29,6 +29,17 @@ OWN_USERS = WITNESS.replace(RAN, OWN_RAN) + "User=games\nStateDirectory=own\n"
 STRICT = '[service."own.service"]\nhardening = "strict"\n'
 """The same with a user namespace of its own, which its user may write that file in."""
 
+LOADED = "/var/lib/loaded"
+LOADERS = f"""\
+[Service]
+Type=oneshot
+EnvironmentFile=/srv/loaders
+ExecStart=/sbin/ldconfig -C {LOADED}
+"""
+"""A program that is linked statically, and leaves a file; the loader's variables say nothing to it,
+and have any other program end with success before it begins.
+"""
+
 RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
 
 
@@ -40,7 +51,10 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
         write_service(world, "own.service", OWN_USERS)
-        write_tunnel(world, ["witness.service", "lenient.service", "own.service"], extra=STRICT)
+        world.machine.write("/srv/loaders", "LD_TRACE_LOADED_OBJECTS=1\n")
+        write_service(world, "loaders.service", LOADERS)
+        services = ("witness.service", "lenient.service", "own.service", "loaders.service")
+        write_tunnel(world, services, extra=STRICT)
         wgconfine(world, "apply")
         yield world
 
@@ -186,6 +200,30 @@ def test_the_guard_refuses_also_where_nobody_reads_what_it_says(world: World) ->
     wgconfine(world, "apply")
     assert ["1"] * 6 == failed.split()[:6]
     assert [] == ran(world)
+
+
+def test_the_environment_of_a_unit_has_no_guard_end_before_it_begins(world: World) -> None:
+    """Neither the drop-in's nor the closing file's. The controls: the loader does, and inside."""
+    machine = world.machine
+    unit, there = "loaders.service", f"test -e {LOADED} && echo there || true"
+    traced = machine.sh("env LD_TRACE_LOADED_OBJECTS=1 /bin/sh -c 'exit 7'; echo $?")
+    inside = start(world, unit), machine.sh(f"{there}; rm -f {LOADED}")
+    dropin = f"/etc/systemd/system/{unit}.d/zz-wgconfine.conf"
+    machine.sh("ip netns add foreign; mount --bind /run/netns/foreign /run/netns/vpn")
+    try:
+        foreign = start(world, unit), machine.sh(there)
+    finally:
+        machine.sh("umount /run/netns/vpn; ip netns del foreign")
+    machine.sh(f"mv {dropin} /root/kept; systemctl daemon-reload")
+    try:
+        closed = start(world, unit), machine.sh(there)
+    finally:
+        machine.sh(f"mv /root/kept {dropin}; systemctl daemon-reload")
+
+    assert "0" == traced.split()[-1]
+    assert (0, "there") == inside
+    assert (1, "") == foreign
+    assert (1, "") == closed
 
 
 def test_a_record_that_was_taken_away_is_refused(world: World) -> None:
