@@ -32,8 +32,17 @@ class CommandFailed(AssertionError):
         self.completed = completed
         super().__init__(
             f"exit {completed.returncode}: {' '.join(completed.argv)}\n"
-            f"--- stdout\n{completed.stdout}\n--- stderr\n{completed.stderr}",
+            f"--- stderr\n{in_short(completed.stderr)}\n--- stdout\n{in_short(completed.stdout)}",
         )
+
+
+def in_short(text: str, most: int = 40) -> str:
+    """Give a text whose middle is left out where it has more lines than are read in a report."""
+    lines = text.split("\n")
+    if len(lines) <= most:
+        return text
+    left_out = f"[{len(lines) - most} lines]"
+    return "\n".join([*lines[: most // 2], left_out, *lines[-most // 2 :]])
 
 
 class Machine(ABC):

@@ -76,14 +76,14 @@ def carries(world: World) -> bool:
 
 
 def source_port(world: World) -> str:
-    return world.machine.run("sh", "-c", "wg show all listen-port | cut -f2").stdout.strip()
+    return inside(world, "sh", "-c", "wg show all listen-port | cut -f2").strip()
 
 
 def wait_until_sent(world: World) -> None:
     """Wait until the service has sent something more: a handshake is tried every 5 s."""
 
     def sent() -> str:
-        return world.machine.sh("wg show all transfer | cut -f 4")
+        return inside(world, "sh", "-c", "wg show all transfer | cut -f 4")
 
     before = sent()
     world.machine.wait_for(lambda: sent() != before, "something is sent")

@@ -1,4 +1,4 @@
-"""`pin-endpoint` where WireGuard is the kernel's, whose socket no process has."""
+"""Endpoints, pinned or in turns, where WireGuard is the kernel's, whose socket no process has."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_vm
-from tests.container.test_endpoints import SECOND
+from tests.container.test_endpoints import (
+    SECOND,
+    test_the_addresses_of_a_name_have_their_turns,
+    test_the_next_endpoint_has_its_turn,
+)
 from tests.container.test_pin import (
     _same_service,
     test_no_packet_follows_the_peer,
@@ -18,6 +22,8 @@ from tests.scenario import PROBE, seen_by_web, wgconfine, write_service, write_t
 __all__ = [
     "_same_service",
     "test_no_packet_follows_the_peer",
+    "test_the_addresses_of_a_name_have_their_turns",
+    "test_the_next_endpoint_has_its_turn",
     "test_without_it_packets_follow_the_peer",
 ]
 
