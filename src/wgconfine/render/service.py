@@ -119,14 +119,15 @@ SINCE = {"DelegateNamespaces": 258, "ExecReloadPost": 259}
 LOADER_VARIABLES = (
     *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE"),
     *("LD_PROFILE_OUTPUT", "LD_TRACE_LOADED_OBJECTS", "LD_TRACE_PRELINKING", "LD_ASSUME_KERNEL"),
-    *("GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV"),
+    *("GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV", "OPTIND", "MALLOC_TOP_PAD_"),
 )
 """What would run somebody's code in the guard, as root, from a service's EnvironmentFile=.
 
 Or what would keep the guard from being run at all: with LD_TRACE_LOADED_OBJECTS, and until glibc
-2.35 with LD_TRACE_PRELINKING, ld.so(8) lists libraries and ends with success; where until 2.36
-LD_ASSUME_KERNEL finds none it ends with 127, which SuccessExitStatus= may let pass. A program that
-is linked statically would run all the same.
+2.35 with LD_TRACE_PRELINKING, ld.so(8) lists libraries and ends with success; a program that is
+linked statically would run all the same. By the others it ends in a way that SuccessExitStatus= may
+let pass: where LD_ASSUME_KERNEL finds no library (until 2.36) with 127, dash(1) with 2 by an OPTIND
+that is no number, and any shell by a signal where malloc(3) is to pad with more than there is.
 """
 
 FAMILIES = (
