@@ -76,6 +76,18 @@ def test_the_control_without_a_user_namespace(world: World) -> None:
     assert "tried\n" == with_it.stdout
 
 
+def test_cards_that_send_for_every_namespace_are_hidden(world: World) -> None:
+    """Devices of RDMA, by a file in their place. The control: outside anybody opens it."""
+    device = "/dev/infiniband/uverbs0"
+    machine = world.machine
+    machine.sh(f"mkdir -p /dev/infiniband; echo open >{device}; chmod 666 {device}")
+    control = machine.run("setpriv", "--reuid=alice", "--clear-groups", "cat", device)
+    inside = as_user(world, "sh", "-c", f"cat {device} || ls -d /dev/null")
+
+    assert "open\n" == control.stdout
+    assert "/dev/null\n" == inside
+
+
 def test_a_user_keeps_files_and_groups(world: World) -> None:
     """A file of a supplementary group is read, home is written, ping(8) gets its answer."""
     machine = world.machine

@@ -1,6 +1,7 @@
 """`wgconfine exec`: what it refuses, and what the other commands say and do of what it runs."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,60 @@ def test_it_runs_as_root_and_as_whom_one_names(world: World) -> None:
     assert "/home/alice\n" == told.stdout
     assert "'/root' can't be entered by alice inside: starting in '/home/alice'.\n" == told.stderr
     assert "1000" == wgconfine(world, "exec", "vpn", "--user=1000", "id", "-u").stdout.strip()
+
+
+def test_a_name_may_be_a_number(world: World) -> None:
+    """It is that user's, even where another has the number: nobody becomes root by the name 0."""
+    machine = world.machine
+    machine.sh("echo '0:x:4200:4200::/srv:/bin/sh' >>/etc/passwd; echo '0:x:4200:' >>/etc/group")
+    try:
+        called = machine.run("env", "SUDO_USER=0", "wgconfine", "exec", "vpn", "--", "id", "-u")
+        named = wgconfine(world, "exec", "vpn", "--user=0", "--", "id", "-u")
+    finally:
+        machine.sh("sed -i '/^0:/d' /etc/passwd /etc/group")
+
+    assert "4200\n" == called.stdout
+    assert "4200\n" == named.stdout
+
+
+def test_a_directory_is_never_more_lines_of_the_unit(world: World) -> None:
+    """systemd reads its file at a daemon-reload: with such a name it would start what it says."""
+    machine = world.machine
+    machine.write(
+        "/etc/systemd/system/planted.service", "[Service]\nExecStart=/bin/touch /root/planted\n"
+    )
+    place = "/srv/x\n[Unit]\nOnSuccess=planted.service\nOnFailure=planted.service"
+    machine.run("mkdir", "-p", "/srv/x", place)
+    line = "pwd; cat /proc/self/cgroup; sleep 6"
+    script = f"""
+        cd {shlex.quote(place)}
+        {{ sleep 3; systemctl daemon-reload; }} &
+        wgconfine exec vpn --user alice -- sh -c {shlex.quote(line)}
+        wait; sleep 1; ls /root/planted || true
+    """
+    told = machine.run("bash", "-c", script)
+
+    assert "/home/alice" == told.stdout.splitlines()[0]
+    assert "/root/planted\n" not in told.stdout
+    assert "OnSuccess=planted.service" in told.stderr
+    assert "can't be entered by alice inside: starting in '/home/alice'.\n" in told.stderr
+
+
+def test_strangers_do_not_say_why_a_program_did_not_begin(world: World) -> None:
+    """Anybody may write to the journal. The control: what systemd says of a program is said."""
+    machine = world.machine
+    message = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7\\nUNIT=$0\\nMESSAGE=forged\\n"
+    forge = f'printf "{message}" | setpriv --reuid=games logger --journald'
+    with running(world, "sleep 5; exit 203", user="alice") as unit:
+        machine.run("bash", "-c", forge, unit)
+        machine.wait_for(lambda: ended(world) is not None, "it has ended")
+    machine.write("/srv/none", "no program\n", mode=0o755)
+    control = wgconfine(world, "exec", "vpn", "--user=alice", "--", "/srv/none", check=False)
+
+    assert "forged\n" == machine.run("journalctl", "-o", "cat", f"UNIT={unit}", "_UID=5").stdout
+    assert 203 == ended(world)
+    assert 126 == control.returncode
+    assert "'/srv/none' was not executed: Failed at step EXEC" in control.stderr
 
 
 def test_who_is_not_root_may_not(world: World) -> None:

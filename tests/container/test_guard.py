@@ -29,6 +29,18 @@ OWN_USERS = WITNESS.replace(RAN, OWN_RAN) + "User=games\nStateDirectory=own\n"
 STRICT = '[service."own.service"]\nhardening = "strict"\n'
 """The same with a user namespace of its own, which its user may write that file in."""
 
+LOADED = "/var/lib/loaded"
+LOADERS = f"""\
+[Service]
+Type=oneshot
+EnvironmentFile=/srv/loaders
+SuccessExitStatus=2
+ExecStart=/sbin/ldconfig -C {LOADED}
+"""
+"""A program that is linked statically, and leaves a file; the loader's variables say nothing to it,
+and have any other program end with success before it begins. Nor do a shell's, by which that ends.
+"""
+
 RUNTIME = ("/opt/wgconfine/bin/python3", "-I", "-m", "wgconfine.runtime")
 
 
@@ -40,7 +52,10 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
         write_service(world, "own.service", OWN_USERS)
-        write_tunnel(world, ["witness.service", "lenient.service", "own.service"], extra=STRICT)
+        world.machine.write("/srv/loaders", "")
+        write_service(world, "loaders.service", LOADERS)
+        services = ("witness.service", "lenient.service", "own.service", "loaders.service")
+        write_tunnel(world, services, extra=STRICT)
         wgconfine(world, "apply")
         yield world
 
@@ -186,6 +201,36 @@ def test_the_guard_refuses_also_where_nobody_reads_what_it_says(world: World) ->
     wgconfine(world, "apply")
     assert ["1"] * 6 == failed.split()[:6]
     assert [] == ran(world)
+
+
+@pytest.mark.parametrize(
+    ("variable", "status"), [("LD_TRACE_LOADED_OBJECTS=1", 0), ("OPTIND=x", 2)]
+)
+def test_the_environment_of_a_unit_has_no_guard_end_before_it_begins(
+    world: World, variable: str, status: int
+) -> None:
+    """Neither the drop-in's nor the closing file's. The controls: a shell does, and inside."""
+    machine = world.machine
+    machine.write("/srv/loaders", f"{variable}\n")
+    unit, there = "loaders.service", f"test -e {LOADED} && echo there || true"
+    ends = machine.run("env", variable, "/bin/sh", "-p", "-c", "exit 7", check=False).returncode
+    inside = start(world, unit), machine.sh(f"{there}; rm -f {LOADED}")
+    dropin = f"/etc/systemd/system/{unit}.d/zz-wgconfine.conf"
+    machine.sh("ip netns add foreign; mount --bind /run/netns/foreign /run/netns/vpn")
+    try:
+        foreign = start(world, unit), machine.sh(there)
+    finally:
+        machine.sh("umount /run/netns/vpn; ip netns del foreign")
+    machine.sh(f"mv {dropin} /root/kept; systemctl daemon-reload")
+    try:
+        closed = start(world, unit), machine.sh(there)
+    finally:
+        machine.sh(f"mv /root/kept {dropin}; systemctl daemon-reload")
+
+    assert status == ends
+    assert (0, "there") == inside
+    assert (1, "") == foreign
+    assert (1, "") == closed
 
 
 def test_a_record_that_was_taken_away_is_refused(world: World) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wgconfine.cli.apply import carry_out
 from wgconfine.cli.dialogue import coloured, columns, complain, confirm
@@ -22,7 +22,7 @@ from wgconfine.model.tree import File, Link
 from wgconfine.report import doctor as words
 from wgconfine.system.installed import LIVE
 from wgconfine.system.lock import apply_lock
-from wgconfine.system.tree import TreeWriter, read_installed
+from wgconfine.system.tree import TreeWriter
 
 __all__ = ["run_doctor"]
 
@@ -68,11 +68,14 @@ def mend(seen: Examination, *, yes: bool) -> bool:
             raise Refused("doctor --fix: say --yes where there is no terminal to ask on.")
         confirm("Do it?")
     with apply_lock(LIVE, complain):
-        for each in seen.loose:
-            complain(f"[#] {escape(each.command)}")
-            tighten(each)
+        for each in seen.mendable:
+            complain(f"[#] {escape(each.step)}")
+            if each.secret:
+                tighten(each)
+            elif seen.found is not None:
+                rewrite(seen.found.desired[each.path])
         if seen.found is not None:
-            steps_by(LIVE, seen.steps[len(seen.loose) :])
+            steps_by(LIVE, seen.steps[len(seen.mendable) :])
     return True
 
 
@@ -96,20 +99,17 @@ def steps_by(root: Path, agreed: Sequence[str]) -> None:
 
 def tighten(loose: Loose) -> None:
     """Take rights away; never give any to what is not the very file that was looked at."""
-    if not loose.secret:
-        rewrite(loose.path)
-        return
     with opened_secret(loose.path) as descriptor:
         if descriptor is not None:
             os.fchmod(descriptor, 0o600)
 
 
-def rewrite(path: PurePosixPath) -> None:
-    """Have a file of ours belong to root: whoever owned the old one may still write to that."""
-    entry = read_installed(LIVE, [str(path)]).get(path)
+def rewrite(entry: File | Link) -> None:
+    """Have a file of ours belong to root, as it should be: whoever owned it may have written it.
+
+    Its mode, too, which may make a program of it that runs as whoever owns it.
+    """
     writer = TreeWriter(LIVE)
-    if isinstance(entry, File):
-        writer.put(entry)
-    elif isinstance(entry, Link):
-        writer.remove(path)
-        writer.put(entry)
+    if isinstance(entry, Link):
+        writer.remove(entry.path)  # one that leads there already would stay
+    writer.put(entry)

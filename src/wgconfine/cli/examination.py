@@ -41,10 +41,19 @@ class Examination:
     found: Survey | None
 
     @property
+    def mendable(self) -> tuple[Loose, ...]:
+        """What can be made right: of a file that is written anew one has to know what is in it.
+
+        One that should not be there at all is taken away by a step of the plan.
+        """
+        known = self.found.desired if self.found is not None else {}
+        return tuple(each for each in self.loose if each.secret or each.path in known)
+
+    @property
     def steps(self) -> tuple[str, ...]:
         """What would be done, one line each."""
         steps = self.found.steps if self.found is not None else ()
-        lines = (*(each.command for each in self.loose), *(each.describe() for each in steps))
+        lines = (*(each.step for each in self.mendable), *(each.describe() for each in steps))
         return tuple(map(escape, lines))  # none of them is two
 
 

@@ -1,8 +1,10 @@
 """`wgconfine exec NAME [COMMAND]`: run something inside a tunnel, confined as its services are."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from wgconfine.cli.dialogue import complain
@@ -38,7 +40,7 @@ from wgconfine.system.unitstates import unit_states
 from wgconfine.system.users import Account, find_account
 from wgconfine.verify.recorded import settings_of_record
 
-__all__ = ["calling_user", "environment_of", "exit_code", "run_exec"]
+__all__ = ["calling_user", "environment_of", "exit_code", "is_one_line", "run_exec"]
 
 BY_SIGNAL = 128
 """As shells have it: sh(1), "Exit status for commands"."""
@@ -89,7 +91,8 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     unit = new_unit(tunnel)
     options = [
         f"--description={escape(f'{PurePosixPath(program).name} in tunnel {tunnel}')}",
-        f"--uid={account.name}",
+        # To systemd a name that is a number is one.
+        f"--uid={account.uid if account.name.isdecimal() else account.name}",
         f"--working-directory={where}",
         f"--property=ExecCondition={COMMAND_REFUSAL}",
         f"--property=UMask={umask():04o}",
@@ -105,7 +108,7 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     files = {f"{PLACE}/{path}": text for path, text in shell.files.items()}
     with prepared(unit, account, files):
         end = run_unit(unit, options, terminal=terminal)
-    return told(end, tunnel, unit, program)
+    return told(end, tunnel, unit, program, account)
 
 
 def applied(name: TunnelName) -> Settings:
@@ -147,9 +150,17 @@ def refuse_stopped(name: TunnelName) -> None:
 
 
 def calling_user(environment: Mapping[str, str]) -> str:
-    """Give who has become root for this: by sudo (or run0), doas or pkexec, or root itself."""
+    """Give who has become root for this: by sudo (or run0), doas or pkexec, or root itself.
+
+    Raises Refused where they say several.
+    """
     names = ("SUDO_USER", "DOAS_USER", "PKEXEC_UID")
-    return next((environment[each] for each in names if environment.get(each)), "root")
+    said = {each: environment[each] for each in names if environment.get(each)}
+    with suppress(KeyError, ValueError, OverflowError):  # no user, and no number
+        said["PKEXEC_UID"] = pwd.getpwuid(int(said["PKEXEC_UID"])).pw_name
+    if len({*said.values()}) > 1:  # one sets its own, and may let the caller have set another
+        raise Refused(f"{' and '.join(said)} name several users. Say which: --user NAME.")
+    return next(iter(said.values()), "root")
 
 
 def account_for(user: str) -> Account:
@@ -201,8 +212,12 @@ def refuse_program(program: str) -> None:
 def interpreter(program: str) -> str:
     """Give what the first line of a script names, execve(2); empty where there is no such line."""
     try:
-        with open(program, "rb") as file:  # noqa: PTH123 — as it is
-            first = file.read(256).partition(b"\n")[0]
+        # A FIFO, which nobody executes, does not hold us up: it can't be read from a place.
+        descriptor = os.open(program, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            first = os.pread(descriptor, 256, 0).partition(b"\n")[0]
+        finally:
+            os.close(descriptor)
     except OSError:  # its user may still execute it
         return ""
     words = first.removeprefix(b"#!").split(maxsplit=1)
@@ -231,7 +246,7 @@ def starting_place(account: Account, program: str) -> str:
     usable = current and not PurePosixPath(current).is_relative_to(_RUN)
     places = [*([current] if usable else []), account.home, "/"]
     for place in places:
-        found = obstacle(account, place, program) if place.startswith("/") else "directory"
+        found = obstacle(account, place, program) if is_one_line(place) else "directory"
         if found == "program":
             text = f"{quote(program)}: {account.name} may not execute it."
             raise CannotExecute(text, found=True)
@@ -241,6 +256,15 @@ def starting_place(account: Account, program: str) -> str:
         where = quote(current) if current else "The current directory"
         complain(f"{where} can't be entered by {account.name} inside: starting in {quote(place)}.")
     return place
+
+
+def is_one_line(place: str) -> bool:
+    """Tell whether a directory's name is whole, and all of one line of a unit's file.
+
+    systemd writes it there as it is (252, 257 and 262), and reads it again at a daemon-reload:
+    after a line feed stands another setting, and a backslash at the end takes one away.
+    """
+    return place.startswith("/") and place.isprintable() and not place.endswith((" ", "\\"))
 
 
 def own_users(account: Account) -> list[str]:
@@ -272,10 +296,15 @@ def variables(name: TunnelName, account: Account, shell: Shell) -> list[str]:
 
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give what of the caller's goes along; of PATH the places that are whole paths."""
+    """Give what of the caller's goes along; of PATH the places that are whole paths.
+
+    What language and terminal are called has no `/` and no `%`: sudo(8) is as strict. By a path in
+    LANGUAGE root's own shells would take their messages from anybody's catalog.
+    """
     kept = {key: each for key, each in environment.items() if key in KEPT or key.startswith("LC_")}
     path = [each for each in kept.pop("PATH", "").split(":") if each.startswith("/")]
-    return kept | ({"PATH": ":".join(path)} if path else {})
+    names = {key: each for key, each in kept.items() if key == "TZ" or not {*"/%"} & {*each}}
+    return names | ({"PATH": ":".join(path)} if path else {})
 
 
 def literal(word: str) -> str:
@@ -300,9 +329,9 @@ def refuse_long(options: Sequence[str]) -> None:
             raise Refused(f"{text}, in which every $ counts twice.")
 
 
-def told(end: End, name: TunnelName, unit: UnitName, program: str) -> int:
+def told(end: End, name: TunnelName, unit: UnitName, program: str, account: Account) -> int:
     """Give the exit code, with a word on standard error for what the command itself can't say."""
-    if end.status in _SYSTEMD_CODES and (why := spawn_failure(unit)):
+    if end.status in _SYSTEMD_CODES and (why := spawn_failure(unit, account)):
         complain(f"{quote(program)} was not executed: {escape(why)}")
         code = NOT_EXECUTED
     elif end.known:

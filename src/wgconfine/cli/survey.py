@@ -64,11 +64,12 @@ DEFAULT_PYTHON = PurePosixPath("/usr/bin/python3")
 class Survey:
     """The settings, what differs from them, and the steps that would mend it, in order.
 
-    `unfinished` is what the next run must know if these steps are cut off; of it, `half_released`
-    is what this run leaves as it is.
+    `desired` are all files of ours as they should be. `unfinished` is what the next run must know
+    if these steps are cut off; of it, `half_released` is what this run leaves as it is.
     """
 
     tunnels: tuple[Settings, ...]
+    desired: Tree
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     systemctl: Systemctl | None
@@ -118,7 +119,8 @@ def survey(
     )
     words = dict(released or {})
     unreleased = closed_services(installed) - words.keys()
-    changes = compare(desired_tree(tunnels, facts, machine, unreleased=unreleased), installed)
+    desired = desired_tree(tunnels, facts, machine, unreleased=unreleased)
+    changes = compare(desired, installed)
     in_the_way = obstacles(root, [each.after for each in changes if each.after is not None])
     left = read_unfinished(root) if earlier is None else earlier
     half = left.only(left.half_released(confined=enabled_services(tunnels), released=words))
@@ -133,6 +135,7 @@ def survey(
         raise InTheWay(in_the_way)
     return Survey(
         tunnels=tunnels,
+        desired=desired,
         changes=changes,
         steps=tuple(steps),
         systemctl=systemctl,

@@ -34,9 +34,15 @@ class Loose:
 
     @property
     def command(self) -> str:
-        """What makes it right."""
-        path = shlex.quote(str(self.path))
-        return f"chmod 600 {path}" if self.secret else f"chown -h root:root {path}"
+        """What makes it right. No chown(1): whoever owned a file of ours may have written it."""
+        return self.step if self.secret else "wgconfine doctor --fix"
+
+    @property
+    def step(self) -> str:
+        """The same in one line, as a thing that is going to be done."""
+        if self.secret:
+            return f"chmod 600 {shlex.quote(str(self.path))}"
+        return f"write {self.path} anew, as the settings have it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +115,13 @@ def judge_installed(facts: OwnFacts) -> Iterator[Finding]:
     for each in facts.loose:
         if not each.secret:
             words = f"{each.path}: belongs to somebody else than root, who could change it"
+            known = facts.steps is not None  # what is to be in it
             yield installed(
-                name="permissions", grade=Grade.BROKEN, words=words, mend=each.command, fix=True
+                name="permissions",
+                grade=Grade.BROKEN,
+                words=words,
+                mend=each.command if known else "",
+                fix=known,
             )
     if facts.failure:
         yield installed(name="plan", grade=Grade.BROKEN, words=facts.failure)

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 HIDDEN: dict[str, frozenset[str]] = {
+    "/dev/infiniband": frozenset(),
     "/net": frozenset({"automount"}),
     "/nix/var/nix/daemon-socket": frozenset({"nix-daemon", "nix"}),
     "/tmp/.ICE-unix": frozenset(),  # noqa: S108 — hidden, not used
@@ -59,7 +60,8 @@ HIDDEN: dict[str, frozenset[str]] = {
 
 cron and at run what lies there in the host; mail servers look up where to send it; nix and guix
 fetch what they are asked to; autofs looks up each name below /net; an X server types for its
-clients. All lie outside of /run.
+clients. All lie outside of /run. The devices of RDMA, which anybody may open, send from whatever
+namespace, past every link and firewall of the host: rdma-system(8), "shared", which is the default.
 """
 
 COMMAND_RIGHTS = Rights(

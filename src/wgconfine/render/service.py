@@ -23,8 +23,10 @@ __all__ = [
 # is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
 # `-p`: with root's rights a shell takes no functions out of the environment (bash(1)). It speaks in
 # a subshell: where nobody reads, that dies by SIGPIPE, which SuccessExitStatus= may let pass, too.
+# In the locale C: by LANGUAGE or TEXTDOMAINDIR bash(1) would take the formats of its own messages
+# from a file of whoever may write the environment.
 GUARD = (
-    '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
+    '+/bin/sh -p -c "LC_ALL=C; [ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
     " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
     " || {{ (echo 'wgconfine: this is not the namespace of tunnel {name}: refused') >&2;"
     ' kill -USR1 $$$$; }}"'
@@ -116,9 +118,17 @@ SINCE = {"DelegateNamespaces": 258, "ExecReloadPost": 259}
 
 LOADER_VARIABLES = (
     *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE"),
-    *("LD_PROFILE_OUTPUT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV"),
+    *("LD_PROFILE_OUTPUT", "LD_TRACE_LOADED_OBJECTS", "LD_TRACE_PRELINKING", "LD_ASSUME_KERNEL"),
+    *("GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV", "OPTIND", "MALLOC_TOP_PAD_"),
 )
-"""What would run somebody's code in the guard, as root, from a service's EnvironmentFile=."""
+"""What would run somebody's code in the guard, as root, from a service's EnvironmentFile=.
+
+Or what would keep the guard from being run at all: with LD_TRACE_LOADED_OBJECTS, and until glibc
+2.35 with LD_TRACE_PRELINKING, ld.so(8) lists libraries and ends with success; a program that is
+linked statically would run all the same. By the others it ends in a way that SuccessExitStatus= may
+let pass: where LD_ASSUME_KERNEL finds no library (until 2.36) with 127, dash(1) with 2 by an OPTIND
+that is no number, and any shell by a signal where malloc(3) is to pad with more than there is.
+"""
 
 FAMILIES = (
     "~AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
@@ -140,7 +150,7 @@ UnsetEnvironment={loader}
 # systemd runs these after a start that was refused, too.
 ExecStopPost=
 ExecCondition=
-ExecCondition=+/bin/sh -p -c "(echo 'wgconfine: %n is not confined and not released. \
+ExecCondition=+/bin/sh -p -c "LC_ALL=C; (echo 'wgconfine: %n is not confined and not released. \
 Run wgconfine apply, or wgconfine release %n; \
 without wgconfine remove {place}/%n.d/{file} and run systemctl daemon-reload') >&2; \
 kill -USR1 $$$$"

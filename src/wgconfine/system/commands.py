@@ -216,14 +216,16 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
     return end if end.begun or not caught else End(signal=caught)
 
 
-def spawn_failure(unit: UnitName) -> str:
+def spawn_failure(unit: UnitName, account: Account) -> str:
     """Give what systemd says of a program that it could not begin; empty where it says nothing.
 
-    Its exit status alone proves nothing: a program may end by 203 itself. No command can write
-    such a message, the journal's socket is not there inside.
+    Its exit status alone proves nothing: a program may end by 203 itself. Anybody may write such a
+    message, and who sends it is known to the journal: root, or the user whom systemd has become by
+    then. So the command itself can say it, of its own end, and no other user.
     """
     program = find("journalctl")
-    fields = (f"MESSAGE_ID={_SPAWN_FAILED}", f"UNIT={unit}")
+    users = (f"_UID={each}" for each in sorted({0, account.uid}))
+    fields = (f"MESSAGE_ID={_SPAWN_FAILED}", f"UNIT={unit}", *users)
     said = ""
     try:
         for options in (["--sync"], ["--quiet", "--output=cat", "--lines=1", *fields]):

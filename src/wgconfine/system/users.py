@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,14 @@ class Account:
 
 
 def find_account(name: str) -> Account | None:
-    """Give a user by its name or number; None where there is no such user."""
-    entry = _entry(name)
+    """Give a user by its name, or else its number; None where there is no such user.
+
+    A name may be a number itself, and of another than the user with that number.
+    """
+    entry = None
+    with suppress(KeyError):
+        entry = pwd.getpwnam(name)
+    entry = entry or _entry(name)
     if entry is None:
         return None
     return Account(

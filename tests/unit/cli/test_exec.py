@@ -14,6 +14,7 @@ from wgconfine.cli.exec import (
     environment_of,
     exit_code,
     find_program,
+    is_one_line,
     literal,
     refuse_other_encodings,
 )
@@ -57,13 +58,52 @@ def test_what_is_for_the_command(line: str, ours: str, said: str) -> None:
         ({"SUDO_USER": "alice"}, "alice"),
         ({"SUDO_USER": ""}, "root"),
         ({"DOAS_USER": "bob"}, "bob"),
-        ({"PKEXEC_UID": "1000"}, "1000"),
+        ({"PKEXEC_UID": "0"}, "root"),
+        ({"PKEXEC_UID": "4294967294"}, "4294967294"),
         ({"USER": "eve", "LOGNAME": "eve"}, "root"),
     ],
 )
 def test_who_has_called(environment: dict[str, str], user: str) -> None:
     """Who has become root for this one command, or root itself."""
     assert user == calling_user(environment)
+
+
+def test_several_who_have_called() -> None:
+    """doas(1) may let its caller set SUDO_USER=root: who it is has to be said."""
+    several = {"SUDO_USER": "root", "DOAS_USER": "alice"}
+    with pytest.raises(Refused, match=r"^SUDO_USER and DOAS_USER name several users\. Say which"):
+        calling_user(several)
+
+    assert "alice" == calling_user({**several, "SUDO_USER": "alice"})
+
+
+@pytest.mark.parametrize(
+    ("place", "well"),
+    [
+        ("/srv/a b", True),
+        ("/srv/größe", True),
+        ("/srv/a\\b", True),
+        ("/srv/x\nUser=root", False),
+        ("/srv/x\r", False),
+        ("/srv/x\\", False),
+        ("/srv/x ", False),
+        ("", False),
+        ("srv", False),
+    ],
+)
+def test_directories_that_a_unit_can_name(place: str, *, well: bool) -> None:
+    """Each is one line of its file, and stays so when systemd reads that again."""
+    assert well == is_one_line(place)
+
+
+@pytest.mark.parametrize(
+    "variable", [("LANGUAGE", "../../srv/x"), ("LC_ALL", "/srv/x"), ("LANG", "%n"), ("TERM", "a/b")]
+)
+def test_names_of_languages_and_terminals_are_no_paths(variable: tuple[str, str]) -> None:
+    """Messages are read from such a place, and printed by root's shell, too."""
+    key, value = variable
+
+    assert {"TZ": "Europe/Rome"} == environment_of({key: value, "TZ": "Europe/Rome"})
 
 
 def test_what_of_the_environment_goes_along() -> None:

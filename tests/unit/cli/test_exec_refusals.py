@@ -10,8 +10,10 @@ from wgconfine.cli import exec as module
 from wgconfine.model.errors import CannotExecute, ExitCode, NeedsRoot, OperationFailed, Refused
 from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.system.commands import End
+from wgconfine.system.users import Account
 
 VPN = TunnelName("vpn")
+ALICE = Account(name="alice", uid=1000, gid=1000, home="/home/alice", shell="")
 
 
 def test_it_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +48,7 @@ def test_the_tunnel_has_gone_meanwhile(
     monkeypatch.setattr(module, "leaves", lambda _: True)
     end = End(begun=True, signal=signal.SIGTERM)
 
-    assert 128 + signal.SIGTERM == module.told(end, VPN, UnitName("x.service"), "/bin/x")
+    assert 128 + signal.SIGTERM == module.told(end, VPN, UnitName("x.service"), "/bin/x", ALICE)
     said = "vpn: the tunnel is stopped or restarted, and what ran inside has ended.\n"
     assert said == capsys.readouterr().err
 
@@ -58,7 +60,7 @@ def test_how_it_ended_is_not_known(
     monkeypatch.setattr(module, "leaves", lambda _: False)
     end = End()
 
-    assert ExitCode.FAILED == module.told(end, VPN, UnitName("x.service"), "/bin/x")
+    assert ExitCode.FAILED == module.told(end, VPN, UnitName("x.service"), "/bin/x", ALICE)
     assert "It was not started: journalctl -u 'x.service'\n" == capsys.readouterr().err
 
 
@@ -81,6 +83,13 @@ def test_what_a_script_is_run_by(tmp_path: Path, content: bytes, found: str) -> 
 
     assert found == module.interpreter(str(script))
     assert "" == module.interpreter(str(tmp_path / "none"))
+
+
+def test_a_fifo_is_no_script(tmp_path: Path) -> None:
+    """Nobody waits for who would write to it."""
+    os.mkfifo(tmp_path / "fifo")
+
+    assert "" == module.interpreter(str(tmp_path / "fifo"))
 
 
 def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:

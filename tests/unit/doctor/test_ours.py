@@ -103,9 +103,16 @@ def test_owners_and_modes() -> None:
     unit = PurePosixPath("/etc/systemd/system/wgconfine@.service")
     loose = (Loose(path=CONF, secret=True), Loose(path=unit, secret=False))
     problem = Problem(where=str(CONF), what="others than root may read it")
-    found = bad(loose=loose, problems=(problem,))
-    assert [f"chmod 600 {CONF}", f"chown -h root:root {unit}"] == [each.mend for each in found]
+    found = bad(loose=loose, problems=(problem,), steps=())
+    assert [f"chmod 600 {CONF}", "wgconfine doctor --fix"] == [each.mend for each in found]
     assert all(each.fix for each in found)
+
+
+def test_what_is_to_be_in_a_file_is_not_known() -> None:
+    """Without a plan none is written anew: what others may have written is not taken over."""
+    loose = (Loose(path=PurePosixPath("/etc/wgconfine/vpn.json"), secret=False),)
+    (found,) = bad(loose=loose, failure="x", steps=None)[:1]
+    assert ("", False) == (found.mend, found.fix)
 
 
 def test_what_is_in_the_way() -> None:

@@ -75,6 +75,7 @@ def test_containers_as_root_keep_the_capabilities_that_they_need(program: str) -
         ("ReadWritePaths=/var/spool/postfixes /var/spool/postfix-a", "/usr/bin/x", set()),
         ("Environment=A=1 DISPLAY=:0", "/usr/bin/x", {"/tmp/.X11-unix", "/tmp/.ICE-unix"}),  # noqa: S108
         ("Environment=NODISPLAY=:0", "/usr/bin/x", set()),
+        ("DeviceAllow=/dev/infiniband/uverbs0 rw", "/usr/bin/x", {"/dev/infiniband"}),
     ],
 )
 def test_a_place_stays_open_to_who_names_it(text: str, program: str, opened: set[str]) -> None:

@@ -122,6 +122,7 @@ def check(text: str) -> list[Problem]:
         ("AmbientCapabilities=~", "gives it CAP_DAC_READ_SEARCH CAP_NET_ADMIN"),
         ("AmbientCapabilities=CAP_KILL\nAmbientCapabilities=\nAmbientCapabilities=~5", "ADMIN"),
         ('Environment=A=b "LD_PRELOAD=/x y"', "Environment= sets LD_PRELOAD"),
+        ("Environment=LD_TRACE_LOADED_OBJECTS=1", "sets LD_TRACE_LOADED_OBJECTS"),
         ("PassEnvironment=A LD_LIBRARY_PATH", "PassEnvironment= sets LD_LIBRARY_PATH"),
     ],
 )

@@ -76,14 +76,15 @@ def test_the_guard_comes_first() -> None:
     conditions = values(dropin(conditions=own), "ExecCondition")
 
     assert conditions[0] == ""
-    assert conditions[1].startswith('+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/')
+    assert conditions[1].startswith('+/bin/sh -p -c "LC_ALL=C; [ /proc/self/ns/net -ef /proc/1/')
     assert list(own) == conditions[2:]
 
 
 def test_the_guard_compares_with_our_own_record() -> None:
     """Not with /run/netns, where anybody may put another namespace; and never with PID 1's."""
     assert values(dropin("my-lab"), "ExecCondition")[1] == (
-        '+/bin/sh -p -c "[ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/my-lab ]'
+        '+/bin/sh -p -c "LC_ALL=C;'
+        " [ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/my-lab ]"
         " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
         " || { (echo 'wgconfine: this is not the namespace of tunnel my-lab: refused') >&2;"
         ' kill -USR1 $$$$; }"'
@@ -151,7 +152,7 @@ def test_the_closing_file_always_refuses_and_says_why() -> None:
 
     assert reset == ""
     assert line.startswith(
-        "+/bin/sh -p -c \"(echo 'wgconfine: %n is not confined and not released. "
+        "+/bin/sh -p -c \"LC_ALL=C; (echo 'wgconfine: %n is not confined and not released. "
     )
     assert line.endswith(') >&2; kill -USR1 $$$$"')
 

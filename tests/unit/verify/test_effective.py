@@ -22,7 +22,7 @@ from wgconfine.verify.effective import JUDGES, PROPERTIES, UNSHOWN, judge_effect
 
 UNIT = UnitName("a-b@c.service")
 GUARD = (
-    "{ path=/bin/sh ; argv[]=/bin/sh -p -c [ /proc/self/ns/net -ef"
+    "{ path=/bin/sh ; argv[]=/bin/sh -p -c LC_ALL=C; [ /proc/self/ns/net -ef"
     " /proc/1/root/run/wgconfine/netns/vpn ] && ! [ /proc/self/ns/net -ef /proc/1/ns/net ] ||"
     " { (echo 'wgconfine: this is not the namespace of tunnel vpn: refused') >&2;"
     " kill -USR1 $$$$; } ; flags=privileged ; start_time=[Wed 2026-11-25 22:56:47 UTC] ;"
@@ -37,7 +37,8 @@ SHOWN = {
     "PrivateNetwork": "no",
     "NetworkNamespacePath": "/run/netns/vpn",
     "UnsetEnvironment": "X LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH LD_DEBUG LD_DEBUG_OUTPUT LD_PROFILE"
-    " LD_PROFILE_OUTPUT GLIBC_TUNABLES GCONV_PATH LOCPATH BASH_ENV ENV",
+    " LD_PROFILE_OUTPUT LD_TRACE_LOADED_OBJECTS LD_TRACE_PRELINKING LD_ASSUME_KERNEL GLIBC_TUNABLES"
+    " GCONV_PATH LOCPATH BASH_ENV ENV OPTIND MALLOC_TOP_PAD_",
     "PAMName": "",
     "BindPaths": "/run/wgconfine/run/a-b@c:/run:rbind /srv:/srv:rbind",
     "BindReadOnlyPaths": "/run/systemd/notify:/run/systemd/notify:rbind"
