@@ -129,14 +129,19 @@ def test_no_question_has_changed_anything(
 
 
 def test_a_release_by_a_pattern(world: World) -> None:
-    """Of all that fit and are confined; from then on they are in the open."""
+    """Of all that fit and are confined; from then on they are in the open.
+
+    What they leave is verified, as after `confine`.
+    """
     wgconfine(world, "confine", "two", "other-probe")
     world.machine.systemctl("start", "other-probe.service")
     terminal = Terminal(world, "wgconfine release '*probe'")
     terminal.answer("Release? [y/N]", "y")
-    code, _ = terminal.ended()
+    code, said = terminal.ended()
 
     assert 0 == code
+    assert "released other-probe.service\r\nreleased probe.service\r\n" in said
+    assert "two: confined. " in said
     for unit in ("probe.service", "other-probe.service"):
         world.machine.wait_for(
             lambda unit=unit: set(HOST.values()) <= seen_by_web(world, unit),  # type: ignore[misc]
@@ -176,6 +181,15 @@ def test_each_error_says_what_to_do(world: World, arguments: str, code: int, wor
     assert code == done.returncode, done.stderr
     assert words in done.stderr
     assert before == world.machine.sh(settings)
+
+
+def test_plan_without_root(world: World) -> None:
+    """What only root sees is no step, and that it was not seen is said."""
+    program = world.machine.sh("command -v wgconfine")
+    done = world.machine.run("setpriv", "--reuid=nobody", "--clear-groups", program, "plan")
+
+    assert "Nothing to do: the machine is as the settings say.\n" == done.stdout
+    assert "Without root neither secret files nor what is in force are seen" in done.stderr
 
 
 def test_logs_of_what_can_not_be_shown(world: World) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from wgconfine.model.verify import Area, Check, Verdict, Verification
+from wgconfine.report.status import NO_TUNNEL
 from wgconfine.report.verify import as_json, as_text
 
 DROPIN = "/etc/systemd/system/transmission-daemon.service.d/zz-wgconfine.conf"
@@ -153,4 +154,4 @@ def test_json(compare_text: Callable[[str, str], None]) -> None:
 
 def test_without_a_tunnel() -> None:
     """Nothing to verify is said."""
-    assert "No tunnel in /etc/wgconfine." == as_text([], None)
+    assert NO_TUNNEL == as_text([], None)

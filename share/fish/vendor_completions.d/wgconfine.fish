@@ -110,6 +110,7 @@ complete -c wgconfine -n '_shtab_wgconfine_using apply' -l root -xka "(__fish_co
 complete -c wgconfine -n '_shtab_wgconfine_using apply' -l python -xka "(__fish_complete_path (commandline -ct))" -d 'interpreter for the units of a tree'
 complete -c wgconfine -n '_shtab_wgconfine_using apply' -l yes -d 'do not ask'
 complete -c wgconfine -n '_shtab_wgconfine_using apply' -l dry-run -d 'the same as plan'
+complete -c wgconfine -n '_shtab_wgconfine_using apply' -s v -l verbose -d 'say each file; with --dry-run its text'
 complete -c wgconfine -n '_shtab_wgconfine_using; and test $_shtab_wgconfine_npos -eq 0' -a remove -d 'take a tunnel away'
 complete -c wgconfine -n '_shtab_wgconfine_using remove' -s h -l help -d 'show this help message and exit'
 complete -c wgconfine -n '_shtab_wgconfine_using remove' -l root -xka "(__fish_complete_directories)" -d 'work on the tree below DIR'

@@ -207,7 +207,9 @@ def add_commands(add: Add) -> None:
     options = shared("--root", "--python", "--yes")
     apply = add("apply", parents=options, help="make the machine match the settings")
     apply.add_argument("--dry-run", action="store_true", help="the same as plan")
-    apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
+    apply.add_argument(
+        "-v", "--verbose", action="store_true", help="say each file; with --dry-run its text"
+    )
 
 
 def add_exec(add: Add) -> None:

@@ -20,9 +20,10 @@ from wgconfine.model.status import (
 from wgconfine.model.tunnel import Word
 from wgconfine.report.fold import INDENT, folded
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["NO_TUNNEL", "as_json", "as_text"]
 
 SCHEMA = 1
+NO_TUNNEL = "No tunnel in /etc/wgconfine. To make one: wgconfine init CONF --name NAME"
 MINUTE, HOUR = 60, 3600
 KILO = 1024
 COUNTED = {
@@ -54,7 +55,7 @@ def as_text(status: Status, *, width: int | None = None, colour: bool = False) -
         from wgconfine.report.paint import painted  # noqa: PLC0415 — for a terminal alone
 
         told = list(map(painted, told))
-    return "\n".join(told) if told else "No tunnel in /etc/wgconfine."
+    return "\n".join(told) if told else NO_TUNNEL
 
 
 def wrapped(line: str, width: int | None) -> list[str]:

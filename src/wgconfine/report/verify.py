@@ -8,6 +8,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code, values_of
 from wgconfine.report.fold import INDENT, folded
 from wgconfine.report.paint import painted
+from wgconfine.report.status import NO_TUNNEL
 
 __all__ = ["as_json", "as_text"]
 
@@ -74,7 +75,7 @@ def as_text(
             lines += check_lines(check, width)
     if colour:
         lines = list(map(painted, lines))
-    return "\n".join(lines) if lines else "No tunnel in /etc/wgconfine."
+    return "\n".join(lines) if lines else NO_TUNNEL
 
 
 def tunnel_lines(found: Verification, *, verbose: bool, width: int | None) -> list[str]:

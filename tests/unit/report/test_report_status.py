@@ -37,7 +37,8 @@ def test_a_size_has_a_binary_unit(count: int, words: str) -> None:
 
 def test_nothing_to_show_is_said() -> None:
     """An empty screen would leave one in doubt."""
-    assert as_text(Status(tunnels=())) == "No tunnel in /etc/wgconfine."
+    words = "No tunnel in /etc/wgconfine. To make one: wgconfine init CONF --name NAME"
+    assert words == as_text(Status(tunnels=()))
 
 
 def test_foreign_text_cannot_move_the_cursor() -> None:

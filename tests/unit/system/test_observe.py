@@ -363,7 +363,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
     now = trouble.clock()
-    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
+    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key.\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
 
