@@ -124,7 +124,9 @@ def port_lines(tunnel: TunnelStatus) -> Iterator[str]:
     if tunnel.outbound_deny:
         yield f"  outbound: denied to {', '.join(tunnel.outbound_deny)}"
     if counted := list(counts(tunnel.firewall)):
-        yield f"  firewall: {', '.join(counted)}"
+        # Else somebody would look for what in a service does that.
+        tries = "" if tunnel.verify is None else "; tries of verify are among them"
+        yield f"  firewall: {', '.join(counted)}{tries}"
 
 
 def publish_line(port: PublishStatus) -> str:
