@@ -80,24 +80,30 @@ QUESTIONS = [
     ("remove one --release", ("Release? [y/N]", "stop probe.service"), "Go on? [y/N]"),
     ("remove one", ("stop probe.service",), "Go on? [y/N]"),
     ("apply", ("stop probe.service",), "Go on? [y/N]"),
+    ("doctor --fix", ("This would be done:", "chmod 600 /etc/wgconfine/one.conf"), "Do it? [y/N]"),
 ]
 """A command, what is said before its question, and that; a question among the words is answered."""
 STATE = """
 find /etc/wgconfine /etc/systemd /usr/local/lib/systemd /run/wgconfine/lock -type f \
-    -exec sha256sum {} + | sort
+    -exec sha256sum {} + -printf '%m %p\n' | sort
 systemctl show -p ActiveState,MainPID,InvocationID probe.service wgconfine@one wgconfine-netns@one
 """
 
 
 @pytest.fixture
 def unlisted(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
-    """The same, where `apply` has something to ask: the service is not in the settings any more."""
+    """The same, where each has something to ask: for `apply` the service is not in the settings any
+    more, for `doctor --fix` others may read a secret."""
     path = "/etc/wgconfine/one.toml"
     text = world.machine.read(path)
-    if request.node.callspec.params["command"] == "apply":
+    command = request.node.callspec.params["command"]
+    if command == "apply":
         world.machine.write(path, re.sub('"probe.service",?', "", text))
+    if command == "doctor --fix":
+        world.machine.run("chmod", "644", "/etc/wgconfine/one.conf")
     yield world
     world.machine.write(path, text)
+    world.machine.run("chmod", "600", "/etc/wgconfine/one.conf")
 
 
 @pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "rubbish", "empty"])
