@@ -111,6 +111,9 @@ def verify_after_apply(names: Collection[str]) -> ExitCode:
         said = f"[!] verify: {type(error).__name__}: {error}"
         complain(said, "    Look again: wgconfine verify")
         return ExitCode.UNCHECKED
+    except KeyboardInterrupt:
+        complain("[!] All of it is applied, and not verified yet: wgconfine verify")
+        raise
     say(report)
     code = code_of(report)
     if code in {ExitCode.OK, ExitCode.FAILED}:

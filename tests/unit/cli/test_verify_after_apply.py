@@ -49,6 +49,22 @@ def test_what_is_found_is_no_failure_of_what_was_applied(
     )
 
 
+def test_cut_off_it_is_said_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends the proof, and takes nothing back."""
+
+    def interrupt(*_: object) -> Report:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "verify_all", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        module.verify_after_apply(["vpn"])
+    said = "[!] All of it is applied, and not verified yet: wgconfine verify\n"
+    assert said == capsys.readouterr().err
+
+
 def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a tunnel that is installed: `status` and metrics have it from now on."""
     installed = tmp_path / "vpn.json"
