@@ -51,7 +51,7 @@ def test_plan_says_what_apply_does_and_nothing_is_left_to_do_after_it(world: Wor
     write_tunnel(world, ["probe.service"])
     planned = wgconfine(world, "plan", check=False)
     assert 5 == planned.returncode
-    applied = wgconfine(world, "apply")
+    applied = wgconfine(world, "apply", "-v")
     assert planned.stdout.splitlines() == [
         line.removeprefix("[#] ") for line in applied.stderr.splitlines()
     ]

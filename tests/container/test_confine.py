@@ -80,24 +80,30 @@ QUESTIONS = [
     ("remove one --release", ("Release? [y/N]", "stop probe.service"), "Go on? [y/N]"),
     ("remove one", ("stop probe.service",), "Go on? [y/N]"),
     ("apply", ("stop probe.service",), "Go on? [y/N]"),
+    ("doctor --fix", ("This would be done:", "chmod 600 /etc/wgconfine/one.conf"), "Do it? [y/N]"),
 ]
 """A command, what is said before its question, and that; a question among the words is answered."""
 STATE = """
 find /etc/wgconfine /etc/systemd /usr/local/lib/systemd /run/wgconfine/lock -type f \
-    -exec sha256sum {} + | sort
+    -exec sha256sum {} + -printf '%m %p\n' | sort
 systemctl show -p ActiveState,MainPID,InvocationID probe.service wgconfine@one wgconfine-netns@one
 """
 
 
 @pytest.fixture
 def unlisted(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
-    """The same, where `apply` has something to ask: the service is not in the settings any more."""
+    """The same, where each has something to ask: for `apply` the service is not in the settings any
+    more, for `doctor --fix` others may read a secret."""
     path = "/etc/wgconfine/one.toml"
     text = world.machine.read(path)
-    if request.node.callspec.params["command"] == "apply":
+    command = request.node.callspec.params["command"]
+    if command == "apply":
         world.machine.write(path, re.sub('"probe.service",?', "", text))
+    if command == "doctor --fix":
+        world.machine.run("chmod", "644", "/etc/wgconfine/one.conf")
     yield world
     world.machine.write(path, text)
+    world.machine.run("chmod", "600", "/etc/wgconfine/one.conf")
 
 
 @pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "rubbish", "empty"])
@@ -129,14 +135,19 @@ def test_no_question_has_changed_anything(
 
 
 def test_a_release_by_a_pattern(world: World) -> None:
-    """Of all that fit and are confined; from then on they are in the open."""
+    """Of all that fit and are confined; from then on they are in the open.
+
+    What they leave is verified, as after `confine`.
+    """
     wgconfine(world, "confine", "two", "other-probe")
     world.machine.systemctl("start", "other-probe.service")
     terminal = Terminal(world, "wgconfine release '*probe'")
     terminal.answer("Release? [y/N]", "y")
-    code, _ = terminal.ended()
+    code, said = terminal.ended()
 
     assert 0 == code
+    assert "released other-probe.service\r\nreleased probe.service\r\n" in said
+    assert "two: confined. " in said
     for unit in ("probe.service", "other-probe.service"):
         world.machine.wait_for(
             lambda unit=unit: set(HOST.values()) <= seen_by_web(world, unit),  # type: ignore[misc]
@@ -176,6 +187,15 @@ def test_each_error_says_what_to_do(world: World, arguments: str, code: int, wor
     assert code == done.returncode, done.stderr
     assert words in done.stderr
     assert before == world.machine.sh(settings)
+
+
+def test_plan_without_root(world: World) -> None:
+    """What only root sees is no step, and that it was not seen is said."""
+    program = world.machine.sh("command -v wgconfine")
+    done = world.machine.run("setpriv", "--reuid=nobody", "--clear-groups", program, "plan")
+
+    assert "Nothing to do: the machine is as the settings say.\n" == done.stdout
+    assert "Without root neither secret files nor what is in force are seen" in done.stderr
 
 
 def test_logs_of_what_can_not_be_shown(world: World) -> None:

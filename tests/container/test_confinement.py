@@ -97,6 +97,8 @@ def test_metrics_of_the_tunnel_and_its_services(world: World) -> None:
     assert "wgconfine_peer_handshake_age_seconds{" in printed
 
     wgconfine(world, "metrics", "--textfile", "/srv/wgconfine.prom")
+    nowhere = wgconfine(world, "metrics", "--textfile", "/none/wgconfine.prom", check=False)
+    assert nowhere.stderr.startswith("/none/wgconfine.prom: No such file or directory\nName a ")
     text = world.machine.run("setpriv", "--reuid=nobody", "cat", "/srv/wgconfine.prom").stdout
     assert 'wgconfine_up{tunnel="vpn"} 1.0' in text
     assert ["wgconfine.prom"] == world.machine.run("ls", "-A", "/srv").stdout.split()

@@ -1,5 +1,6 @@
 """The probes are tested: each is seen to get out where its channel is opened, and only there."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,6 +239,7 @@ def test_a_process_without_a_network_has_the_hosts_sockets_all_the_same(world: W
         world.machine.systemctl("stop", "unnetworked.service")
 
     assert {"processes"} == named(found, "not confined")
+    assert re.search(r"process \d+ \(sleep\) may be traced", found["processes"].evidence)
     assert {"processes"} == named(forged, "unknown")
 
 

@@ -67,6 +67,7 @@ def test_soak(wheelhouse: Path, record_property: Callable[[str, object], None]) 
             well = bench.wait_until_well(lambda _: True, last, PATIENCE)
         words = f"seed {SEED}, {SECONDS:.0f} s, {struck.total()} faults, {missed.total()} missed"
         record_property("table", f"{words}: {dict(struck)}")
+        assert struck.total() > SECONDS / 60, words  # else it was a soak of nothing
         assert () == uplink.traffic.foreign(lookups=[ENDPOINT]), words
         assert well is not None, words
         assert all(len(bench.of(channel)) > PACKETS for channel in CHANNELS), words

@@ -1,10 +1,12 @@
 """What `verify` prints, from checks that are written here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from wgconfine.model.verify import Area, Check, Verdict, Verification
+from wgconfine.report.status import NO_TUNNEL
 from wgconfine.report.verify import as_json, as_text
 
 DROPIN = "/etc/systemd/system/transmission-daemon.service.d/zz-wgconfine.conf"
@@ -151,6 +153,22 @@ def test_json(compare_text: Callable[[str, str], None]) -> None:
     compare_text("verify.json", as_json([LEAKING, DOWN], CLOSED, seconds=3.4) + "\n")
 
 
+def test_several_that_are_closed_are_one_line() -> None:
+    """With one command; one that runs all the same comes first, with its own."""
+    ghosts = [replace(CLOSED.checks[0], unit=unit) for unit in ("a.service", "b.service")]
+    runs = replace(
+        ghosts[0], unit="c.service", verdict=Verdict.NOT_CONFINED, evidence="runs", mend="stop it"
+    )
+
+    assert as_text([], replace(CLOSED, checks=(*ghosts, runs))).splitlines() == [
+        "closed: NOT CONFINED",
+        "  NOT CONFINED: closed of c.service: runs",
+        "      > stop it",
+        "  ok: closed of a.service, b.service: closed: it does not start until it is released",
+        "      > wgconfine release a.service b.service",
+    ]
+
+
 def test_without_a_tunnel() -> None:
     """Nothing to verify is said."""
-    assert "No tunnel in /etc/wgconfine." == as_text([], None)
+    assert NO_TUNNEL == as_text([], None)

@@ -1,5 +1,6 @@
 """`wgconfine plan` and `wgconfine apply`: what would be done, and doing it."""
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -11,11 +12,12 @@ from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import TunnelName
 from wgconfine.plan.difference import unified
+from wgconfine.plan.outline import outlined
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, under_way
 from wgconfine.render.places import UNITS, closing_path, dropin_path, record_path
 from wgconfine.render.service import slice_name
 from wgconfine.system.execute import execute
-from wgconfine.system.installed import PATTERNS
+from wgconfine.system.installed import LIVE, PATTERNS
 from wgconfine.system.leftovers import sweep_state
 from wgconfine.system.lock import apply_lock
 from wgconfine.system.sources import PATTERNS as SETTINGS
@@ -29,6 +31,8 @@ __all__ = ["approve", "carry_out", "concerned", "run_apply", "run_plan"]
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:
     """Print every step that `apply` would take; 5 where there is any."""
     found = survey(root, python=python)
+    if root == LIVE and os.geteuid() != 0:
+        complain("Without root neither secret files nor what is in force are seen, nor processes.")
     complain(*half_released(found))
     for step in found.steps:
         print(step.describe())
@@ -40,11 +44,14 @@ def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> Exit
     return ExitCode.CHANGES if found.steps else ExitCode.OK
 
 
-def run_apply(root: Path, *, yes: bool, python: PurePosixPath | None) -> ExitCode:
-    """Make the machine match the settings, and verify the tunnels that this was about."""
+def run_apply(root: Path, *, yes: bool, verbose: bool, python: PurePosixPath | None) -> ExitCode:
+    """Make the machine match the settings, and verify the tunnels that this was about.
+
+    Each step is said by itself if `verbose`.
+    """
     with apply_lock(root, complain):
         found = survey(root, python=python)
-        code = carry_out(found, root, yes=yes)
+        code = carry_out(found, root, yes=yes, verbose=verbose)
     names = concerned(found) if found.systemctl is not None else []
     return verify_after_apply(names) if names and code is ExitCode.OK else code
 
@@ -65,7 +72,7 @@ def concerned(found: Survey) -> list[TunnelName]:
     return names
 
 
-def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
+def carry_out(found: Survey, root: Path, *, yes: bool, verbose: bool = False) -> ExitCode:
     """Do what a survey found, asking first on a terminal where something stops or restarts.
 
     Raises Refused where the person says no, and OperationFailed for what could not be done.
@@ -79,7 +86,7 @@ def carry_out(found: Survey, root: Path, *, yes: bool) -> ExitCode:
         return ExitCode.OK
     approve(found, yes=yes)
     keep_unfinished(root, found.unfinished)
-    failures = execute(found.steps, writer, found.systemctl, complain)
+    failures = execute(found.steps, writer, found.systemctl, complain, verbose=verbose)
     tidy(found, writer)
     left = under_way([step for step, _ in failures])
     keep_unfinished(root, found.half_released | found.unfinished.words_of(left) | left)
@@ -119,7 +126,7 @@ def tidy(found: Survey, writer: TreeWriter) -> None:
 def approve(found: Survey, *, yes: bool) -> None:
     """Ask a person on a terminal where something stops or restarts. Raises Refused."""
     if not yes and sys.stdin.isatty() and (asked := disturbing(found.steps)):
-        complain(*(step.describe() for step in asked))
+        complain(*outlined(asked))
         confirm("Go on?")
 
 

@@ -1,5 +1,6 @@
 """`wgconfine check [FILE…]`: every problem of every settings file, at once."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from wgconfine.cli.dialogue import complain
 from wgconfine.config.escape import escape
 from wgconfine.model.errors import ExitCode, OperationFailed, ProblemsFound, Refused
+from wgconfine.model.problem import Problem
 from wgconfine.model.settings import Settings
 from wgconfine.plan.aliases import enabled_services, resolve
 from wgconfine.plan.desired import check_services
@@ -20,6 +22,8 @@ from wgconfine.system.tree import read_installed
 from wgconfine.system.unitsearch import find_facts
 
 __all__ = ["run_check", "show_warnings"]
+
+SERVICE_WITH_LINE = re.compile(r"^(\S+\.service) \(.*\)$")
 
 
 def run_check(root: Path, files: Sequence[str]) -> ExitCode:
@@ -73,4 +77,20 @@ def settings_path(text: str) -> PurePosixPath:
 
 
 def show_warnings(findings: Findings) -> None:
-    complain(*(f"warning: {each}" for each in dict.fromkeys(findings.warnings)))
+    """Say each once; what holds for several services is one line, with their names."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for each in dict.fromkeys(findings.warnings):
+        places.setdefault((each.what, each.hint), []).append(each.where)
+    complain(
+        *(
+            f"warning: {Problem(where=together(where), what=what, hint=hint)}"
+            for (what, hint), where in places.items()
+        )
+    )
+
+
+def together(places: Sequence[str]) -> str:
+    """Give one place as it is, and of several services their names without a line of the unit."""
+    if len(places) == 1:
+        return places[0]
+    return ", ".join(dict.fromkeys(SERVICE_WITH_LINE.sub(r"\1", each) for each in places))

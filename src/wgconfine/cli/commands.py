@@ -64,7 +64,12 @@ def apply(arguments: argparse.Namespace) -> ExitCode:
 
     if arguments.dry_run:
         return plan(arguments)
-    return run_apply(arguments.root, yes=arguments.yes, python=arguments.python)
+    return run_apply(
+        arguments.root,
+        yes=arguments.yes,
+        verbose=arguments.verbose,
+        python=arguments.python,
+    )
 
 
 def remove(arguments: argparse.Namespace) -> ExitCode:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from wgconfine.cli.dialogue import complain
+from wgconfine.cli.named import tunnel_name
 from wgconfine.cli.shells import PLACE, Shell, interactive, may_log_in
 from wgconfine.config.escape import escape, quote
-from wgconfine.config.settings import parse_tunnel_name
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import CannotExecute, ExitCode, NeedsRoot, OperationFailed, Refused
 from wgconfine.model.names import TunnelName, UnitName
 from wgconfine.model.settings import Settings
@@ -34,6 +35,8 @@ from wgconfine.system.commands import (
 )
 from wgconfine.system.descriptors import NAMES, on_terminal, why_not
 from wgconfine.system.installed import LIVE
+from wgconfine.system.sources import PLACE as SETTINGS
+from wgconfine.system.sources import listed
 from wgconfine.system.systemctl import RealSystemctl, systemd_version
 from wgconfine.system.tree import read_installed
 from wgconfine.system.unitstates import unit_states
@@ -74,7 +77,7 @@ def run_exec(name: str, words: Sequence[str], *, user: str | None) -> int:
     """
     if os.geteuid() != 0:
         raise NeedsRoot("exec starts a unit of systemd's. Run it as root, or by sudo.")
-    tunnel = parse_tunnel_name(name)
+    tunnel = tunnel_name(name)
     refuse_unconfined(applied(tunnel))
     refuse_stopped(tunnel)
     for number, each in enumerate(NAMES):
@@ -117,9 +120,17 @@ def applied(name: TunnelName) -> Settings:
         return settings_of_record(load(name))
     except (Failure, ValueError, KeyError, TypeError) as error:
         if not os.path.exists(f"/etc/wgconfine/{name}.json"):  # noqa: PTH110 — by name
-            hint = "wgconfine status shows which there are; wgconfine apply makes one of settings"
-            raise OperationFailed(name, "there is no such tunnel on this machine", hint) from None
+            raise not_there(name) from None
         raise OperationFailed(name, str(error), "Run wgconfine apply") from error
+
+
+def not_there(name: TunnelName) -> OperationFailed:
+    """Say which there are; or of one that is declared who knows more of it."""
+    if any(path.stem == name for path in listed(LIVE, SETTINGS)):
+        hint = f"To see which: wgconfine status {name}"
+        return OperationFailed(name, "it is not applied, or disabled", hint)
+    records = (path.stem for path in read_installed(LIVE, (f"{SETTINGS}/*.json",)))
+    return OperationFailed(name, "there is no such tunnel", name_tunnels(records))
 
 
 def refuse_unconfined(settings: Settings) -> None:
@@ -145,7 +156,9 @@ def refuse_stopped(name: TunnelName) -> None:
     units = (f"wgconfine@{name}.service", f"wgconfine-netns@{name}.service")
     for unit, state in unit_states(RealSystemctl(), units).items():
         if (word := judge(state)) != "running":
-            hint = f"Start it: systemctl start wgconfine@{name}.service"
+            hint = f"To see why: wgconfine status {name}"
+            if word == "stopped":
+                hint = f"Start it: systemctl start wgconfine@{name}.service"
             raise OperationFailed(name, f"{unit} is {word}", hint)
 
 

@@ -10,10 +10,11 @@ from pathlib import PurePosixPath
 from wgconfine.cli.apply import carry_out
 from wgconfine.cli.dialogue import UNCHANGED, CutOff, complain, confirm
 from wgconfine.cli.draft import Draft, Wanted, draft_of
-from wgconfine.cli.introduction import next_steps, outline, unfinished_words
+from wgconfine.cli.introduction import next_steps, unfinished_words
 from wgconfine.cli.survey import survey
 from wgconfine.cli.verify import verify_after_apply
 from wgconfine.model.errors import ExitCode, NeedsRoot
+from wgconfine.plan.outline import outlined
 from wgconfine.plan.steps import Step
 from wgconfine.system.installed import LIVE
 from wgconfine.system.lock import apply_lock
@@ -78,7 +79,7 @@ def show(draft: Draft, steps: Sequence[Step]) -> None:
         lines.append(f"create {draft.conf}  (a copy that root alone can read)")
     if not draft.is_there():
         lines.append(f"create {draft.settings.path}  (the settings, with comments)")
-    lines += outline(steps)
+    lines += filter(None, outlined(steps))
     complain("What will be done:", *(f"  {line}" for line in lines or ("nothing: it is done",)))
 
 

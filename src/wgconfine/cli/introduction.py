@@ -1,14 +1,12 @@
-"""What `init` says of a .conf and of what it is going to do, and what may be done next. Pure."""
+"""What `init` says of a .conf, and what may be done next. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from wgconfine.config.conf import Conf
 from wgconfine.config.confcopy import LeftOut
 from wgconfine.model.settings import Settings, TunnelName, UnitName
-from wgconfine.plan.steps import FileStep, Step
-from wgconfine.render.places import UNITS
 
-__all__ = ["next_steps", "outline", "read_from", "undo", "unfinished_words"]
+__all__ = ["next_steps", "read_from", "undo", "unfinished_words"]
 
 
 def read_from(where: str, conf: Conf, left_out: Iterable[LeftOut]) -> Iterator[str]:
@@ -25,26 +23,6 @@ def read_from(where: str, conf: Conf, left_out: Iterable[LeftOut]) -> Iterator[s
 
 def _endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def outline(steps: Sequence[Step]) -> Iterator[str]:
-    """Give the steps one by one, but for the files of wgconfine's own units, which are counted."""
-    own = [step for step in steps if _is_own(step)]
-    counted = False
-    for step in steps:
-        if not _is_own(step):
-            yield step.describe()
-        elif not counted:
-            counted = True
-            yield f"write {len(own)} files of wgconfine's own: its units, and what they are told"
-
-
-def _is_own(step: Step) -> bool:
-    if not isinstance(step, FileStep):
-        return False
-    path = step.change.path
-    own_unit = path.is_relative_to(UNITS) and "wgconfine" in str(path.relative_to(UNITS).parts[0])
-    return own_unit or not path.name.startswith("zz-wgconfine")
 
 
 def next_steps(settings: Settings) -> Iterator[str]:

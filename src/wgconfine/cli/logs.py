@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Sequence
 from typing import NoReturn
 
+from wgconfine.cli.named import tunnel_name
 from wgconfine.cli.status import known_facts
-from wgconfine.config.settings import parse_tunnel_name
 from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import OperationFailed
 from wgconfine.model.settings import Settings
@@ -29,7 +29,7 @@ def run_logs(name: str, options: Sequence[str]) -> NoReturn:
 
     Raises OperationFailed where there is no such tunnel or no journalctl.
     """
-    wanted = parse_tunnel_name(name)
+    wanted = tunnel_name(name)
     tunnels, problems = read_all(LIVE)
     known = {settings.name: settings for settings in resolve(tunnels, known_facts(tunnels)).tunnels}
     if wanted not in known:

@@ -185,9 +185,13 @@ def add_beginnings(add: Add) -> None:
     init = add("init", parents=shared("--yes"), help="make a tunnel from a provider's .conf")
     init.add_argument("conf", nargs="?", metavar="CONF", help="the file for wg-quick")
     init.add_argument("--name", metavar="NAME", help="of the tunnel")
-    init.add_argument("--service", metavar="UNIT", **MANY, help="what shall run inside")
-    init.add_argument("--publish", metavar="PORT", **MANY, help="what this machine can connect to")
-    init.add_argument("--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf; none")
+    init.add_argument("--service", metavar="UNIT", **MANY, help="what shall run inside; repeatable")
+    init.add_argument(
+        "--publish", metavar="PORT", **MANY, help="what this machine can connect to; repeatable"
+    )
+    init.add_argument(
+        "--dns", metavar="ADDRESS", **MANY, help="instead of DNS in the .conf, or: none; repeatable"
+    )
     init.add_argument("--in-place", action="store_true", help="do not copy CONF to /etc/wgconfine")
 
     options = shared("--root", "--python", "--yes")
@@ -207,7 +211,9 @@ def add_commands(add: Add) -> None:
     options = shared("--root", "--python", "--yes")
     apply = add("apply", parents=options, help="make the machine match the settings")
     apply.add_argument("--dry-run", action="store_true", help="the same as plan")
-    apply.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
+    apply.add_argument(
+        "-v", "--verbose", action="store_true", help="say each file; with --dry-run its text"
+    )
 
 
 def add_exec(add: Add) -> None:
@@ -305,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words, said = without_said(sys.argv[1:] if argv is None else argv)
         # Whatever else comes first may be about all commands.
         command = next((each for each in words if each != "--debug"), None)
-        arguments = build_parser(command if command in COMMANDS else None).parse_args(words)
+        arguments = parsed(build_parser(command if command in COMMANDS else None), words)
         arguments.words = said
         refuse_interpreter(arguments)
         code = perform(arguments)
@@ -322,6 +328,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 — the one place where nothing may pass
         return report_internal(error, show=arguments is not None and arguments.debug)
     return code
+
+
+def parsed(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; what no option is called is said with the help of its own command."""
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.prog += f" {arguments.command}"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return arguments
 
 
 def without_said(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

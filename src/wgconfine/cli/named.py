@@ -5,22 +5,24 @@ from pathlib import Path
 
 from wgconfine.config.escape import quote
 from wgconfine.config.unitwords import find_services
-from wgconfine.config.values import WrongValueError
+from wgconfine.config.values import WrongValueError, read_tunnel_name
 from wgconfine.config.words import suggest_services
 from wgconfine.model.errors import Refused
-from wgconfine.model.settings import UnitName
+from wgconfine.model.settings import TunnelName, UnitName
 from wgconfine.model.units import UnitFacts
 from wgconfine.system.installed import unit_facts
 
-__all__ = ["fitting", "refusal", "there"]
+__all__ = ["fitting", "refusal", "there", "tunnel_name"]
 
 LISTED = "To see which there are: systemctl list-unit-files --type=service"
 
 
-def fitting(words: Sequence[str], known: Collection[UnitName]) -> list[UnitName]:
+def fitting(
+    words: Sequence[str], known: Collection[UnitName], kind: str = "service"
+) -> list[UnitName]:
     """Give the services that names and patterns stand for. Raises Refused for what is no name."""
     try:
-        return find_services(words, known)
+        return find_services(words, known, kind)
     except WrongValueError as error:
         raise refusal(error) from None
 
@@ -36,6 +38,14 @@ def there(
         lines = [f"There is no service {quote(unit)}. {hints[unit]}" for unit in missing]
         raise Refused("\n".join(lines))
     return {facts[unit].name: facts[unit] for unit in units}
+
+
+def tunnel_name(word: str) -> TunnelName:
+    """Read the name of a tunnel. Raises Refused."""
+    try:
+        return read_tunnel_name(word)
+    except WrongValueError as error:
+        raise refusal(error) from None
 
 
 def refusal(error: WrongValueError, option: str = "") -> Refused:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from wgconfine.cli.apply import carry_out
+from wgconfine.cli.apply import carry_out, concerned
 from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.named import fitting
 from wgconfine.cli.survey import survey
+from wgconfine.cli.verify import verify_after_apply
 from wgconfine.config.edit import remove_refinement, remove_service
 from wgconfine.config.words import suggest_services
 from wgconfine.model.errors import ExitCode, OperationFailed, Refused
@@ -41,6 +42,7 @@ def run_release(
 ) -> ExitCode:
     """Stop each service, take it out of `services` and of confinement, start it again if it ran.
 
+    The tunnels that they leave are verified.
     A name may be without `.service`, or a pattern of what is confined. The same again finishes what
     was cut off. Raises Refused without a terminal and `--yes` and for what is no service's name,
     and OperationFailed for what is no service at all.
@@ -50,7 +52,7 @@ def run_release(
         earlier = read_unfinished(root)
         services = [unit for settings in tunnels for unit in settings.services]
         closed = closed_services(read_installed(root, PATTERNS)) | earlier.services()
-        asked = fitting(names, {*services, *closed})
+        asked = fitting(names, {*services, *closed}, "confined service")
         real = real_names(root, {*asked, *services})
         units = {real[name] for name in asked}
         known = closed | {real[unit] for unit in services}
@@ -68,7 +70,12 @@ def run_release(
         look = partial(survey, root, python=python, released=words, earlier=earlier)
         keep_unfinished(root, look(edits=[without(each, listed) for each in tunnels]).unfinished)
         remove_from_settings(root, tunnels, listed)
-        return carry_out(look(again=True), root, yes=True)
+        found = look(again=True)
+        code = carry_out(found, root, yes=True)
+    for unit in sorted(units):
+        print(f"released {unit}")
+    names = concerned(found) if found.systemctl is not None else []
+    return verify_after_apply(names) if names and code is ExitCode.OK else code
 
 
 def refuse_unknown(

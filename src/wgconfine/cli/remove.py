@@ -65,10 +65,20 @@ def run_remove(
         done = carry_out(look(again=True), root, yes=True)
         for unit in sorted(services):
             print(f"released {unit}")
+        if settings is not None and settings.enable and not release:
+            print(*closed_words(settings, kept=not purge), sep="\n")
         if settings is not None and purge:
             for path in delete_settings(root, settings):
                 print(f"deleted {path}")
     return done
+
+
+def closed_words(settings: Settings, *, kept: bool) -> Iterator[str]:
+    """Give what is left of a tunnel whose services were not released, and what lets them go."""
+    yield f"removed {settings.name}" + ("; its settings stay, with enable = false" if kept else "")
+    if settings.services:
+        units = " ".join(settings.services)
+        yield f"Its services stay closed. They run in the open after: wgconfine release {units}"
 
 
 def services_to_release(

@@ -266,7 +266,7 @@ def look(
         not_in_force=frozenset(
             name
             for name, digest in digests.items()
-            if f"wgconfine@{name}.service" in active and digest_in_force(name) != digest
+            if f"wgconfine@{name}.service" in active and digest_in_force(name) not in {digest, None}
         ),
         commands={name: found for name in names if (found := commands_of(name))},
         idle_tick=bool(tick - active),
@@ -287,8 +287,11 @@ def installed_digests(installed: Tree) -> dict[TunnelName, str]:
     return found
 
 
-def digest_in_force(name: TunnelName) -> str:
+def digest_in_force(name: TunnelName) -> str | None:
+    """Give what a tunnel was configured by; None where only root may know."""
     try:
         return Path(tunnel_state(name), IN_FORCE).read_text(encoding="utf-8")
+    except PermissionError:
+        return None
     except OSError:
         return ""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Collection, Sequence
 from functools import partial
 
@@ -9,6 +10,7 @@ from wgconfine.cli.dialogue import coloured, columns, complain
 from wgconfine.model.errors import ExitCode, NeedsRoot, NotChecked, Refused
 from wgconfine.model.settings import OnLeak, TunnelName, UnitName
 from wgconfine.model.verify import Area, exit_code
+from wgconfine.render.places import record_path
 from wgconfine.report import verify as words
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import load
@@ -16,7 +18,7 @@ from wgconfine.system.lock import verify_lock
 from wgconfine.system.systemctl import RealSystemctl
 from wgconfine.system.transient import commands_of
 from wgconfine.verify.compare import compare_exit, parse_url
-from wgconfine.verify.periodic import run_periodic
+from wgconfine.verify.periodic import run_periodic, store
 from wgconfine.verify.run import AREAS, Report, verify_all
 
 __all__ = ["run_verify", "verify_after_apply"]
@@ -40,6 +42,8 @@ def run_verify(
         areas = (*AREAS, (Area.WORKS, partial(compare_exit, page=parse_url(compare))))
     with verify_lock(complain):
         report = verify_all(RealSystemctl(), names, areas)
+        if compare is None:  # what a stranger says is no state of the machine
+            keep(report)
     complain(*map(str, report.problems))
     if as_json:
         print(words.as_json(report.tunnels, report.closed, seconds=report.seconds))
@@ -72,6 +76,17 @@ def verify_periodically(names: Sequence[str]) -> ExitCode:
         )
 
 
+def keep(report: Report) -> None:
+    """Keep what was found of tunnels that are installed: it is their last verify from now on."""
+    now = time.time()
+    for each in report.tunnels:
+        if os.path.exists(record_path(TunnelName(each.tunnel))):  # noqa: PTH110 — by name
+            try:
+                store(each, now)
+            except OSError as error:
+                complain(f"[!] {error.filename}: what was found is not kept: {error.strerror}")
+
+
 def say(report: Report, *, verbose: bool = False) -> None:
     found = (report.tunnels, report.closed)
     print(words.as_text(*found, verbose=verbose, width=columns(), colour=coloured()))
@@ -91,10 +106,14 @@ def verify_after_apply(names: Collection[str]) -> ExitCode:
             if sys.stderr.isatty():
                 complain(f"Verifying {', '.join(sorted(names))}; it takes some seconds.")
             report = verify_all(RealSystemctl(), names)
+            keep(report)
     except Exception as error:  # noqa: BLE001 — what is applied is applied, whatever comes here
         said = f"[!] verify: {type(error).__name__}: {error}"
         complain(said, "    Look again: wgconfine verify")
         return ExitCode.UNCHECKED
+    except KeyboardInterrupt:
+        complain("[!] All of it is applied, and not verified yet: wgconfine verify")
+        raise
     say(report)
     code = code_of(report)
     if code in {ExitCode.OK, ExitCode.FAILED}:

@@ -44,7 +44,8 @@ _LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", re.ASCII)
 LOOK_UPS = {53: "DNS", 853: "DNS over TLS", 5353: "mDNS", 5355: "LLMNR"}
 """The ports at which the firewall of a tunnel lets nobody be asked but its resolvers."""
-_FORMS = "'PORT', 'PORT:TO', 'ADDRESS:PORT:TO' or 'unix:PATH:TO'"
+_LONGER = "'PORT:TO', 'ADDRESS:PORT:TO' or 'unix:PATH:TO'"
+_FORMS = f"'PORT', {_LONGER}"
 _UDP = "UDP can't be published: systemd-socket-proxyd carries TCP only"
 _SOCKET_PATH_MAX = 107  # unix(7): sun_path has 108 bytes, the last of them 0
 
@@ -69,6 +70,9 @@ def read_publish_text(value: str) -> Publish:
     where, colon, last = value.rpartition(":")
     unix = value.startswith("unix:")
     if not colon:
+        if parse_decimal(value, 1, _PORT_MAX) is None:
+            what = f"{show(value)} is neither a port from 1 to {_PORT_MAX}"
+            raise WrongValueError(f"{what} nor of the form {_LONGER}")
         return build_publish(PublishTable(listen=read_listen(value)))
     if not unix and ":" in where and not (where.startswith("[") or where.count(":") == 1):
         raise WrongValueError(f"{show(value)} must have an IPv6 address in brackets")
@@ -144,6 +148,9 @@ def read_listen(value: Any) -> Listen:
     port = parse_decimal(value, 1, _PORT_MAX)
     if port is not None:
         return tuple(SocketAddress(address=each, port=port) for each in _LOOPBACK)
+    if ":" not in value:
+        what = f"{show(value)} is neither a port from 1 to {_PORT_MAX} nor 'ADDRESS:PORT'"
+        raise WrongValueError(what)
     address = read_socket_address(value)
     if address.address.is_multicast:
         raise WrongValueError(f"{show(value)} can't be listened on: it is a multicast address")

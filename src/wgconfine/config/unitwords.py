@@ -20,11 +20,14 @@ def full_name(word: str) -> str:
     return word if word.rpartition(".")[2] in SUFFIXES else word + _SUFFIX
 
 
-def find_services(words: Iterable[str], known: Collection[UnitName]) -> list[UnitName]:
+def find_services(
+    words: Iterable[str], known: Collection[UnitName], kind: str = "service"
+) -> list[UnitName]:
     """Give the services that words stand for, each once, in the order of the words.
 
     A pattern (`*`, `?`, `[ab]`) stands for all of `known` that it fits, and must fit one; a name
-    may be of a service that is not among them. Raises WrongValueError.
+    may be of a service that is not among them. `kind` is the word for one of `known`. Raises
+    WrongValueError.
     """
     found: dict[UnitName, None] = {}
     for word in words:
@@ -34,6 +37,6 @@ def find_services(words: Iterable[str], known: Collection[UnitName]) -> list[Uni
         fitting = [unit for unit in sorted(known) if fnmatchcase(unit, full_name(word))]
         if not fitting:
             hint = suggest_services("".join(each for each in word if each not in _WILD), known)
-            raise WrongValueError(f"no service is called {quote(word)}", hint)
+            raise WrongValueError(f"{quote(word)} fits no {kind}", hint)
         found |= dict.fromkeys(fitting)
     return list(found)

@@ -135,7 +135,7 @@ def _one_of(choices: type[_Choice], value: object) -> _Choice:
 
 def read_interval(value: object) -> int | None:
     """Read how often something is done, in seconds; None for `off`."""
-    return _span(value, "1min", "31d")
+    return _span(value, "1min", "31d", "Write '15min', '6h' or 'off'")
 
 
 def read_handshake_age(value: object) -> int | None:
@@ -143,24 +143,25 @@ def read_handshake_age(value: object) -> int | None:
 
     A tunnel that carries something has one every two minutes (REKEY_AFTER_TIME of WireGuard).
     """
-    return _span(value, "150s", "1d")
+    return _span(value, "150s", "1d", "Write '180s', '5min' or 'off'")
 
 
 def read_ready_timeout(value: object) -> int:
     """Read how long services wait for a handshake, in seconds."""
-    seconds = None if value == "off" else _span(value, "5s", "1h")
+    hint = "Write '90s' or '5min'"
+    seconds = None if value == "off" else _span(value, "5s", "1h", hint)
     if seconds is None:
-        raise WrongValueError(f"{show(value)} is not a time span", "Write '90s' or '5min'")
+        raise WrongValueError(f"{show(value)} is not a time span", hint)
     return seconds
 
 
-def _span(value: object, low: str, high: str) -> int | None:
+def _span(value: object, low: str, high: str, hint: str) -> int | None:
     """Read a time span of one unit as systemd.time(7) has it, in seconds; None for `off`."""
     if value == "off":
         return None
     seconds = _seconds(value) if isinstance(value, str) else None
     if seconds is None:
-        raise WrongValueError(f"{show(value)} is not a time span", "Write '15min', '6h' or 'off'")
+        raise WrongValueError(f"{show(value)} is not a time span", hint)
     if not (_seconds(low) or 0) <= seconds <= (_seconds(high) or 0):
         raise WrongValueError(f"{show(value)} is not from '{low}' to '{high}'")
     return seconds

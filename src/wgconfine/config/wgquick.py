@@ -43,6 +43,9 @@ _AMNEZIA = frozenset((
 _WORD_MAX = 24  # a longer name of an unknown key is not a word: it may be a piece of a secret
 
 
+_NO_LINE = "the line is neither a heading nor KEY = VALUE"
+
+
 def decode(data: bytes, where: str) -> str:
     """Turn the bytes of a file, UTF-8 with or without byte order mark, into text, or ConfError."""
     if len(data) > MAX_BYTES:
@@ -77,6 +80,10 @@ def parse(
     reader = _Reader(draft)
     for number, content in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         reader.read_line(number, content)
+    if reader.is_of_something_else():
+        hint = "Name the file for WireGuard that your provider gave you"
+        what = "there is neither [Interface] nor [Peer]: it is no configuration of WireGuard"
+        raise ConfError(where, [ConfProblem(0, what, hint)])
     reader.check_interface(need_private_key=need_private_key)
     reader.check_peers()
     if draft.problems:
@@ -120,6 +127,12 @@ class _Reader:
             self.section = ""
             draft.wrong("the heading is neither [Interface] nor [Peer]")
 
+    def is_of_something_else(self) -> bool:
+        """Tell whether there is no heading and no known key: a problem for each line says less."""
+        problems = self.draft.problems
+        strange = bool(problems) and all(each.what == _NO_LINE or each.word for each in problems)
+        return self.section is None and strange
+
     def read_entry(self, name: str, value: str | None) -> None:
         known = name.lower() if name.isascii() else ""  # the Kelvin sign, too, is a small k
         if known in HOOKS:
@@ -136,7 +149,7 @@ class _Reader:
             )
         elif not value or not _is_word(name):
             # It may be the second half of a key that was broken over two lines.
-            self.draft.wrong("the line is neither a heading nor KEY = VALUE")
+            self.draft.wrong(_NO_LINE)
         elif self.section != "":
             self.draft.wrong(f"the key {name} is unknown", word=name)
 

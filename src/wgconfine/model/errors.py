@@ -50,8 +50,14 @@ class ProblemsFound(WgconfineError):
     exit_code = ExitCode.SETTINGS
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(set(problems), key=_in_order))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _in_order(problem: Problem) -> tuple[str, int, Problem]:
+    """By file, and lines by their number."""
+    place, _, line = problem.where.rstrip(")").rpartition(":")
+    return (place, int(line), problem) if line.isdecimal() else (problem.where, 0, problem)
 
 
 class InTheWay(ProblemsFound):

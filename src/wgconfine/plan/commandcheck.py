@@ -33,7 +33,10 @@ def check_command(facts: UnitFacts) -> list[Problem]:
 
 def why_weaker(facts: UnitFacts) -> list[Problem]:
     """What would undo a line of what confines each command."""
-    return check_unit(facts, command_settings())
+    # Another root directory undoes none: it is among what a command has itself.
+    roots = (line for line in facts.assignments if line.key.startswith("Root"))
+    places = {problem_at(facts, line, "").where for line in roots}
+    return [each for each in check_unit(facts, command_settings()) if each.where not in places]
 
 
 def why_refused(facts: UnitFacts) -> Iterator[Problem]:

@@ -20,9 +20,10 @@ from wgconfine.model.status import (
 from wgconfine.model.tunnel import Word
 from wgconfine.report.fold import INDENT, folded
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["NO_TUNNEL", "as_json", "as_text"]
 
 SCHEMA = 1
+NO_TUNNEL = "No tunnel in /etc/wgconfine. To make one: wgconfine init CONF --name NAME"
 MINUTE, HOUR = 60, 3600
 KILO = 1024
 COUNTED = {
@@ -54,7 +55,7 @@ def as_text(status: Status, *, width: int | None = None, colour: bool = False) -
         from wgconfine.report.paint import painted  # noqa: PLC0415 — for a terminal alone
 
         told = list(map(painted, told))
-    return "\n".join(told) if told else "No tunnel in /etc/wgconfine."
+    return "\n".join(told) if told else NO_TUNNEL
 
 
 def wrapped(line: str, width: int | None) -> list[str]:
@@ -123,7 +124,9 @@ def port_lines(tunnel: TunnelStatus) -> Iterator[str]:
     if tunnel.outbound_deny:
         yield f"  outbound: denied to {', '.join(tunnel.outbound_deny)}"
     if counted := list(counts(tunnel.firewall)):
-        yield f"  firewall: {', '.join(counted)}"
+        # Else somebody would look for what in a service does that.
+        tries = "" if tunnel.verify is None else "; tries of verify are among them"
+        yield f"  firewall: {', '.join(counted)}{tries}"
 
 
 def publish_line(port: PublishStatus) -> str:

@@ -8,6 +8,7 @@ from wgconfine.config.escape import escape
 from wgconfine.model.verify import Area, Check, Verdict, Verification, exit_code, values_of
 from wgconfine.report.fold import INDENT, folded
 from wgconfine.report.paint import painted
+from wgconfine.report.status import NO_TUNNEL
 
 __all__ = ["as_json", "as_text"]
 
@@ -70,11 +71,22 @@ def as_text(
     if closed:
         bad = [each for each in closed.checks if each.verdict is not Verdict.OK]
         lines.append(f"{CLOSED}: {'NOT CONFINED' if bad else 'services that do not start'}")
-        for check in closed.checks:
+        for check in closed.checks if verbose else at_once(closed.checks):
             lines += check_lines(check, width)
     if colour:
         lines = list(map(painted, lines))
-    return "\n".join(lines) if lines else "No tunnel in /etc/wgconfine."
+    return "\n".join(lines) if lines else NO_TUNNEL
+
+
+def at_once(closed: Iterable[Check]) -> list[Check]:
+    """Make one of services that are closed as they should be, with one command for all of them."""
+    well = [each for each in closed if each.verdict is Verdict.OK]
+    others = [each for each in closed if each.verdict is not Verdict.OK]
+    if well[1:]:
+        units = [each.unit for each in well]
+        mend = f"wgconfine release {' '.join(units)}"
+        well = [replace(well[0], unit=", ".join(units), mend=mend)]
+    return [*others, *well]
 
 
 def tunnel_lines(found: Verification, *, verbose: bool, width: int | None) -> list[str]:

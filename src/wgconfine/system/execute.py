@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from wgconfine.model.errors import OperationFailed
+from wgconfine.plan.outline import outlined
 from wgconfine.plan.steps import Action, FileStep, Step, UnitStep, confined_unit
 from wgconfine.render.catalog import CATALOG
 from wgconfine.render.places import COMMANDS
@@ -22,19 +23,23 @@ def execute(
     writer: TreeWriter,
     systemctl: Systemctl | None,
     say: Callable[[str], None],
+    *,
+    verbose: bool = False,
 ) -> list[tuple[UnitStep, OperationFailed]]:
     """Do every step; gives the unit steps that failed where going on is safe, with their errors.
 
     A file that can't be written or a service that can't be stopped ends it at once (raises
     OperationFailed): what follows relies on it. A tunnel or service that does not start is refused
     by its own guard, so that the rest is still done. `systemctl` is None for a tree that no systemd
-    runs from.
+    runs from. What is alike is said in one line, or step by step if `verbose`.
     """
     failures = []
     steps = list(steps)
     opened = opened_services(steps)
-    for step in steps:
-        say(f"[#] {step.describe()}")
+    lines = [step.describe() for step in steps] if verbose else outlined(steps)
+    for step, line in zip(steps, lines, strict=True):
+        if line:
+            say(f"[#] {line}")
         if isinstance(step, FileStep):
             write(step, writer, opened, say)
         elif systemctl is not None:

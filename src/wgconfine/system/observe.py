@@ -284,7 +284,8 @@ def failures(name: TunnelName, unit: UnitState, trouble: Trouble | None = None) 
     """
     if judge(unit) == "failed":
         look = f"wgconfine logs {name}" if trouble else f"journalctl -u {unit.name}"
-        yield f"{unit.name} failed: {f'{trouble.why}: ' if trouble else ''}{look}"
+        why = f"{trouble.why.removesuffix('.')}: " if trouble else ""
+        yield f"{unit.name} failed: {why}{look}"
 
 
 def unanswered(name: TunnelName, peers: Sequence[PeerStatus], *, asking: bool) -> tuple[str, ...]:
@@ -337,7 +338,7 @@ def difference(
     """Say how the settings differ from what is installed, and the command that mends it."""
     if settings is None:
         if settings_wrong:
-            return "settings are wrong, and nothing of them is in force: wgconfine check"
+            return "settings are wrong, and what was applied before is in force: wgconfine check"
         return "no longer in the settings: wgconfine apply"
     if record is None:
         return "not applied yet: wgconfine apply" if settings.enable else ""

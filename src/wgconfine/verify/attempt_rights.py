@@ -134,10 +134,18 @@ def processes(targets: Targets) -> Outcome:
         except OSError:
             if not _opens(f"/proc/{pid}/root/run"):
                 continue
-        notes.append(f"{pid} {how}")
+        notes.append(f"process {pid} ({_program(pid)}) {how}")
         if len(notes) == 8:
             break
     return (OUT, "; ".join(notes)) if notes else (BLOCKED, "no process of the host is open to it")
+
+
+def _program(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
 
 
 def _opens(place: str) -> bool:

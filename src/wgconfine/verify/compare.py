@@ -67,7 +67,8 @@ def parse_url(url: str) -> Page:
     secure = parts.scheme == "https"
     plain = url.isascii() and url.isprintable() and " " not in url
     if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
-        raise Refused(f"--compare: {quote(url)} is no http or https URL. Write it in ASCII.")
+        hint = "Write https://HOST/PATH" + ("" if url.isascii() else ", in ASCII")
+        raise Refused(f"--compare: {quote(url)} is no http or https URL. {hint}.")
     if parts.username is not None or parts.password is not None:
         raise Refused("--compare: a URL with a password is not asked. Leave it out.")
     query = f"?{parts.query}" if parts.query else ""

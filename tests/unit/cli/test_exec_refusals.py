@@ -2,7 +2,7 @@
 
 import os
 import signal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -23,10 +23,14 @@ def test_it_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
         module.run_exec("vpn", ["true"], user=None)
 
 
-def test_a_tunnel_that_was_never_applied() -> None:
-    """It is said where they are named."""
-    with pytest.raises(OperationFailed, match="no-such: there is no such tunnel on this machine"):
+def test_a_tunnel_that_was_never_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said which there are; of one that is declared who knows more of it."""
+    with pytest.raises(OperationFailed, match="no-such: there is no such tunnel\nTo make one"):
         module.applied(TunnelName("no-such"))
+
+    monkeypatch.setattr(module, "listed", lambda *_: [PurePosixPath("/etc/wgconfine/vpn.toml")])
+    with pytest.raises(OperationFailed, match="it is not applied, or disabled\nTo see which: wgc"):
+        module.applied(VPN)
 
 
 def test_a_user_that_is_not_there() -> None:

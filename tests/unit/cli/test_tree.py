@@ -327,7 +327,7 @@ def test_a_person_can_say_yes(
 
     assert run("release", A) == ExitCode.OK
     said = capsys.readouterr()
-    assert said.out == ""
+    assert f"released {A}\n" == said.out
     assert f"{A}: confined to vpn, and does not run." in said.err
     assert "resolver of this machine, outside of any tunnel.\nRelease? [y/N] " in said.err
     assert not applied.has(closing(A))
@@ -370,6 +370,8 @@ def test_purge_says_what_it_deletes(
 
     assert run("remove", "vpn", "--purge") == ExitCode.OK
     assert capsys.readouterr().out == (
+        "removed vpn\n"
+        f"Its services stay closed. They run in the open after: wgconfine release {A} {B}\n"
         "deleted /etc/wgconfine/vpn.d/a.toml\n"
         "deleted /etc/wgconfine/vpn.d\n"
         "deleted /etc/wgconfine/vpn.toml\n"

@@ -20,6 +20,10 @@ ONLY_HERE = (
     "from and free-bind do nothing here: only this machine can connect to loopback."
     " Leave them out, or listen on an address of the LAN"
 )
+NEITHER = (
+    "is neither a port from 1 to 65535 nor of the form 'PORT:TO', 'ADDRESS:PORT:TO' or"
+    " 'unix:PATH:TO'"
+)
 FORMS = "is not of the form 'PORT', 'PORT:TO', 'ADDRESS:PORT:TO' or 'unix:PATH:TO'"
 BRACKETS = "An IPv6 address stands in brackets: '[::1]:8080'"
 REACH_FORM = (
@@ -100,9 +104,10 @@ def test_forms_of_publish(text: str, expected: Publish) -> None:
     [
         ("8080", "8080 is neither text nor a table. Write '8080', in quotes"),
         ("true", "true is neither text nor a table"),
-        ("'http'", "'http' is not of the form 'ADDRESS:PORT'"),
-        ("''", "'' is not of the form 'ADDRESS:PORT'"),
-        ("'0'", "'0' is not of the form 'ADDRESS:PORT'"),
+        ("'http'", f"'http' {NEITHER}"),
+        ("''", f"'' {NEITHER}"),
+        ("'0'", f"'0' {NEITHER}"),
+        ("'65536'", f"'65536' {NEITHER}"),
         ("'8080:'", f"'8080:' {FORMS}"),
         ("'8080:x'", f"'8080:x' {FORMS}"),
         ("'nas:80:80'", "'nas:80' is not of the form 'ADDRESS:PORT'"),
@@ -162,6 +167,7 @@ def test_other_forms_of_publish(text: str, expected: str) -> None:
                 " link. Name another address of that machine"
             ),
         ),
+        ("listen = '0'", ".listen: '0' is neither a port from 1 to 65535 nor 'ADDRESS:PORT'"),
         ("listen = '::1:80'", f".listen: '::1:80' is not of the form 'ADDRESS:PORT'. {BRACKETS}"),
         ("listen = 'unix:/run/x.sock'", ": it does not say the port inside. Name it in to"),
         (

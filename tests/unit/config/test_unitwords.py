@@ -43,8 +43,8 @@ def test_words_stand_for_services(words: list[str], found: list[str]) -> None:
             "'wg@.service' is a template, not a service",
             "Name each instance: 'wg@INSTANCE.service'",
         ),
-        ("powlar*", "no service is called 'powlar*'", "Did you mean 'prowlarr.service'?"),
-        ("zzzz*", "no service is called 'zzzz*'", ""),
+        ("powlar*", "'powlar*' fits no service", "Did you mean 'prowlarr.service'?"),
+        ("zzzz*", "'zzzz*' fits no service", ""),
     ],
 )
 def test_what_is_none_is_refused(word: str, what: str, hint: str) -> None:

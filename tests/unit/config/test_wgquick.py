@@ -393,6 +393,18 @@ def test_an_empty_file(text: str) -> None:
     ) == problems(text)
 
 
+def test_a_file_of_something_else() -> None:
+    """Is called that, and not each of its lines; one known key, or a heading, and it is read."""
+    expected = (
+        "vpn.conf: there is neither [Interface] nor [Peer]: it is no configuration of WireGuard. "
+        "Name the file for WireGuard that your provider gave you."
+    )
+    text = "root:x:0:0:root:/root:/bin/bash\nremote = vpn.example.net\n\nclient\n"
+    assert expected == problems(text)
+    for line in ("[Interface]", "[OpenVPN]", "MTU = 1400", "PostUp = x"):
+        assert "vpn.conf:1: the line is neither" in problems(f"{text}{line}\n")
+
+
 def test_an_empty_interface() -> None:
     """What every tunnel needs is asked for at its heading; an empty address is none."""
     expected = "vpn.conf:4: [Interface] has no PrivateKey.\nvpn.conf:4: [Interface] has no Address."

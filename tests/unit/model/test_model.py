@@ -45,6 +45,20 @@ def test_problems_are_sorted_and_each_said_once() -> None:
     assert ProblemsFound([second, first, second]).problems == (first, second)
 
 
+def test_problems_of_a_file_are_in_the_order_of_its_lines() -> None:
+    """Not in that of their digits; what is of the whole file, or of a line of a unit, too."""
+    places = [
+        "a.conf",
+        "a.conf:2",
+        "a.conf:10",
+        "x.service (/x.service:9)",
+        "x.service (/x.service:10)",
+    ]
+    problems = [Problem(where=each, what="is bad") for each in places]
+
+    assert places == [each.where for each in ProblemsFound(problems[::-1]).problems]
+
+
 @pytest.mark.parametrize(
     ("problem", "line"),
     [

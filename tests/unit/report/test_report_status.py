@@ -1,10 +1,18 @@
 """Numbers and foreign text in what `status` prints; the whole is in tests/golden."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from wgconfine.model.status import PeerStatus, ServiceStatus, Status, TunnelStatus
+from wgconfine.model.status import (
+    Counter,
+    PeerStatus,
+    ServiceStatus,
+    Status,
+    TunnelStatus,
+    VerifyStatus,
+)
 from wgconfine.report.status import age, as_json, as_text, size
 
 
@@ -35,9 +43,26 @@ def test_a_size_has_a_binary_unit(count: int, words: str) -> None:
     assert words == size(count)
 
 
+def test_what_the_firewall_counted_may_be_of_verify() -> None:
+    """Where it has run: its tries are no service's."""
+    tunnel = TunnelStatus(
+        name="vpn",
+        state="up",
+        backend="kernel",
+        firewall={"dns": Counter(packets=3, bytes=180)},
+    )
+    words = "  firewall: 3 packets with look-ups of others than the tunnel's resolvers rejected"
+
+    assert words in as_text(Status(tunnels=(tunnel,))).splitlines()
+    seen = replace(tunnel, verify=VerifyStatus(verdict="ok", age=3))
+    said = as_text(Status(tunnels=(seen,))).splitlines()
+    assert f"{words}; tries of verify are among them" in said
+
+
 def test_nothing_to_show_is_said() -> None:
     """An empty screen would leave one in doubt."""
-    assert as_text(Status(tunnels=())) == "No tunnel in /etc/wgconfine."
+    words = "No tunnel in /etc/wgconfine. To make one: wgconfine init CONF --name NAME"
+    assert words == as_text(Status(tunnels=()))
 
 
 def test_foreign_text_cannot_move_the_cursor() -> None:

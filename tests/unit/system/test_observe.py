@@ -362,7 +362,7 @@ def test_units_beside_a_tunnel_that_fail(state: Path) -> None:
 
     assert f"{unit} failed: journalctl -u {unit}" in up(**reload).problems
     now = clock.since_boot()
-    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key\n")
+    (state / "wgconfine/trouble/vpn").write_text(f"{now} {now}\nno key.\n")
     assert f"{unit} failed: no key: wgconfine logs vpn" in up(**reload).problems
 
 

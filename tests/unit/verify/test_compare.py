@@ -41,13 +41,13 @@ def test_a_url_is_read(url: str, page: Page) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("ftp://example.net/", "is no http or https URL. Write it in ASCII."),
+        ("ftp://example.net/", "is no http or https URL. Write https://HOST/PATH."),
         ("file:///etc/passwd", "is no http or https URL."),
         ("http://", "is no http or https URL."),
         ("example.net", "is no http or https URL."),
         ("http://exa mple.net/", "is no http or https URL."),
         ("http://x/\r\nHost: y", "is no http or https URL."),
-        ("http://ä/", "is no http or https URL."),
+        ("http://ä/", "is no http or https URL. Write https://HOST/PATH, in ASCII."),
         ("http://u:secret@example.net/", "--compare: a URL with a password is not asked."),
         ("http://x:99999/", "'http://x:99999/' is no URL: Port out of range 0-65535."),
         ("http://[::1/", "'http://[::1/' is no URL: Invalid IPv6 URL. Write https://HOST/PATH."),
