@@ -8,7 +8,7 @@ import pytest
 __all__ = ["EXTENT", "Table"]
 
 EXTENT = pytest.mark.parametrize(
-    "most", [5, pytest.param(None, marks=pytest.mark.long)], ids=["some", "every"]
+    "most", [3, pytest.param(None, marks=pytest.mark.long)], ids=["some", "every"]
 )
 """How many steps are tried in the ordinary test; `make test-long` tries every one."""
 

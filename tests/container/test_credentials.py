@@ -8,7 +8,7 @@ import pytest
 from lab import World, boot_container
 from tests import guide
 from tests.container.test_reload import carries, seen
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import PROBE, refused, wgconfine, write_service
 
 pytestmark = pytest.mark.container
@@ -32,7 +32,7 @@ preshared-key-credential = "keys.psk"
 """
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one tunnel by an encrypted .conf, and one by keys that are credentials."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

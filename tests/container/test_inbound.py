@@ -12,7 +12,7 @@ import pytest
 from lab import World, boot_container
 from lab.container import Container
 from tests import programs
-from tests.matrix import EVERYWHERE, first
+from tests.matrix import ends, first
 from tests.scan import ALL, SERVER, answering, spread
 from tests.scenario import HOST, PROBE, TUNNEL, WEB, wgconfine, write_service, write_tunnel
 from tests.watching import look_away
@@ -79,7 +79,7 @@ def server(*ports: int) -> str:
     return f"[Service]\nExecStart=/usr/bin/python3 -I /srv/server.py {words}\n"
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A tunnel with open ports, services on more of them, a host and a neighbour that listen."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

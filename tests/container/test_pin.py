@@ -10,7 +10,7 @@ from lab import World, boot_container
 from lab.internet import WORLD
 from tests.container.test_endpoints import SECOND, name, peers, status
 from tests.container.test_health import carries, source_port, tick, told
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import PROBE, seen_by_web, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -26,7 +26,7 @@ table inet roam {{
 """
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one service, and a second address of the server."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

@@ -7,7 +7,7 @@ import pytest
 
 from lab import Flow, World, assert_confined, boot_container
 from tests import lan
-from tests.matrix import EVERYWHERE, first
+from tests.matrix import ends, first
 from tests.programs import NGINX, TRANSMISSION
 from tests.scenario import HOST, PROBE, wgconfine, write_service, write_tunnel
 
@@ -97,7 +97,7 @@ print(sum(each.endswith(b"\\r\\n\\r\\n127.0.0.1\\n") for each in answers))
 """
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with three published services in one tunnel and one in another, and a LAN."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
