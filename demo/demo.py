@@ -156,8 +156,8 @@ class Demo:
 
         screen.heading("3. Apply")
         before = self.machine.read(f"/usr/lib/systemd/system/{TORRENT}")
-        screen.command("wgconfine apply")
-        applied = self.machine.run("wgconfine", "apply", check=False)
+        screen.command("wgconfine apply -v")
+        applied = self.machine.run("wgconfine", "apply", "-v", check=False)
         steps = [line.removeprefix("[#] ") for line in applied.stderr.splitlines()]
         screen.show("\n".join([*applied.stderr.splitlines()[:1], "…", f"[#] {steps[-1]}"]))
         screen.claim(
