@@ -37,7 +37,13 @@ STATUS = Status(
             problems=("the settings have changed since: wgconfine apply",),
             verify=VerifyStatus(verdict="ok", age=720),
         ),
-        TunnelStatus(name="off", state="down", why="enable = false in its settings", backend=""),
+        TunnelStatus(
+            name="off",
+            state="down",
+            why="enable = false in its settings",
+            next="with enable = true: wgconfine apply",
+            backend="",
+        ),
         TunnelStatus(
             name="out",
             state="LEAK",

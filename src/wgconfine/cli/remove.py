@@ -19,6 +19,7 @@ from wgconfine.cli.release import (
 from wgconfine.cli.survey import survey
 from wgconfine.config.edit import set_enable
 from wgconfine.config.escape import escape
+from wgconfine.config.words import name_tunnels
 from wgconfine.model.errors import ExitCode, OperationFailed
 from wgconfine.model.settings import Settings, TunnelName, UnitName
 from wgconfine.model.tree import File
@@ -49,7 +50,7 @@ def run_remove(
         listed = services_to_release(root, name, tunnels, earlier) if release else set()
         services = set(real_names(root, listed).values())
         if settings is None and not earlier:
-            installed_record(root, name)
+            installed_record(root, name, tunnels)
         homes = dict.fromkeys(services, settings) if settings else {}
         confirm_release(services, homes, running(root, services), yes=yes)
         # What is wrong elsewhere is found, and a person asked, before the settings change.
@@ -93,14 +94,16 @@ def services_to_release(
         return begun | {*settings.services}
     if begun and record_path(TunnelName(name)) not in read_installed(root, PATTERNS):
         return begun
-    return begun | still_closed(root, installed_record(root, name), tunnels)
+    return begun | still_closed(root, installed_record(root, name, tunnels), tunnels)
 
 
-def installed_record(root: Path, name: str) -> File:
+def installed_record(root: Path, name: str, tunnels: Iterable[Settings]) -> File:
     """Give NAME.json, all that is left of a tunnel without settings. Raises OperationFailed."""
     record = read_installed(root, PATTERNS).get(record_path(TunnelName(name)))
     if not isinstance(record, File):
-        hint = "A service of a tunnel that is gone is let out by: wgconfine release UNIT"
+        known = [each.name for each in tunnels]
+        hint = f"{name_tunnels(known)} " if known else ""
+        hint += "A service of a tunnel that is gone is let out by: wgconfine release UNIT"
         raise OperationFailed(
             escape(name), "there is no tunnel of that name in /etc/wgconfine", hint
         )

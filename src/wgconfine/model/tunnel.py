@@ -142,7 +142,8 @@ def absence(facts: TunnelFacts) -> Standing | None:
     if facts.tunnel.active == "activating":
         return waiting(facts, failed=word == "failed")
     if not facts.enabled:
-        return Standing(word=Word.DOWN, why="enable = false in its settings")
+        again = "with enable = true: wgconfine apply"
+        return Standing(word=Word.DOWN, why="enable = false in its settings", next=again)
     if not facts.installed or word == "not-found":
         return Standing(word=Word.DOWN, why="it is not applied yet", next="wgconfine apply")
     why = {

@@ -118,11 +118,11 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
     ),
     "disabled": (
         {"tunnel": unit(""), "namespace": unit("-netns", load="not-found"), "enabled": False},
-        Word.DOWN, "enable = false in its settings", None, "",
+        Word.DOWN, "enable = false in its settings", None, "with enable = true: wgconfine apply",
     ),
     "disabled, and masked": (
         {"tunnel": unit("", load="masked"), "enabled": False},
-        Word.DOWN, "enable = false in its settings", None, "",
+        Word.DOWN, "enable = false in its settings", None, "with enable = true: wgconfine apply",
     ),
     "not applied": (
         {"tunnel": unit("", load="not-found"), "installed": False},
