@@ -1,6 +1,8 @@
 """wgconfine@NAME.service: up, reload and down on a real link, by wireguard-go."""
 
+import errno
 import socket
+import sys
 
 import pytest
 
@@ -91,6 +93,17 @@ def test_a_name_that_is_found_leaves_the_narrowest_way_the_one_that_counts(
 
     assert "192.0.2.2:51820" in closed.sh(f"wg show {LINK} endpoints")
     assert "wg0 10.66.0.2/32 mtu 1320" in closed.addresses()
+
+
+def test_a_family_without_an_address_is_refused_at_once(closed: Machine) -> None:
+    """A program that tries IPv6 first goes on with IPv4, and does not wait for nobody."""
+    closed.configure(conf=CONF.replace(", fc00:66::2/128", ""))
+    closed.succeed("up")
+
+    assert ["default dev wg0"] == closed.routes()
+    connect = "import socket; print(socket.socket(socket.AF_INET6).connect_ex(('2001:db8::1', 80)))"
+    said = closed.sh(f'{sys.executable} -I -c "{connect}"', inside="vpn")
+    assert errno.ENETUNREACH == int(said)
 
 
 def test_a_link_local_address_is_one_like_others(closed: Machine) -> None:

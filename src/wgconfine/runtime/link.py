@@ -150,9 +150,14 @@ def wanted_addresses(conf: wgquick.Conf, *, ipv6: bool) -> list[str]:
 
 
 def wanted_routes(conf: wgquick.Conf, *, ipv6: bool) -> list[str]:
-    """Give the AllowedIPs of all peers: what they do not cover has no route at all."""
+    """Give the AllowedIPs of all peers: what they do not cover has no route at all.
+
+    Nor has a family without an address: what is sent from `::1` instead comes to nobody, and the
+    program would wait, where without a route connect(2) fails at once with ENETUNREACH.
+    """
     networks = {each: None for peer in conf.peers for each in peer.allowed_ips}
-    return [network for network in networks if ipv6 or ":" not in network]
+    families = {":" in address for address in wanted_addresses(conf, ipv6=ipv6)}
+    return [network for network in networks if (":" in network) in families]
 
 
 def bring_up(addresses: list[str], routes: list[str], mtu: int) -> list[str]:

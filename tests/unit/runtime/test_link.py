@@ -81,6 +81,13 @@ def test_routes_are_the_allowed_ips_each_once() -> None:
     assert ["0.0.0.0/0", "::/0", "10.0.0.0/8"] == link.wanted_routes(conf(text), ipv6=True)
 
 
+def test_a_family_without_an_address_has_no_route() -> None:
+    """As with providers of IPv4 alone, whose AllowedIPs have ::/0 all the same."""
+    text = CONF.replace("10.66.0.2/32, fd66::2/128", "10.66.0.2/32")
+
+    assert ["0.0.0.0/0", "10.0.0.0/8"] == link.wanted_routes(conf(text), ipv6=True)
+
+
 def test_without_ipv6_nothing_of_it_is_wanted() -> None:
     """On a kernel started with ipv6.disable=1."""
     assert ["10.66.0.2/32"] == link.wanted_addresses(conf(), ipv6=False)
