@@ -189,7 +189,7 @@ def judge_running(status: Status, *, applying: bool) -> Iterator[Finding]:
     for service in status.closed:
         word = Grade.BROKEN if service.state == "NOT CONFINED" else Grade.NOTE
         words = f"{service.unit}: {service.state}; it does not start until it is released"
-        mend = f"wgconfine release {service.unit}"
+        mend = f"wgconfine release {shlex.quote(service.unit)}"
         yield running(name="closed", grade=word, words=words, mend=mend)
 
 
