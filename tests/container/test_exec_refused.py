@@ -236,6 +236,19 @@ def test_a_drop_in_of_others_is_refused(world: World, line: str, said: str, code
     assert path in checks["exec-drop-ins"]["evidence"]
 
 
+def test_a_variable_for_all_services_is_for_commands_too(world: World) -> None:
+    """A proxy's, say: it changes neither who nor what runs."""
+    path = "/etc/systemd/system/service.d/zzz.conf"
+    world.machine.write(path, "[Service]\nEnvironment=A=1\n")
+    world.machine.systemctl("daemon-reload")
+    try:
+        told = run(world, "sh", "-c", 'echo "$A"')
+    finally:
+        world.machine.sh(f"rm {path}; systemctl daemon-reload")
+
+    assert "1" == told.stdout.strip()
+
+
 def test_a_command_outside_is_called_so(world: World) -> None:
     """A unit of such a name that runs in the open is found by `status` and `verify`."""
     machine = world.machine
