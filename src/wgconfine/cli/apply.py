@@ -1,6 +1,7 @@
 """`wgconfine plan` and `wgconfine apply`: what would be done, and doing it."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -106,7 +107,7 @@ def half_released(found: Survey) -> list[str]:
     """Say which releases were cut off, and the command that ends each: none but that one does."""
     return [
         f"[!] {unit}: its release was cut off. To finish it: wgconfine "
-        + (f"remove {word} --release" if word else f"release {unit}")
+        + (f"remove {word} --release" if word else f"release {shlex.quote(unit)}")
         for unit, word in sorted(found.half_released.released.items())
     ]
 

@@ -51,7 +51,7 @@ BY_SIGNAL = 128
 NOT_EXECUTED = 126
 """As shells have it, too: there is such a program, and it can't be begun."""
 
-KEPT = ("COLORTERM", "LANG", "LANGUAGE", "NO_COLOR", "PATH", "TERM", "TZ")
+KEPT = ("COLORTERM", "LANG", "NO_COLOR", "PATH", "TERM", "TZ")
 """What a command gets of the caller's environment, with LC_*: what is about terminal and language.
 
 Not whatever leads to daemons of the host: the agent of ssh, the bus, a display.
@@ -311,8 +311,8 @@ def variables(name: TunnelName, account: Account, shell: Shell) -> list[str]:
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
     """Give what of the caller's goes along; of PATH the places that are whole paths.
 
-    What language and terminal are called has no `/` and no `%`: sudo(8) is as strict. By a path in
-    LANGUAGE root's own shells would take their messages from anybody's catalog.
+    What language and terminal are called has no `/` and no `%`: sudo(8) is as strict. No
+    LANGUAGE, which the guard does without: render/service.py.
     """
     kept = {key: each for key, each in environment.items() if key in KEPT or key.startswith("LC_")}
     path = [each for each in kept.pop("PATH", "").split(":") if each.startswith("/")]

@@ -1,6 +1,7 @@
 """`wgconfine remove NAME`: take a tunnel away. Its services stay closed unless released too."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -67,18 +68,25 @@ def run_remove(
         for unit in sorted(services):
             print(f"released {unit}")
         if settings is not None and settings.enable and not release:
-            print(*closed_words(settings, kept=not purge), sep="\n")
+            closed = still_closed_of(root, settings)
+            print(*closed_words(settings.name, closed, kept=not purge), sep="\n")
         if settings is not None and purge:
             for path in delete_settings(root, settings):
                 print(f"deleted {path}")
     return done
 
 
-def closed_words(settings: Settings, *, kept: bool) -> Iterator[str]:
+def still_closed_of(root: Path, settings: Settings) -> list[UnitName]:
+    """Give the services that do not start any more; one that was never confined is none."""
+    named = set(real_names(root, settings.services).values())
+    return sorted(named & set(closed_services(read_installed(root, PATTERNS))))
+
+
+def closed_words(name: TunnelName, closed: Sequence[UnitName], *, kept: bool) -> Iterator[str]:
     """Give what is left of a tunnel whose services were not released, and what lets them go."""
-    yield f"removed {settings.name}" + ("; its settings stay, with enable = false" if kept else "")
-    if settings.services:
-        units = " ".join(settings.services)
+    yield f"removed {name}" + ("; its settings stay, with enable = false" if kept else "")
+    if closed:
+        units = shlex.join(closed)
         yield f"Its services stay closed. They run in the open after: wgconfine release {units}"
 
 

@@ -23,8 +23,7 @@ __all__ = [
 # is `$$` for the shell. The record is read through PID 1's root: this unit has a /run of its own.
 # `-p`: with root's rights a shell takes no functions out of the environment (bash(1)). It speaks in
 # a subshell: where nobody reads, that dies by SIGPIPE, which SuccessExitStatus= may let pass, too.
-# In the locale C: by LANGUAGE or TEXTDOMAINDIR bash(1) would take the formats of its own messages
-# from a file of whoever may write the environment.
+# In the locale C: see SPEECH_VARIABLES.
 GUARD = (
     '+/bin/sh -p -c "LC_ALL=C; [ /proc/self/ns/net -ef /proc/1/root/run/wgconfine/netns/{name} ]'
     " && ! [ /proc/self/ns/net -ef /proc/1/ns/net ]"
@@ -130,6 +129,11 @@ let pass: where LD_ASSUME_KERNEL finds no library (until 2.36) with 127, dash(1)
 that is no number, and any shell by a signal where malloc(3) is to pad with more than there is.
 """
 
+SPEECH_VARIABLES = ("LANGUAGE",)
+"""By what bash(1) would take the formats of its own messages from a file of whoever may write the
+environment, before the first command too: of an SHLVL that is too high, say. LANG stays.
+"""
+
 FAMILIES = (
     "~AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
     " AF_XDP AF_ISDN AF_IUCV"
@@ -232,7 +236,7 @@ def confining_text(
         users="" if rights.becomes_root else USERS,
         name=name,
         commands=guarded(GUARD.format(name=name), own, systemd),
-        loader=" ".join(LOADER_VARIABLES),
+        loader=" ".join((*LOADER_VARIABLES, *SPEECH_VARIABLES)),
         kept=kept(own) + (DELEGATE_NOTHING if knows(systemd, "DelegateNamespaces") else ""),
         families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,
         hardening=hardening_lines(rights),
@@ -274,7 +278,7 @@ def closing_file(unit: UnitName) -> File:
         unit=unit,
         place=CLOSING_UNITS,
         file=CLOSING,
-        loader=" ".join(LOADER_VARIABLES),
+        loader=" ".join((*LOADER_VARIABLES, *SPEECH_VARIABLES)),
     )
     return File(path=closing_path(unit), text=text)
 

@@ -1,6 +1,7 @@
 """`verify` as words for a terminal or a pipe, and as JSON."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -84,7 +85,7 @@ def at_once(closed: Iterable[Check]) -> list[Check]:
     others = [each for each in closed if each.verdict is not Verdict.OK]
     if well[1:]:
         units = [each.unit for each in well]
-        mend = f"wgconfine release {' '.join(units)}"
+        mend = f"wgconfine release {shlex.join(units)}"
         well = [replace(well[0], unit=", ".join(units), mend=mend)]
     return [*others, *well]
 

@@ -166,7 +166,8 @@ def _dump(request: bytes) -> Iterator[bytes]:
 def _check(last: bytes) -> None:
     """Raise OSError if a listing ended by an error: what it lacks must not pass for not there.
 
-    ENOENT is what the kernel says of a protocol that it does not have.
+    ENOENT is what the kernel says of a protocol that it does not have; also of one about which it
+    can't be asked, where its module for that (tcp_diag) was not loaded and can't be any more.
     """
     (negative,) = struct.unpack_from("=i", last)
     if negative not in {0, -errno.ENOENT}:

@@ -208,7 +208,8 @@ def check_links(subject: Subject, told: Seen, expected: Expected, *, up: bool) -
         ipv6 = link.has_ipv6()
         addresses = link.wanted_addresses(expected.conf, ipv6=ipv6)
         networks = link.wanted_routes(expected.conf, ipv6=ipv6)
-        found += [judge_addresses(links, addresses), judge_routes(routes, networks)]
+        allowed = {each for peer in expected.conf.peers for each in peer.allowed_ips}
+        found += [judge_addresses(links, addresses), judge_routes(routes, networks, allowed)]
     return found
 
 

@@ -273,7 +273,9 @@ def judge_dropin(unit: UnitName, facts: UnitFacts | None, subject: Subject) -> C
         return own(verdict=Verdict.BROKEN, evidence=f"{path} is of earlier settings")
     if facts is not None and unit_digest(there.text) != facts.digest:
         return own(verdict=Verdict.BROKEN, evidence=f"{unit} has changed since {path} was written")
-    return own(verdict=Verdict.NOT_CONFINED, evidence=f"{path} was edited")
+    return own(
+        verdict=Verdict.NOT_CONFINED, evidence=f"{path} was edited, or is of another version"
+    )
 
 
 def judge_closing(unit: UnitName, desired: Tree, installed: Tree) -> Check:
@@ -285,7 +287,9 @@ def judge_closing(unit: UnitName, desired: Tree, installed: Tree) -> Check:
         return own(verdict=Verdict.OK, evidence=os.fspath(path))
     if there is None and is_read_only(path):
         return own(verdict=Verdict.UNAVAILABLE, evidence=f"{path.parents[1]} is read-only")
-    evidence = f"{path} is missing" if there is None else f"{path} was edited"
+    evidence = (
+        f"{path} is missing" if there is None else f"{path} was edited, or is of another version"
+    )
     return own(verdict=Verdict.NOT_CONFINED, evidence=evidence, mend="wgconfine apply")
 
 

@@ -97,7 +97,7 @@ def test_directories_that_a_unit_can_name(place: str, *, well: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", [("LANGUAGE", "../../srv/x"), ("LC_ALL", "/srv/x"), ("LANG", "%n"), ("TERM", "a/b")]
+    "variable", [("LANGUAGE", "de"), ("LC_ALL", "/srv/x"), ("LANG", "%n"), ("TERM", "a/b")]
 )
 def test_names_of_languages_and_terminals_are_no_paths(variable: tuple[str, str]) -> None:
     """Messages are read from such a place, and printed by root's shell, too."""

@@ -38,7 +38,7 @@ SHOWN = {
     "NetworkNamespacePath": "/run/netns/vpn",
     "UnsetEnvironment": "X LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH LD_DEBUG LD_DEBUG_OUTPUT LD_PROFILE"
     " LD_PROFILE_OUTPUT LD_TRACE_LOADED_OBJECTS LD_TRACE_PRELINKING LD_ASSUME_KERNEL GLIBC_TUNABLES"
-    " GCONV_PATH LOCPATH BASH_ENV ENV OPTIND MALLOC_TOP_PAD_",
+    " GCONV_PATH LOCPATH BASH_ENV ENV OPTIND MALLOC_TOP_PAD_ LANGUAGE",
     "PAMName": "",
     "BindPaths": "/run/wgconfine/run/a-b@c:/run:rbind /srv:/srv:rbind",
     "BindReadOnlyPaths": "/run/systemd/notify:/run/systemd/notify:rbind"

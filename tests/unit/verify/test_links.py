@@ -117,6 +117,12 @@ def test_routes_are_those_declared() -> None:
     assert (Verdict.BROKEN, "missing: ::/0") == told(judge_routes(ROUTES[:1], EVERYTHING))
 
 
+def test_a_route_of_an_earlier_version_is_no_finding() -> None:
+    """Of a family without an address it leads into the tunnel, too, until the next reload."""
+    assert (Verdict.OK, "0.0.0.0/0") == told(judge_routes(ROUTES, EVERYTHING[:1], EVERYTHING))
+    assert Verdict.NOT_CONFINED is judge_routes(ROUTES, EVERYTHING[:1], ["10.0.0.0/8"]).verdict
+
+
 @pytest.mark.parametrize(
     "route",
     [
