@@ -2,9 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 PYTEST := .venv/bin/python -m pytest
-# Six workers, on two processors: containers mostly wait, and a virtual machine keeps one busy.
+# Four workers, on two processors: containers mostly wait, and a virtual machine keeps one busy.
 # A file runs in one worker, since its tests share a machine; tests/conftest.py has the long ones come first.
-SPREAD := -n 6 --dist loadfile --no-loadscope-reorder
+SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 
 PACKAGES := python3-venv iproute2 nftables procps util-linux mount wireguard-tools wireguard-go tcpdump \
 	curl dnsmasq-base mmdebstrap debian-archive-keyring ca-certificates nmap
