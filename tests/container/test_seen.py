@@ -73,7 +73,8 @@ def test_a_conf_that_is_away(world: World) -> None:
     assert not first["configured"]
     restarts = int(machine.show(UNIT, "NRestarts"))
     machine.wait_for(lambda: int(machine.show(UNIT, "NRestarts")) > restarts, "it is tried again")
-    assert status(world)["since"] >= first["since"]
+    # A reload that the tick asked for fails at the same time, and may be the one that was first.
+    assert status(world)["since"] >= first["since"] - 1
 
     machine.run("mv", AWAY, CONF)
     machine.wait_for(lambda: machine.is_active(UNIT), "it is configured")
