@@ -91,6 +91,22 @@ def refused(world: World, unit: str) -> str:
     return next(line.strip() for line in lines if line.strip().startswith(f"{unit}:"))
 
 
+def silence_at(address: str) -> str:
+    """Give the same for one of the server's addresses alone, an IPv4 one."""
+    return f"""\
+table inet silence {{
+	chain input {{
+		type filter hook input priority 0;
+		ip daddr {address} udp dport 51820 drop
+	}}
+	chain output {{
+		type filter hook output priority 0;
+		ip saddr {address} udp sport 51820 drop
+	}}
+}}
+"""
+
+
 @contextmanager
 def silence(world: World, text: str = SILENCE) -> Iterator[None]:
     """The server, or what the rules name of it, neither hears nor says anything."""

@@ -21,7 +21,15 @@ from tests.container.test_health import (
     why,
 )
 from tests.matrix import first
-from tests.scenario import PROBE, seen_by_web, silence, wgconfine, write_service, write_tunnel
+from tests.scenario import (
+    PROBE,
+    seen_by_web,
+    silence,
+    silence_at,
+    wgconfine,
+    write_service,
+    write_tunnel,
+)
 
 pytestmark = pytest.mark.container
 
@@ -31,18 +39,6 @@ ENDPOINTS = [
     *((address, WIREGUARD_PORT) for address in (*WORLD, NOBODY, SECOND)),
     (WORLD[0], OTHER_PORT),
 ]
-FIRST_SILENT = f"""\
-table inet silence {{
-	chain input {{
-		type filter hook input priority 0;
-		ip daddr {WORLD[0]} udp dport 51820 drop
-	}}
-	chain output {{
-		type filter hook output priority 0;
-		ip saddr {WORLD[0]} udp sport 51820 drop
-	}}
-}}
-"""
 CHOSEN = "/run/wgconfine/tunnel/vpn/turns"
 
 
@@ -187,7 +183,7 @@ def test_the_addresses_of_a_name_have_their_turns(world: World) -> None:
     name(world, NOBODY, SECOND, "127.0.0.1", "2001:db8:dead::1", "224.0.0.1")
     world.machine.run("ip", "-6", "route", "add", "unreachable", "2001:db8:dead::/48")
     with world.capture_uplink(endpoints=ENDPOINTS) as uplink:
-        with silence(world, FIRST_SILENT):
+        with silence(world, silence_at(WORLD[0])):
             settings(world, 'endpoints = ["moving.example.net:51820"]')
             wait_for_endpoint(world, NOBODY)
             grow_sick(world)
