@@ -201,14 +201,30 @@ def wait_for_userspace_link(record: Record) -> None:
     """Wait until wireguard-go has made its link and listens for wg(8). Raises Failure."""
     find("wireguard-go")
     end = time.monotonic() + PATIENCE
-    socket = f"/run/wireguard/{record.link}.sock"
-    while not (record.link in link.names_in_this_namespace() and os.path.exists(socket)):
+    path = f"/run/wireguard/{record.link}.sock"
+    while not (record.link in link.names_in_this_namespace() and listens(path)):
         if time.monotonic() > end:
             raise Failure(
                 f"{record.link}: wireguard-go made no link in {PATIENCE:.0f} s. "
                 f"See why: journalctl -u wgconfine-wireguard@{record.name}"
             )
         time.sleep(0.01)
+
+
+def listens(path: str) -> bool:
+    """Tell whether somebody listens at a unix socket.
+
+    wg(8) must not be the first to try: where nobody does so yet, between bind(2) and listen(2), it
+    takes the socket for a dead one's and deletes it, and wireguard-go gives up.
+    """
+    import socket  # noqa: PLC0415 — not needed where WireGuard is the kernel's
+
+    with socket.socket(socket.AF_UNIX) as end:
+        try:
+            end.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def make_link(record: Record, namespace: str) -> str:

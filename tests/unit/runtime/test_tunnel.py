@@ -1,5 +1,8 @@
 """What `up` and `reload` wait for."""
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from tests.unit.runtime.test_record import VALUES
@@ -18,3 +21,17 @@ def test_a_userspace_link_that_does_not_come_is_named(monkeypatch: pytest.Monkey
         match=r"^wgc-none: wireguard-go made no link in 0 s\. See why: journalctl -u wgconfine-w",
     ):
         tunnel.wait_for_userspace_link(record)
+
+
+def test_a_socket_is_listened_at_or_left_alone(tmp_path: Path) -> None:
+    """None there, one that is only bound, which stays there, and one that is ready."""
+    path = tmp_path / "wgc-none.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        found = [tunnel.listens(str(path))]
+        server.bind(str(path))
+        found.append(tunnel.listens(str(path)))
+        server.listen()
+        found.append(tunnel.listens(str(path)))
+
+    assert [False, False, True] == found
+    assert path.exists()
