@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab import Completed, World
-from tests.scenario import wgconfine, write_tunnel
+from tests.scenario import wgconfine, write_service, write_tunnel
 
 DROPIN = "/etc/systemd/system/wgconfine-exec-vpn-.service.d/zz-wgconfine.exec.conf"
 
@@ -27,6 +27,17 @@ def run(world: World, *words: str, name: str = "vpn", check: bool = True) -> Com
 def as_alice(world: World, line: str) -> Completed:
     """Have her shell run a line, at home."""
     return world.machine.run("su", "--login", "alice", "-c", line, check=False, timeout=120)
+
+
+@contextmanager
+def dropin(world: World, name: str, line: str) -> Iterator[str]:
+    """Have a drop-in of the owner's say a line of [Service] meanwhile, and give its path."""
+    path = f"/etc/systemd/system/{name}"
+    write_service(world, name, f"[Service]\n{line}\n")
+    try:
+        yield path
+    finally:
+        world.machine.sh(f"rm {path}; systemctl daemon-reload")
 
 
 @contextmanager

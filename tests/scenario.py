@@ -26,19 +26,29 @@ User=nobody
 ExecStart=/bin/sh -c 'curl -4 -s -m 9 http://web.example.net/; curl -6 -s -m 9 http://web.example.net/'
 """
 
-SILENCE = """\
-table inet silence {
-	chain input {
+
+def _silence(to: str = "", source: str = "") -> str:
+    return f"""\
+table inet silence {{
+	chain input {{
 		type filter hook input priority 0;
-		udp dport 51820 drop
-	}
-	chain output {
+		{to}udp dport 51820 drop
+	}}
+	chain output {{
 		type filter hook output priority 0;
-		udp sport 51820 drop
-	}
-}
+		{source}udp sport 51820 drop
+	}}
+}}
 """
+
+
+SILENCE = _silence()
 """Of the world, both ways: what is under way there would be an answer."""
+
+
+def silence_at(address: str) -> str:
+    """Give the same for one of the server's addresses alone, an IPv4 one."""
+    return _silence(f"ip daddr {address} ", f"ip saddr {address} ")
 
 
 def write_service(world: World, name: str, text: str) -> None:
@@ -89,22 +99,6 @@ def refused(world: World, unit: str) -> str:
     """Give the line of `wgconfine status` about a service."""
     lines = wgconfine(world, "status", check=False).stdout.splitlines()
     return next(line.strip() for line in lines if line.strip().startswith(f"{unit}:"))
-
-
-def silence_at(address: str) -> str:
-    """Give the same for one of the server's addresses alone, an IPv4 one."""
-    return f"""\
-table inet silence {{
-	chain input {{
-		type filter hook input priority 0;
-		ip daddr {address} udp dport 51820 drop
-	}}
-	chain output {{
-		type filter hook output priority 0;
-		ip saddr {address} udp sport 51820 drop
-	}}
-}}
-"""
 
 
 @contextmanager

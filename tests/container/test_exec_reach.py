@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.executing import ended, run, running, set_up, units, wgconfine_pid
+from tests.executing import dropin, ended, run, running, set_up, units, wgconfine_pid
 from tests.matrix import EVERYWHERE
 from tests.scenario import wgconfine
 
@@ -136,14 +136,8 @@ def test_a_drop_in_that_beats_the_command_line_is_refused(
     world: World, name: str, line: str
 ) -> None:
     """Wherever it is read. `User=root` there would make `--user alice` run as root."""
-    machine = world.machine
-    path = f"/etc/systemd/system/wgconfine-.service.d/{name}"
-    machine.write(path, f"[Service]\n{line}\n")
-    machine.systemctl("daemon-reload")
-    try:
+    with dropin(world, f"wgconfine-.service.d/{name}", line) as path:
         told = wgconfine(world, "exec", "vpn", "--user", "alice", "id", check=False)
-    finally:
-        machine.sh(f"rm {path}; systemctl daemon-reload")
 
     assert (1, "") == (told.returncode, told.stdout)
     assert f"{path}:2" in told.stderr

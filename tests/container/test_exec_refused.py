@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.executing import DROPIN, as_alice, ended, run, running, set_up, units, wgconfine_pid
+from tests.executing import (
+    DROPIN,
+    as_alice,
+    dropin,
+    ended,
+    run,
+    running,
+    set_up,
+    units,
+    wgconfine_pid,
+)
 from tests.matrix import first
 from tests.scenario import wgconfine
 
@@ -218,15 +228,9 @@ def test_a_drop_in_of_others_is_refused(world: World, line: str, said: str, code
 
     A directory of another's lets nothing out, and the machine may have it for reasons of its own.
     """
-    machine = world.machine
-    path = "/etc/systemd/system/service.d/zzz.conf"
-    machine.write(path, f"[Service]\n{line}\n")
-    machine.systemctl("daemon-reload")
-    try:
+    with dropin(world, "service.d/zzz.conf", line) as path:
         told = run(world, "echo", "ran", check=False)
         found = wgconfine(world, "verify", "vpn", "--json", check=False)
-    finally:
-        machine.sh(f"rm {path}; systemctl daemon-reload")
 
     assert (1, "") == (told.returncode, told.stdout)
     assert said in told.stderr
@@ -238,13 +242,8 @@ def test_a_drop_in_of_others_is_refused(world: World, line: str, said: str, code
 
 def test_a_variable_for_all_services_is_for_commands_too(world: World) -> None:
     """A proxy's, say: it changes neither who nor what runs."""
-    path = "/etc/systemd/system/service.d/zzz.conf"
-    world.machine.write(path, "[Service]\nEnvironment=A=1\n")
-    world.machine.systemctl("daemon-reload")
-    try:
+    with dropin(world, "service.d/zzz.conf", "Environment=A=1"):
         told = run(world, "sh", "-c", 'echo "$A"')
-    finally:
-        world.machine.sh(f"rm {path}; systemctl daemon-reload")
 
     assert "1" == told.stdout.strip()
 

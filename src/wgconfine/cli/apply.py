@@ -26,7 +26,7 @@ from wgconfine.system.tree import TreeWriter
 from wgconfine.system.unfinished import keep_unfinished
 from wgconfine.verify.subject import units_of_tunnel
 
-__all__ = ["approve", "carry_out", "concerned", "run_apply", "run_plan"]
+__all__ = ["approve", "carry_out", "run_apply", "run_plan", "verified"]
 
 
 def run_plan(root: Path, *, verbose: bool, python: PurePosixPath | None) -> ExitCode:
@@ -53,6 +53,14 @@ def run_apply(root: Path, *, yes: bool, verbose: bool, python: PurePosixPath | N
     with apply_lock(root, complain):
         found = survey(root, python=python)
         code = carry_out(found, root, yes=yes, verbose=verbose)
+    return verified(found, code)
+
+
+def verified(found: Survey, code: ExitCode) -> ExitCode:
+    """Verify the tunnels that something was done for, if all of it went well; gives the exit code.
+
+    Not before the lock is free: another command need not wait for that.
+    """
     names = concerned(found) if found.systemctl is not None else []
     return verify_after_apply(names) if names and code is ExitCode.OK else code
 

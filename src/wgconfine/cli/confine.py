@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from wgconfine.cli.apply import approve, carry_out, concerned
+from wgconfine.cli.apply import approve, carry_out, verified
 from wgconfine.cli.dialogue import complain
 from wgconfine.cli.draft import read_publish
 from wgconfine.cli.named import fitting, refusal, there
 from wgconfine.cli.release import remove_from_settings, without
 from wgconfine.cli.survey import survey
-from wgconfine.cli.verify import verify_after_apply
 from wgconfine.config.edit import add_publish, add_refinement, add_service, take_refinement
 from wgconfine.config.escape import quote
 from wgconfine.config.ports import read_publish_text
@@ -94,8 +93,7 @@ def run_confine(
             write(root, move)
         found = look(again=True)
         code = carry_out(found, root, yes=True)
-    names = concerned(found) if found.systemctl is not None else []
-    return verify_after_apply(names) if names and code is ExitCode.OK else code
+    return verified(found, code)
 
 
 def tunnel_of(name: str, tunnels: Sequence[Settings]) -> Settings:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wgconfine.config.conf import Conf
 from wgconfine.config.confcopy import LeftOut
 from wgconfine.model.settings import Settings, TunnelName, UnitName
+from wgconfine.runtime.link import endpoint_text
 
 __all__ = ["next_steps", "read_from", "undo", "unfinished_words"]
 
@@ -12,17 +13,13 @@ __all__ = ["next_steps", "read_from", "undo", "unfinished_words"]
 def read_from(where: str, conf: Conf, left_out: Iterable[LeftOut]) -> Iterator[str]:
     """Give what was read of a .conf at `where`, and what of it will not count."""
     peers = "1 peer" if len(conf.peers) == 1 else f"{len(conf.peers)} peers"
-    called = [_endpoint(*peer.endpoint) for peer in conf.peers if peer.endpoint]
+    called = [endpoint_text(*peer.endpoint) for peer in conf.peers if peer.endpoint]
     yield f"{where}: {peers}, at {', '.join(called) or 'no endpoint'}"
     yield f"  addresses {', '.join(conf.addresses)}; resolvers {', '.join(conf.dns) or 'none'}"
     for each in left_out:
         yield f"  line {each.line}: {each.key} is left out: {each.why}"
     for warning in conf.warnings:
         yield f"  line {warning.line}: {warning}"
-
-
-def _endpoint(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def next_steps(settings: Settings) -> Iterator[str]:

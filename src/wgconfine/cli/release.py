@@ -6,11 +6,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from wgconfine.cli.apply import carry_out, concerned
+from wgconfine.cli.apply import carry_out, verified
 from wgconfine.cli.dialogue import complain, confirm
 from wgconfine.cli.named import fitting
 from wgconfine.cli.survey import survey
-from wgconfine.cli.verify import verify_after_apply
 from wgconfine.config.edit import remove_refinement, remove_service
 from wgconfine.config.words import suggest_services
 from wgconfine.model.errors import ExitCode, OperationFailed, Refused
@@ -74,8 +73,7 @@ def run_release(
         code = carry_out(found, root, yes=True)
     for unit in sorted(units):
         print(f"released {unit}")
-    names = concerned(found) if found.systemctl is not None else []
-    return verify_after_apply(names) if names and code is ExitCode.OK else code
+    return verified(found, code)
 
 
 def refuse_unknown(

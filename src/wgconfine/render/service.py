@@ -50,7 +50,7 @@ PrivateNetwork=no
 NetworkNamespacePath=/run/netns/{name}
 # The guard: before every other command of the unit, and none of them runs unless it passes. It has
 # root's rights, and nobody who may write an EnvironmentFile= of the unit shall use them.
-UnsetEnvironment={loader}
+UnsetEnvironment={unset}
 # PAM's modules would run before this unit joins any namespace: in the host's.
 PAMName=
 {commands}\
@@ -133,6 +133,7 @@ SPEECH_VARIABLES = ("LANGUAGE",)
 """By what bash(1) would take the formats of its own messages from a file of whoever may write the
 environment, before the first command too: of an SHLVL that is too high, say. LANG stays.
 """
+UNSET = " ".join((*LOADER_VARIABLES, *SPEECH_VARIABLES))
 
 FAMILIES = (
     "~AF_VSOCK AF_BLUETOOTH AF_PACKET AF_ALG AF_KEY AF_RDS AF_TIPC AF_QIPCRTR AF_CAN AF_NFC AF_SMC"
@@ -150,7 +151,7 @@ CLOSED = """\
 # (without wgconfine: remove this file, then systemctl daemon-reload).
 [Service]
 SuccessExitStatus=
-UnsetEnvironment={loader}
+UnsetEnvironment={unset}
 # systemd runs these after a start that was refused, too.
 ExecStopPost=
 ExecCondition=
@@ -236,7 +237,7 @@ def confining_text(
         users="" if rights.becomes_root else USERS,
         name=name,
         commands=guarded(GUARD.format(name=name), own, systemd),
-        loader=" ".join((*LOADER_VARIABLES, *SPEECH_VARIABLES)),
+        unset=UNSET,
         kept=kept(own) + (DELEGATE_NOTHING if knows(systemd, "DelegateNamespaces") else ""),
         families="none" if own.get("RestrictAddressFamilies") == ("none",) else FAMILIES,
         hardening=hardening_lines(rights),
@@ -278,7 +279,7 @@ def closing_file(unit: UnitName) -> File:
         unit=unit,
         place=CLOSING_UNITS,
         file=CLOSING,
-        loader=" ".join((*LOADER_VARIABLES, *SPEECH_VARIABLES)),
+        unset=UNSET,
     )
     return File(path=closing_path(unit), text=text)
 

@@ -160,13 +160,14 @@ def judge_routes(
         return check(
             name="routes", verdict=Verdict.NOT_CONFINED, evidence=", ".join(sorted(elsewhere))
         )
-    found -= set(allowed) - set(wanted)
-    if found == set(wanted):
+    declared = set(wanted)
+    found -= set(allowed) - declared
+    if found == declared:
         return check(name="routes", verdict=Verdict.OK, evidence=", ".join(sorted(found)) or "none")
     return check(
         name="routes",
-        verdict=Verdict.NOT_CONFINED if found - set(wanted) else Verdict.BROKEN,
-        evidence=difference(found, set(wanted)),
+        verdict=Verdict.NOT_CONFINED if found - declared else Verdict.BROKEN,
+        evidence=difference(found, declared),
     )
 
 
