@@ -20,6 +20,7 @@ pytestmark = pytest.mark.container
 Property = Callable[[str, object], None]
 
 APPLY = ("apply",)
+WRITTEN, REMOVING = "after renameat of wgconfine", "before unlinkat of wgconfine"
 ONLY = pytest.mark.parametrize("most", [pytest.param(None, marks=pytest.mark.long)], ids=["every"])
 
 
@@ -187,13 +188,10 @@ def test_a_move_that_is_cut_off_between_the_settings_opens_nothing(world: World)
     move = ("/usr/local/bin/wgconfine", "confine", "two", "probe")
     for name in ("two", "vpn"):  # what Python keeps of modules is no step any more then
         wgconfine(world, "confine", name, "probe")
-    machine.run(*KILL_AT, "0", LOG, *move, timeout=180)
-    steps = machine.read(LOG).splitlines()
-    wgconfine(world, "confine", "vpn", "probe")
     with world.capture_uplink() as uplink:
         # Written are what it is about, the settings that it leaves, and those that it comes to.
-        written = [at for at, step in enumerate(steps) if step == "after renameat of wgconfine"]
-        machine.run(*KILL_AT, str(written[1] + 1), LOG, *move, check=False, timeout=180)
+        killed = machine.run(*KILL_AT, f"{WRITTEN}#2", LOG, *move, check=False, timeout=180)
+        assert 137 == killed.returncode
         assert "probe" not in machine.sh("cat /etc/wgconfine/vpn.toml /etc/wgconfine/two.toml")
         assert "inside" == machine.sh(WHERE)
         wgconfine(world, "apply")
@@ -253,9 +251,10 @@ def test_a_release_that_was_cut_off_is_no_release_for_another_command(world: Wor
     steps = machine.read(LOG).splitlines()
     confined(world)
     # Written are what it is about, the settings, and once more what it is about.
-    written = [at for at, step in enumerate(steps) if step == "after renameat of wgconfine"][2]
-    removal = steps.index("before unlinkat of wgconfine", written)
-    machine.run(*KILL_AT, str(removal + 1), LOG, *release, check=False)
+    written = [at for at, step in enumerate(steps) if step == WRITTEN][2]
+    removal = 1 + steps[:written].count(REMOVING)
+    killed = machine.run(*KILL_AT, f"{REMOVING}#{removal}", LOG, *release, check=False)
+    assert 137 == killed.returncode
     assert "probe" not in machine.read("/etc/wgconfine/vpn.toml")
 
     applied = wgconfine(world, "apply")

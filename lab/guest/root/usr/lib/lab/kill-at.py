@@ -4,6 +4,8 @@
 kill-at.py N LOG PROGRAM ARGUMENTS...   A step lies before and after each system call of SYSCALLS,
 counted over all processes in the order in which they happen. With N = 0 it runs to its end. LOG
 gets one line for each step that was come to. Exits as the program does; 137 when it was killed.
+kill-at.py "STEP#N" …   The N-th of those that LOG calls STEP: for a place in the program, which
+has another number in each run, since messages to a bus are one more or less.
 strace(1) can't do that: its `inject=…:when=N` counts for each process anew.
 
 A seccomp filter stops the processes at those calls alone, as `strace --seccomp-bpf` does: the rest
@@ -121,8 +123,8 @@ class Run:
         self._inside: dict[int, str] = {}
         self._buffer = ctypes.create_string_buffer(88)
 
-    def until(self, number: int) -> bool:
-        """Let it run until step `number`; False where it came to its end before."""
+    def until(self, number: int, name: str = "") -> bool:
+        """Let it run until step `number` (of that name); False where it came to its end before."""
         for pid, status in stops():
             if not os.WIFSTOPPED(status):
                 self._alive.discard(pid)
@@ -130,9 +132,12 @@ class Run:
                     self.status = os.waitstatus_to_exitcode(status)
                 continue
             self._alive.add(pid)
+            before = len(self.steps)
             request, forwarded = self._judge(pid, status)
-            if len(self.steps) == number > 0:
-                return True
+            for step in self.steps[before:]:
+                number -= name in {"", step}
+                if number == 0:
+                    return True
             ptrace(request, pid, 0, forwarded)
         return False
 
@@ -176,9 +181,10 @@ def kill(pid: int) -> None:
 
 
 def main() -> int:
-    number, log, *argv = sys.argv[1:]
+    at, log, *argv = sys.argv[1:]
+    name, _, number = at.rpartition("#")
     run = Run(argv)
-    killed = run.until(int(number))
+    killed = run.until(int(number), name)
     if killed:
         run.kill()
     Path(log).write_text("".join(f"{step}\n" for step in run.steps))
