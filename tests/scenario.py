@@ -19,6 +19,9 @@ WantedBy=multi-user.target
 """
 """A service that sends without pause, TCP over both families and DNS, and says what the web saw."""
 
+PATIENT = PROBE.replace("sleep 0.2", "sleep 1")
+"""The same for an emulated processor, which it would have to itself otherwise."""
+
 ONESHOT = """\
 [Service]
 Type=oneshot

@@ -17,7 +17,7 @@ from tests.container.test_pin import (
     test_without_it_packets_follow_the_peer,
 )
 from tests.matrix import EVERYWHERE
-from tests.scenario import PROBE, seen_by_web, wgconfine, write_service, write_tunnel
+from tests.scenario import PATIENT, seen_by_web, wgconfine, write_service, write_tunnel
 
 __all__ = [
     "_same_service",
@@ -35,7 +35,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A virtual machine with one service, and a second address of the server."""
     with boot_vm(request.param, wheelhouse=wheelhouse) as world:
         world.internet.run("ip", "address", "add", f"{SECOND}/24", "dev", "uplink")
-        write_service(world, "probe.service", PROBE)
+        write_service(world, "probe.service", PATIENT)
         write_tunnel(world, ["probe.service"], extra='[verify]\nevery = "off"\n')
         wgconfine(world, "apply", check=False)  # a probe may be too slow for the `verify`
         world.machine.systemctl("start", "probe.service")

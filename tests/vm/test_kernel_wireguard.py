@@ -15,7 +15,7 @@ from tests.reboot import assert_release_is_a_word
 from tests.scan import answering
 from tests.scenario import (
     ONESHOT,
-    PROBE,
+    PATIENT,
     TUNNEL,
     refused,
     seen_by_web,
@@ -44,7 +44,7 @@ on_one = pytest.mark.parametrize("world", first("bookworm"), indirect=True, scop
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A virtual machine with confined services of its owner's, and transmission."""
     with boot_vm(request.param, wheelhouse=wheelhouse) as world:
-        write_service(world, "probe.service", PROBE)
+        write_service(world, "probe.service", PATIENT)
         write_service(world, "once.service", ONESHOT)
         confine(world, programs.TRANSMISSION)
         yield world

@@ -8,7 +8,7 @@ import pytest
 from lab import World, assert_confined, boot_vm
 from tests.matrix import first
 from tests.scenario import (
-    PROBE,
+    PATIENT,
     TUNNEL,
     refused,
     seen_by_web,
@@ -30,7 +30,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A virtual machine with ipv6.disable=1, and one confined service with published ports."""
     arguments = ["ipv6.disable=1"]
     with boot_vm(request.param, wheelhouse=wheelhouse, kernel_arguments=arguments) as world:
-        write_service(world, "probe.service", PROBE)
+        write_service(world, "probe.service", PATIENT)
         write_tunnel(world, ["probe.service"], extra=PORTS)
         wgconfine(world, "apply")
         yield world
