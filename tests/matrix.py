@@ -11,7 +11,7 @@ EVERYWHERE = tuple(RELEASES)
 def ends() -> list[object]:
     """Parameters with the oldest and the newest, and what is between in `make test-long`.
 
-    For what takes minutes on each, as a virtual machine does.
+    For what takes a minute or more on each, and has no text of its own for what is between.
     """
     oldest, *between, newest = RELEASES
     return [oldest, *(pytest.param(each, marks=pytest.mark.long) for each in between), newest]

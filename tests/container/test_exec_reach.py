@@ -8,7 +8,7 @@ import pytest
 
 from lab import World, boot_container
 from tests.executing import dropin, ended, run, running, set_up, units, wgconfine_pid
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import wgconfine
 
 pytestmark = pytest.mark.container
@@ -29,7 +29,7 @@ ACCESS = {"root", "ptrace", "pidfd_getfd"}
 NO_LOSS = "1 packets transmitted, 1 received"
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a person who has something that runs outside."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

@@ -8,7 +8,7 @@ import pytest
 
 from lab import World, boot_container
 from tests.executing import wgconfine_pid
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import wgconfine, write_tunnel
 from tests.terminal import Terminal
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.container
 PROMPT = "(vpn) alice@lab:~$ "
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a tunnel, and a person with a shell."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import confine, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -130,7 +130,7 @@ SERVICES = tuple(
 )
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with an owner of paths, and confined services that are given some of the host."""
     packages = PACKAGES[request.param]

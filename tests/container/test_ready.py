@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import PROBE, refused, silence, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -19,7 +19,7 @@ LIMIT = 8
 """Seconds: what is not waited for is done long before, on a busy machine too."""
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with two services that wait for a handshake."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

@@ -9,7 +9,7 @@ import pytest
 
 from lab import World, assert_confined, boot_container
 from lab.internet import MACHINE
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.outside import SEND, SEND_ONE, SENT, counted, in_group, seen
 from tests.scenario import PROBE, confine, wgconfine, write_service
 from tests.watching import look_away
@@ -23,7 +23,7 @@ GROUP = "wgconfine.slice/wgconfine-my\\x2dvpn.slice"
 STATE = f"/run/wgconfine/switch/{NAME}"
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a confined service that sends without pause."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:

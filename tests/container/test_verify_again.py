@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab import World, boot_container
-from tests.matrix import EVERYWHERE
+from tests.matrix import ends
 from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
 from wgconfine.verify.channels import CHANNELS
 
@@ -48,7 +48,7 @@ RESTART = 'sleep 0.$((RANDOM % 10)); sleep $((RANDOM % 3)); systemctl restart "$
 """At some moment of a `verify`, which takes about three seconds here."""
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=ends())
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with services that fork and talk, as root, as users and as users of a moment."""
     packages = ("xdg-dbus-proxy",)
