@@ -27,6 +27,13 @@ ExecStart=/bin/sh -c 'for v in 4 6; do curl -$v -s -m 30 http://web.example.net/
 """
 
 
+LISTENING = ("ss", "-Hx", "state", "listening")
+"""Shows unix sockets at which somebody listens, and not those that are only bound, as `ss -l` does.
+
+By wg(8) nobody may ask whether wireguard-go is there: it deletes such a one.
+"""
+
+
 def _silence(to: str = "", source: str = "") -> str:
     return f"""\
 table inet silence {{

@@ -12,7 +12,15 @@ from lab import World, boot_container
 from lab.internet import WEB, WORLD
 from tests.container.test_health import KEPT, tick, told, wait_until_sent, why
 from tests.matrix import first
-from tests.scenario import PROBE, confine, seen_by_web, silence, wgconfine, write_service
+from tests.scenario import (
+    LISTENING,
+    PROBE,
+    confine,
+    seen_by_web,
+    silence,
+    wgconfine,
+    write_service,
+)
 from tests.watching import tick_by_hand
 
 pytestmark = pytest.mark.container
@@ -95,8 +103,7 @@ def twin(world: World) -> Iterator[None]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
             if command[0] == "wireguard-go":
-                # Not wg(8): it deletes a socket at which nobody listens yet.
-                world.machine.wait_for(lambda: "/twin.sock " in run(*enter, "ss", "-Hlx"), "twin")
+                world.machine.wait_for(lambda: "/twin.sock " in run(*enter, *LISTENING), "twin")
                 run(
                     *(*enter, "wg", "set", "twin", "private-key", "/dev/stdin"),
                     *("peer", conf["PublicKey"], "endpoint", f"{WORLD[0]}:51820"),

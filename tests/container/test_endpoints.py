@@ -22,6 +22,7 @@ from tests.container.test_health import (
 )
 from tests.matrix import first
 from tests.scenario import (
+    LISTENING,
     PROBE,
     UNVERIFIED,
     seen_by_web,
@@ -72,8 +73,7 @@ def another_server(world: World) -> Iterator[str]:
     run = world.internet.run
     with subprocess.Popen(world.internet.command("wireguard-go", "-f", "other")) as server:
         try:
-            # Not wg(8): it deletes a socket at which nobody listens yet.
-            world.machine.wait_for(lambda: "/other.sock " in run("ss", "-Hlx"), "it listens")
+            world.machine.wait_for(lambda: "/other.sock " in run(*LISTENING), "it listens")
             key = run("wg", "genkey").strip()
             run(
                 *("wg", "set", "other", "listen-port", str(OTHER_PORT)),
@@ -255,7 +255,7 @@ def test_the_vpn_of_the_host_carries_it(world: World) -> None:
     conf = world.internet.provider_conf(client=3)
     lines = dict(line.split(" = ", 1) for line in conf.splitlines() if " = " in line)
     machine.run("systemd-run", "--unit=hostvpn", "wireguard-go", "-f", "hostvpn")
-    machine.wait_for(lambda: "/hostvpn.sock " in machine.run("ss", "-Hlx").stdout, "it listens")
+    machine.wait_for(lambda: "/hostvpn.sock " in machine.run(*LISTENING).stdout, "it listens")
     machine.write("/root/hostvpn", lines["PrivateKey"], mode=0o600)
     machine.run(
         *("wg", "set", "hostvpn", "private-key", "/root/hostvpn", "peer", lines["PublicKey"]),
