@@ -253,7 +253,7 @@ find /etc/systemd /usr/local/lib/systemd /etc/NetworkManager /etc/wgconfine -nam
     ! -path /etc/wgconfine
 cd /run/wgconfine
 for place in bus health probe switch trouble tunnel verify; do
-    [ ! -e $place ] || find $place -mindepth 1 ! -name '=*'
+    [ ! -e $place ] || find $place -ignore_readdir_race -mindepth 1 ! -name '=*'
 done
 ls /etc/wgconfine
 """
