@@ -48,13 +48,19 @@ def running(world: World, line: str, *, name: str = "vpn", user: str = "root") -
         rm -f /root/rc
         {{ code=0; wgconfine {words} || code=$?; echo $code >/root/rc; }} </dev/null &>/dev/null &
     """)
-    world.machine.wait_for(lambda: bool(units(world, name)), "it runs")
+    found: list[str] = []
+
+    def runs() -> bool:
+        found[:] = units(world, name)
+        return bool(found)
+
+    world.machine.wait_for(runs, "it runs", 60)
     try:
-        yield units(world, name)[0]
+        yield found[0]
     finally:
         for unit in units(world, name):
             world.machine.systemctl("stop", unit, check=False)
-        world.machine.wait_for(lambda: ended(world) is not None, "it has ended")
+        world.machine.wait_for(lambda: ended(world) is not None, "it has ended", 60)
 
 
 def units(world: World, name: str = "vpn") -> list[str]:

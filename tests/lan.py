@@ -31,11 +31,16 @@ def flows(port: int, server: str | None = None) -> tuple[Flow, ...]:
     )
 
 
-def ask_from(world: World, address: str, url: str, *, seconds: int = 10) -> tuple[int, str]:
+def ask_from(
+    world: World, address: str, url: str, *, seconds: int = 10, knock: int | None = None
+) -> tuple[int, str]:
     """Fetch a page of the machine from an address of a neighbour; gives curl's code and the page.
 
-    A page that is an error of the server's has code 22.
+    A page that is an error of the server's has code 22. `knock` is how many of the seconds there
+    are until the kernel itself has taken the connection, which a busy server does not hold up.
     """
-    curl = ("curl", "-s", "-f", "-m", f"{seconds}", "--interface", address, url)
+    knock = knock or seconds
+    limits = ("-m", f"{seconds}", "--connect-timeout", f"{knock}")
+    curl = ("curl", "-s", "-f", *limits, "--interface", address, url)
     page, _, code = world.internet.run("sh", "-c", '"$@"; echo " $?"', "sh", *curl).rpartition(" ")
     return int(code), page.strip()

@@ -84,4 +84,4 @@ def prepare(world: World) -> None:
     """Build the image `localhost/web` of what the machine has; nothing is fetched."""
     world.machine.sh(CONFIGURE)
     world.machine.write(f"{IMAGE}/root/bin/run", RUN)
-    world.machine.sh(BUILD)
+    world.machine.sh(BUILD, timeout=300)

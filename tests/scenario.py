@@ -26,7 +26,14 @@ ONESHOT = """\
 [Service]
 Type=oneshot
 User=nobody
-ExecStart=/bin/sh -c 'curl -4 -s -m 9 http://web.example.net/; curl -6 -s -m 9 http://web.example.net/'
+ExecStart=/bin/sh -c 'for v in 4 6; do curl -$v -s -m 30 http://web.example.net/; done'
+"""
+
+
+LISTENING = ("ss", "-Hx", "state", "listening")
+"""Shows unix sockets at which somebody listens, and not those that are only bound, as `ss -l` does.
+
+By wg(8) nobody may ask whether wireguard-go is there: it deletes such a one.
 """
 
 
@@ -52,6 +59,17 @@ SILENCE = _silence()
 def silence_at(address: str) -> str:
     """Give the same for one of the server's addresses alone, an IPv4 one."""
     return _silence(f"ip daddr {address} ", f"ip saddr {address} ")
+
+
+UNVERIFIED = """\
+[verify]
+every = "off"
+"""
+"""Settings of a tunnel that is verified where a test says so, and not in its middle by the clock.
+
+The first time by the clock is a minute after the tunnel was applied. Who changes something then
+waits for its end, and says so.
+"""
 
 
 def write_service(world: World, name: str, text: str) -> None:

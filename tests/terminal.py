@@ -62,7 +62,11 @@ class Terminal:
 
     def hang_up(self) -> None:
         """Close the terminal, as a window or a connection is."""
-        self._child.close(force=True)
+        try:
+            self._child.close(force=True)
+        except pexpect.ExceptionPexpect:  # killed, and not gone in a tenth of a second
+            self._child.ptyproc.wait()
+            self._child.close()
 
     def resize(self, rows: int, columns: int) -> None:
         self._child.setwinsize(rows, columns)
@@ -88,7 +92,7 @@ class Terminal:
         code, other_terminal = map(int, self._child.match.groups())
         assert not other_terminal, "the terminal is not as it was"
         self._said += self._child.before
-        self._child.close(force=True)
+        self.hang_up()
         return code, self._said
 
 

@@ -12,6 +12,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 STATE = Path("/var/lib/attacker")
@@ -22,7 +24,34 @@ SWARMING = 30
 
 
 def ready() -> None:
-    (STATE / "ready").write_text(str(os.getpid()), encoding="utf-8")
+    """Say so, by a file that is whole as soon as it is there."""
+    (STATE / "written").write_text(str(os.getpid()), encoding="utf-8")
+    (STATE / "written").rename(STATE / "ready")
+
+
+def child(begin: Callable[[], None]) -> None:
+    """Have a child that begins so, and waits for ever; it has begun when this returns, or ended."""
+    heard, told = os.pipe()
+    if os.fork() == 0:
+        os.close(heard)
+        begin()
+        os.close(told)
+        while True:
+            signal.pause()
+    os.close(told)
+    os.read(heard, 1)
+    os.close(heard)
+
+
+def stopped(begin: Callable[[], None]) -> None:
+    """Have a child that begins so and stops; it has when this returns."""
+    pid = os.fork()
+    if pid == 0:
+        begin()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        while True:
+            signal.pause()
+    os.waitpid(pid, os.WUNTRACED)
 
 
 def taken() -> int:
@@ -106,22 +135,15 @@ def innocent() -> None:
     os.mkfifo(f"{STATE}/fifo")
     pipes = [os.open(f"{STATE}/fifo", os.O_RDWR) for _ in range(900)]
     LIBC.prctl(SET_NAME, b"\x1b[31m\nPid: 1)", 0, 0, 0)
-    for name in (b"(systemd)", b"systemd-executo", b") R 1 1 1", b"\xff\xfe"):
-        if os.fork() == 0:
-            LIBC.prctl(SET_NAME, name, 0, 0, 0)
-            if name == b"(systemd)":
-                os.kill(os.getpid(), signal.SIGSTOP)
-            signal.pause()
-    if os.fork() == 0:
-        os._exit(0)
+    for name in (b"systemd-executo", b") R 1 1 1", b"\xff\xfe"):
+        child(partial(LIBC.prctl, SET_NAME, name, 0, 0, 0))
+    stopped(partial(LIBC.prctl, SET_NAME, b"(systemd)", 0, 0, 0))
+    stopped(partial(LIBC.ptrace, TRACEME, 0, 0, 0))
+    child(partial(os._exit, 0))
     if os.fork() == 0:
         while True:  # a busy server: what is open now is closed a moment later
             with socket.socket():
                 time.sleep(0.001)
-    if os.fork() == 0:
-        LIBC.ptrace(TRACEME, 0, 0, 0)
-        os.kill(os.getpid(), signal.SIGSTOP)
-    time.sleep(0.2)
     ready()
     signal.pause()
     del kept, pipes
@@ -172,9 +194,8 @@ def deleted() -> None:
     """Run a program that is no file any more."""
     program = STATE / "sleep"
     shutil.copy("/bin/sleep", program)
-    if os.fork() == 0:
-        os.execv(program, ["sleep", "300"])  # noqa: S606 — a program of its own
-    time.sleep(0.3)
+    # The end that it inherits is closed when it has become that program.
+    child(partial(os.execv, program, ["sleep", "300"]))
     program.unlink()
     ready()
     signal.pause()

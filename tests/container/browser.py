@@ -94,7 +94,7 @@ class Browser:
     def close(self) -> None:
         self._session = None
         self.call("Browser.close")
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
 
 
 def main(question: dict[str, Any]) -> None:

@@ -29,12 +29,14 @@ ExecStart=/sbin/ip link del eth0
 [Install]
 WantedBy=sysinit.target
 """
-WAITS = 60
-"""Seconds that whoever wants network-online.target waits in vain: usually 120."""
+WAITS = 120
+"""Seconds that whoever wants network-online.target waits in vain, as usual."""
 WAIT_ONLINE = f"[Service]\nExecStart=\nExecStart=/bin/sleep {WAITS}\n"
 TUNNELS = {"named": "vpn.example.net:51820", "numbered": "198.51.100.1:51820"}
-USUAL = 5
-"""Seconds more than without tunnels: some Pythons start, beside what else this machine does."""
+USUAL = 30
+"""Seconds more than without tunnels: some twenty Pythons start, beside what else this machine does.
+
+On a machine that is busy with others each takes a second."""
 
 
 def boot(world: World) -> tuple[float, float]:
@@ -74,6 +76,7 @@ def test_without_a_network(boot_container: BootContainer, release: str, wheelhou
     with_tunnels = boot(world)
 
     assert "1" == machine.sh("ls -d /sys/class/net/* | wc -l")
+    assert "inactive" == machine.show("network-online.target", "ActiveState")
     for before, after in zip(without, with_tunnels, strict=True):
         assert after < before + USUAL, (without, with_tunnels)
     for name in TUNNELS:

@@ -104,7 +104,7 @@ def test_a_preshared_key_is_rotated_by_itself(world: World) -> None:
     key = share(world)
     shown = "wg show all preshared-keys | cut -f 3"
     machine = world.machine
-    machine.wait_for(lambda: key in machine.sh(shown).split(), "it is in force", 5)
+    machine.wait_for(lambda: key in machine.sh(shown).split(), "it is in force")
     wait_until_carried(world, "keys", "10.66.0.3")
     assert before == seen(world, "keys", "other.service")
 

@@ -12,7 +12,16 @@ from lab import World, boot_container
 from lab.internet import WEB, WORLD
 from tests.container.test_health import KEPT, tick, told, wait_until_sent, why
 from tests.matrix import first
-from tests.scenario import PROBE, confine, seen_by_web, silence, wgconfine, write_service
+from tests.scenario import (
+    LISTENING,
+    PROBE,
+    confine,
+    seen_by_web,
+    silence,
+    wgconfine,
+    write_service,
+)
+from tests.watching import tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -38,6 +47,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one service that sends without pause."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "probe.service", PROBE)
+        tick_by_hand(world)
         confine(world, "probe.service")
         world.machine.systemctl("start", "probe.service")
         world.machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it went out")
@@ -57,10 +67,12 @@ def test_a_clock_that_is_behind(world: World) -> None:
             tick(world)
     assert "the machine's clock is behind: it says " in why(world)
     assert "Set it: timedatectl set-ntp true" in wgconfine(world, "status").stdout
-    assert any("clock is behind" in line for line in told(world))
+    world.machine.wait_for(
+        lambda: any("clock is behind" in line for line in told(world)), "it is told"
+    )
     assert not any(". Starting " in line for line in told(world))
     world.machine.systemctl("start", "wgconfine-relink@vpn.service")  # with a handshake of its own
-    world.machine.wait_for(lambda: healed(world), "it is well", timeout=60)
+    world.machine.wait_for(lambda: healed(world), "it is well", timeout=120)
     assert int(world.machine.read(HANDSHAKES).split()[1]) < time.time() + 60
 
 
@@ -91,7 +103,7 @@ def twin(world: World) -> Iterator[None]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
             if command[0] == "wireguard-go":
-                world.machine.wait_for(lambda: "twin" in run("wg", "show", "interfaces"), "twin")
+                world.machine.wait_for(lambda: "/twin.sock " in run(*enter, *LISTENING), "twin")
                 run(
                     *(*enter, "wg", "set", "twin", "private-key", "/dev/stdin"),
                     *("peer", conf["PublicKey"], "endpoint", f"{WORLD[0]}:51820"),

@@ -27,7 +27,7 @@ for i in 1 2 3 4 5; do
 done
 for each in /run/dbus/system_bus_socket /run/systemd/private /run/systemd/resolve/io.systemd.Resolve
 do [ -S $each ] && echo $each; done
-busctl --system --timeout=3 list >/dev/null 2>&1 && echo bus
+busctl --system --timeout=20 list >/dev/null 2>&1 && echo bus
 systemd-run --quiet --pipe --wait echo started 2>/dev/null
 true
 """
@@ -77,7 +77,7 @@ def test_nothing_leaks_and_no_door_is_there(world: World, user: str) -> None:
 
 def test_the_tunnel_with_a_name_alike_is_another(world: World) -> None:
     """`vpn-b` is not `vpn`: each command is in its own, and its slice."""
-    line = f"curl -4 -s -m 5 {WEB}; cat /proc/self/cgroup | tail -1"
+    line = f"curl -4 -s -m 30 {WEB}; cat /proc/self/cgroup | tail -1"
     one = run(world, "sh", "-c", line).stdout.split()
     other = run(world, "sh", "-c", line, name="vpn-b").stdout.split()
 
@@ -150,7 +150,7 @@ def test_no_rights_are_won_inside(world: World) -> None:
     sudo = wgconfine(world, "exec", "vpn", "--user", "alice", "sudo", "id", check=False)
     enter = run(world, "nsenter", "--target=1", "--net", "true", check=False)
     link = run(world, "ip", "link", "add", "x", "type", "dummy", check=False)
-    ping = wgconfine(world, "exec", "vpn", "--user", "alice", "ping", "-c1", "-W5", "10.66.0.1")
+    ping = wgconfine(world, "exec", "vpn", "--user", "alice", "ping", "-c1", "-W20", "10.66.0.1")
 
     assert 0 not in {sudo.returncode, enter.returncode, link.returncode}
     assert "1 received" in ping.stdout
@@ -159,9 +159,13 @@ def test_no_rights_are_won_inside(world: World) -> None:
 @pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("INT", 130), ("HUP", 129)])
 def test_signals_reach_the_command(world: World, name: str, code: int) -> None:
     """Whoever ends `wgconfine exec` ends what it runs, and hears how that ended."""
-    with running(world, f"trap 'exit {code - 100}' {name}; while :; do sleep 0.1; done"):
-        world.machine.sh(f"kill -{name} {wgconfine_pid(world)}")
-        world.machine.wait_for(lambda: ended(world) is not None, "it has ended")
+    machine = world.machine
+    machine.sh("rm -f /root/trap")
+    line = f"trap 'exit {code - 100}' {name}; echo set >/root/trap; while :; do sleep 0.1; done"
+    with running(world, line):
+        machine.sh("until [ -s /root/trap ]; do sleep 0.1; done")
+        machine.sh(f"kill -{name} {wgconfine_pid(world)}")
+        machine.wait_for(lambda: ended(world) is not None, "it has ended")
 
         assert code - 100 == ended(world)
 
@@ -173,6 +177,7 @@ def test_it_ends_with_its_tunnel(world: World, unit: str, verb: str) -> None:
     machine = world.machine
     machine.sh("rm -f /root/runs")
     with running(world, "echo ran >>/root/runs; sleep 200"):
+        machine.sh("until [ -s /root/runs ]; do sleep 0.1; done")
         machine.systemctl(verb, unit)
         machine.wait_for(lambda: ended(world) is not None, "it has ended")
         machine.systemctl("start", "wgconfine@vpn.service")

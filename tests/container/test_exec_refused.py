@@ -67,10 +67,14 @@ def test_a_directory_is_never_more_lines_of_the_unit(world: World) -> None:
     )
     place = "/srv/x\n[Unit]\nOnSuccess=planted.service\nOnFailure=planted.service"
     machine.run("mkdir", "-p", "/srv/x", place)
-    line = "pwd; cat /proc/self/cgroup; sleep 6"
+    machine.sh("install -d -m 777 /srv/turns; rm -f /srv/turns/*")
+    line = "pwd; echo >/srv/turns/hers; until [ -e /srv/turns/ours ]; do sleep 0.1; done"
     script = f"""
         cd {shlex.quote(place)}
-        {{ sleep 3; systemctl daemon-reload; }} &
+        {{
+            until [ -e /srv/turns/hers ]; do sleep 0.1; done
+            systemctl daemon-reload; echo >/srv/turns/ours
+        }} &
         wgconfine exec vpn --user alice -- sh -c {shlex.quote(line)}
         wait; sleep 1; ls /root/planted || true
     """
@@ -87,8 +91,11 @@ def test_strangers_do_not_say_why_a_program_did_not_begin(world: World) -> None:
     machine = world.machine
     message = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7\\nUNIT=$0\\nMESSAGE=forged\\n"
     forge = f'printf "{message}" | setpriv --reuid=games logger --journald'
-    with running(world, "sleep 5; exit 203", user="alice") as unit:
+    machine.sh("install -d -m 755 /srv/forged; rm -f /srv/forged/done")
+    line = "until [ -e /srv/forged/done ]; do sleep 0.1; done; exit 203"
+    with running(world, line, user="alice") as unit:
         machine.run("bash", "-c", forge, unit)
+        machine.sh("journalctl --sync; touch /srv/forged/done")
         machine.wait_for(lambda: ended(world) is not None, "it has ended")
     machine.write("/srv/none", "no program\n", mode=0o755)
     control = wgconfine(world, "exec", "vpn", "--user=alice", "--", "/srv/none", check=False)
@@ -253,7 +260,7 @@ def test_a_command_outside_is_called_so(world: World) -> None:
     machine = world.machine
     machine.sh(f"""
         mv {DROPIN} /root/kept; systemctl daemon-reload
-        systemd-run --quiet --unit=wgconfine-exec-vpn-1_x sleep 300
+        systemd-run --quiet --unit=wgconfine-exec-vpn-1_x --service-type=exec sleep 300
         mv /root/kept {DROPIN}; systemctl daemon-reload
     """)
     try:

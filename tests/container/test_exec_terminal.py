@@ -121,14 +121,15 @@ def test_keys_reach_a_command_in_a_pipeline(world: World) -> None:
     terminal.answer("# ", line)
     terminal.stop("begun")
     terminal.wait("Stopped")
-    terminal.answer("# ", "systemctl show 'wgconfine-exec-vpn-*' -P MainPID | xargs ps -o stat=")
-    terminal.wait("\r\nT")
+    state = "systemctl show 'wgconfine-exec-vpn-*' -P MainPID | xargs ps -o stat="
+    terminal.answer("# ", f"until {state} | grep ^T; do sleep 0.1; done; echo it-''stands")
+    terminal.wait("it-stands")
     terminal.answer("# ", "fg")
     terminal.interrupt("resumed")
     terminal.answer("# ", "exit")
     terminal.ended()
 
-    world.machine.wait_for(lambda: "" == running(world), "it has ended")
+    world.machine.wait_for(lambda: "" == running(world), "it has ended", 60)
 
 
 def test_the_shell_ends_with_its_tunnel(world: World) -> None:
@@ -152,7 +153,7 @@ def test_it_ends_with_its_terminal(world: World) -> None:
     terminal.wait("begun")
     terminal.hang_up()
 
-    world.machine.wait_for(lambda: "" == running(world), "it has ended")
+    world.machine.wait_for(lambda: "" == running(world), "it has ended", 60)
 
 
 def test_killed_it_leaves_the_terminal(world: World) -> None:
@@ -163,7 +164,7 @@ def test_killed_it_leaves_the_terminal(world: World) -> None:
     world.machine.sh(f"kill -KILL {wgconfine_pid(world)}")
     find = ("pgrep", "-f", "^[^ ]*systemd-run --unit=wgconfine-exec-")
 
-    world.machine.wait_for(lambda: "" == running(world), "it has ended")
+    world.machine.wait_for(lambda: "" == running(world), "it has ended", 60)
     world.machine.wait_for(
         lambda: "" == world.machine.run(*find, check=False).stdout, "systemd-run has ended"
     )

@@ -95,7 +95,10 @@ class Found:
     verified: int | None = None
     """The exit code of `wgconfine verify` afterwards."""
     slowness: float = 1.0
-    """How many times longer a bare Python takes to start there than on what emulates it."""
+    """How many times longer a bare Python takes to start there than on what emulates it.
+
+    In a container: how many times longer programs took than alone, where others had the processors.
+    """
     failed: str = ""
     """Why the row failed; nothing where it did not."""
 
@@ -104,7 +107,7 @@ def limit(fault: Fault, slowness: float) -> float:
     """In how many seconds all must be well again.
 
     A local fault is mended by programs that start one after the other, and they alone are what an
-    emulated machine is slow at; ticks come by the clock.
+    emulated machine is slow at, or one whose processors others want, too; ticks come by the clock.
     """
     return LIMITS[fault.kind] * (slowness if fault.kind is Kind.LOCAL else 1.0)
 
