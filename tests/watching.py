@@ -51,6 +51,17 @@ def look_away(world: World) -> None:
     world.machine.systemctl("stop", "wgconfine-look*.service")
 
 
+def tick_by_hand(world: World) -> None:
+    """Have the timer of the tick start none, before the first `apply`.
+
+    One that comes in the middle of a test mends, reloads or verifies what that has taken away; and
+    a start by hand joins one that has looked already.
+    """
+    never = "[Timer]\nOnActiveSec=\nOnActiveSec=1w\n"  # an empty one takes all of them away
+    world.machine.write("/run/systemd/system/wgconfine-tick.timer.d/never.conf", never)
+    world.machine.systemctl("daemon-reload")
+
+
 def look_again(world: World) -> None:
     """Take that back."""
     world.machine.sh("rm -r /run/systemd/system/wgconfine-{look@,look,name@}.service.d")
