@@ -98,7 +98,7 @@ def write_tunnel(
 
 def wgconfine(world: World, *arguments: str, check: bool = True) -> Completed:
     """Run the installed command as root, as its user would."""
-    return world.machine.run("wgconfine", *arguments, check=check, timeout=180)
+    return world.machine.run("wgconfine", *arguments, check=check, timeout=600)
 
 
 def confine(world: World, *services: str, name: str = "vpn", client: int = 2) -> None:
@@ -114,6 +114,24 @@ def seen_by_web(world: World, unit: str) -> set[str]:
     ).stdout
     known = {*TUNNEL.values(), *HOST.values()}
     return {line for line in text.splitlines() if line in known}
+
+
+def printed(world: World, unit: str) -> str:
+    """Give what a service has printed since the boot, all of it: the journal takes its time."""
+    world.machine.run("journalctl", "--sync")
+    journal = ("journalctl", "-b", "-o", "cat", "--no-pager", "-u", unit, "_TRANSPORT=stdout")
+    return world.machine.run(*journal).stdout
+
+
+def wait_until_asked(world: World, unit: str, times: int = 10) -> None:
+    """Wait until PROBE has got so many answers more: what it sends for one are ten packets."""
+
+    def answers() -> int:
+        known = {*TUNNEL.values(), *HOST.values()}
+        return sum(line in known for line in printed(world, unit).splitlines())
+
+    before = answers()
+    world.machine.wait_for(lambda: answers() >= before + times, f"{unit} asks on")
 
 
 def refused(world: World, unit: str) -> str:

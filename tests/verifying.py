@@ -54,7 +54,7 @@ class Said:
 
 def ask(world: World, unit: str, *, area: str = "processes") -> Said:
     """Ask as root, in the host's namespaces."""
-    answer = world.machine.run(PYTHON, "-I", "-c", PROGRAM, area, "vpn", timeout=120).stdout
+    answer = world.machine.run(PYTHON, "-I", "-c", PROGRAM, area, "vpn", timeout=600).stdout
     (found,) = json.loads(answer)["tunnels"]
     return Said(
         checks={

@@ -74,7 +74,7 @@ def manager() -> None:
     unit = {"ID": f"by-user-names-{os.getpid()}.service", "Service": {"ExecStart": [command]}}
     call = {"method": "io.systemd.Unit.StartTransient", "parameters": {"context": unit}}
     with socket.socket(socket.AF_UNIX) as end:
-        end.settimeout(5)
+        end.settimeout(60)
         end.connect("/run/systemd/userdb/io.systemd.DynamicUser")
         end.sendall(json.dumps(call).encode() + b"\0")
         answer = end.recv(1 << 16)

@@ -9,7 +9,7 @@ from lab import World, boot_container
 from lab.fixtures import BootContainer
 from tests.matrix import EVERYWHERE
 from tests.scenario import refused, wgconfine, write_service, write_tunnel
-from tests.watching import look_away
+from tests.watching import look_away, tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -49,6 +49,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one confined witness, stopped."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         look_away(world)
+        tick_by_hand(world)
         write_service(world, "witness.service", WITNESS)
         write_service(world, "lenient.service", WITNESS + "SuccessExitStatus=255 254 1 2\n")
         write_service(world, "own.service", OWN_USERS)
@@ -286,6 +287,8 @@ def stand_in_for_the_tunnel(world: World) -> None:
 
     So the service comes as far as its guard, with everything else in place.
     """
+    # It is tried again every five seconds: a start would wait for one of these, and fail with it.
+    world.machine.systemctl("stop", "wgconfine@vpn.service")
     world.machine.write(
         "/etc/systemd/system/wgconfine@vpn.service.d/zz-test.conf",
         "[Service]\nExecStart=\nExecStart=/bin/true\n",

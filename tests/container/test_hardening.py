@@ -10,7 +10,7 @@ import pytest
 from lab import World, boot_container
 from tests import programs
 from tests.matrix import EVERYWHERE
-from tests.scenario import wgconfine, write_tunnel
+from tests.scenario import printed, wgconfine, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -18,7 +18,7 @@ ATTACKS = (Path(__file__).parent / "attacks.py").read_text(encoding="utf-8")
 
 # A daemon of the host's that does whatever it is asked for, at several places.
 DAEMON = """
-import os, socket, threading
+import os, socket, sys, threading
 def serve(path):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     server = socket.socket(socket.AF_UNIX)
@@ -32,10 +32,11 @@ def serve(path):
         except OSError:  # a probe of verify does not stay
             pass
         client.close()
-for path in ("/var/lib/incus/unix.socket", "/var/lib/sss/pipes/nss", "/tmp/.X11-unix/X0",
-             "/tmp/daemon.socket"):
+for path in sys.argv[1:]:
     threading.Thread(target=serve, args=(path,)).start()
 """
+
+PLACES = "/var/lib/incus/unix.socket /var/lib/sss/pipes/nss /tmp/.X11-unix/X0 /tmp/daemon.socket"
 
 UNIT = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/python3 /opt/attacks.py "
 AS = {"root": "root\n", "user": "user\nUser=games\n"}
@@ -44,10 +45,10 @@ RECIPE = (
     "[Unit]\nBindsTo=wgconfine@vpn.service\nAfter=wgconfine@vpn.service\n"
     "[Service]\nNetworkNamespacePath=/run/netns/vpn\nRestrictAddressFamilies=~AF_VSOCK\n"
 )
-SET_UP = """
+SET_UP = f"""
 mkdir -p /var/spool/cron/crontabs && chmod 1777 /var/spool/cron/crontabs
 cp /usr/bin/id /opt/setuid-id && chmod 4755 /opt/setuid-id
-systemd-run --unit=daemon python3 /opt/daemon.py
+systemd-run --unit=daemon python3 /opt/daemon.py {PLACES}
 """
 SETTINGS = """
 [service."root-strict.service"]
@@ -88,15 +89,17 @@ def attacked(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[Attac
         units = [f"{who}-{way}.service" for who in AS for way in ("baseline", "strict")]
         strict = SETTINGS + SETTINGS_OF_TWO
         write_tunnel(world, [*units, *programs.HOSTS], extra=strict)
-        machine.wait_for(lambda: machine.sh("ls /tmp/daemon.socket") != "", "the daemon listens")
+        machine.wait_for(
+            lambda: {*PLACES.split()} <= {*machine.sh("ss -Hx state listening").split()},
+            "the daemon listens",
+        )
         wgconfine(world, "apply")
         outcomes = {}
         for unit in (*units, "root-recipe.service", "user-recipe.service"):
             machine.systemctl("start", unit)
-            said = machine.sh(
-                f"journalctl --no-pager -o cat -u {unit} _TRANSPORT=stdout | grep '^{{'"
-            )
-            outcomes[unit.removesuffix(".service")] = json.loads(said)
+            said = printed(world, unit).splitlines()
+            (outcome,) = (line for line in said if line.startswith("{"))
+            outcomes[unit.removesuffix(".service")] = json.loads(outcome)
         yield Attacked(
             world=world,
             version=int(machine.sh("systemctl --version").split()[1]),

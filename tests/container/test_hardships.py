@@ -11,6 +11,7 @@ from tests.scenario import (
     PROBE,
     confine,
     refused,
+    seen_by_web,
     wgconfine,
     write_service,
 )
@@ -39,6 +40,8 @@ def test_a_service_that_runs_outside_is_brought_in(world: World) -> None:
         mv /root/c /usr/local/lib/systemd/system/probe.service.d
         systemctl daemon-reload
     """)
+    # Until it executes its program it is systemd's own process, and no alarm.
+    machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it runs")
     assert 3 == wgconfine(world, "status", check=False).returncode
     wgconfine(world, "apply")
     assert "probe.service: confined" == refused(world, "probe.service")
@@ -96,6 +99,14 @@ def test_what_a_service_leaves_in_its_run_keeps_nothing_down(world: World) -> No
     )
     confine(world, "messy.service")
     machine.systemctl("start", "messy.service")
+    before = machine.show("messy.service", "MainPID")
     machine.systemctl("restart", "wgconfine@vpn.service")
-    assert "messy.service: confined" == refused(world, "messy.service")
+    # It is started after the tunnel, whose restart does not wait for that.
+    machine.wait_for(
+        lambda: (
+            machine.show("messy.service", "MainPID") != before
+            and refused(world, "messy.service") == "messy.service: confined"
+        ),
+        "it runs again",
+    )
     assert "" == machine.sh("ls -A /run/wgconfine/run | grep '^=' || true")

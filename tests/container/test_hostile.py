@@ -56,6 +56,11 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         for name, port in PORTS.items():
             write_service(world, f"{name}.service", UNIT.replace("PORT", port))
             world.machine.systemctl("start", f"{name}.service")
+        for port in PORTS.values():  # `init` asks of those who listen
+            world.machine.wait_for(
+                lambda: f":{port} " in world.machine.sh("ss -Hltn"),  # noqa: B023 — is called at once
+                f"somebody listens on {port}",
+            )
         yield world
 
 
@@ -132,7 +137,8 @@ def test_the_journal_has_no_control_character(world: World) -> None:
 
     What it takes for text is shown as it is, some of it invisible: docs/commands.md says so.
     """
-    world.machine.sh("systemctl restart evil; sleep 1")
+    world.machine.systemctl("restart", "evil.service")
+    world.machine.wait_for(lambda: HIDDEN in world.machine.journal("evil.service"), "it is said")
     command = "export SYSTEMD_PAGER=; wgconfine init /root/se1.conf --name vpn --service evil --yes"
     said = seen(world, Screen(command=f"{command}; wgconfine logs vpn"))
     left = re.sub(r"\x1b\[[0-9;:]*m", "", said)

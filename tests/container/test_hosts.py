@@ -7,7 +7,16 @@ import pytest
 
 from lab import World, assert_confined, boot_container
 from tests.matrix import ends
-from tests.scenario import PROBE, TUNNEL, confine, refused, seen_by_web, wgconfine, write_service
+from tests.scenario import (
+    PROBE,
+    TUNNEL,
+    confine,
+    refused,
+    seen_by_web,
+    wait_until_asked,
+    wgconfine,
+    write_service,
+)
 
 pytestmark = pytest.mark.container
 
@@ -59,7 +68,7 @@ def test_the_tunnel_has_ipv6_where_the_host_has_switched_it_off(world: World) ->
         machine.wait_for(
             lambda: set(TUNNEL.values()) == seen_by_web(world, "probe.service"), "both families"
         )
-        machine.run("sleep", "2")
+        wait_until_asked(world, "probe.service")
     assert_confined(uplink.traffic, tunnel.traffic)
     assert "probe.service: confined" == refused(world, "probe.service")
     assert "" == machine.sh("ip -6 address show dev eth0")

@@ -40,10 +40,17 @@ def machine(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]
 def world(machine: World) -> Iterator[World]:
     """The same with both services running, and every tunnel taken away again afterwards."""
     machine.machine.systemctl("start", "web.service", "probe.service")
+    # Asked for what may be published is who listens.
+    machine.machine.wait_for(lambda: bool(page(machine)), "web.service listens")
     yield machine
     for path in machine.machine.sh("ls /etc/wgconfine/*.toml 2>/dev/null || true").split():
         wgconfine(machine, "remove", Path(path).stem, "--release", "--purge", "--yes")
     assert "" == machine.machine.sh("ls -A /etc/wgconfine", check=False)
+
+
+def page(world: World) -> str:
+    """Give the head of what the machine gets at its port, published or in the open."""
+    return world.machine.run("curl", "-sI", "http://127.0.0.1:8080/", check=False).stdout
 
 
 def files(world: World) -> str:
@@ -64,7 +71,7 @@ def test_one_command_confines_proves_and_says_how_to_undo_it(world: World) -> No
         machine.wait_for(
             lambda: set(TUNNEL.values()) <= seen_by_web(world, "probe.service"), "it runs inside"
         )
-        assert "HTTP/1.0 200 OK" in machine.sh("curl -sI http://127.0.0.1:8080/")
+        machine.wait_for(lambda: "HTTP/1.0 200 OK" in page(world), "it is published")
     assert () == uplink.traffic.foreign()
     assert "vpn: confined. " in done.stdout
     assert "probe.service: confined" == refused(world, "probe.service")

@@ -22,7 +22,7 @@ INSTANCE = "fetch@home.service"
 TYPE = r"""
 import os, pty, select, sys, time
 
-def read(until, seconds=20.0):
+def read(until, seconds=150.0):
     seen, end = b"", time.monotonic() + seconds
     while until not in seen:
         if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:

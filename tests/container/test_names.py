@@ -9,6 +9,7 @@ import pytest
 from lab import World, assert_confined, boot_container
 from tests.matrix import first
 from tests.scenario import PROBE, refused, wgconfine, write_service
+from tests.watching import tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -26,6 +27,7 @@ SERVICES = {"a": PERCENT, "a-b": INSTANCE, "a-b-8080": FOREIGN, LONG: LONGEST}
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with four tunnels, up at the same time."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        tick_by_hand(world)  # it has names mended, and what verifies is at home in them
         write_service(world, "x@.service", PROBE)
         # systemd 252 itself fails to make a DynamicUser= of such a name.
         write_service(world, LONGEST, PROBE.replace("DynamicUser=yes", "User=www-data"))

@@ -9,7 +9,7 @@ from lab import Flow, World, assert_confined, boot_container
 from tests import lan
 from tests.matrix import ends, first
 from tests.programs import NGINX, TRANSMISSION
-from tests.scenario import HOST, PROBE, wgconfine, write_service, write_tunnel
+from tests.scenario import HOST, PROBE, printed, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
 
@@ -85,7 +85,7 @@ print(b"".join(iter(lambda: connection.recv(4096), b"")).decode().splitlines()[-
 # So many connections at once, held open until each is there, also on the far side of the proxy.
 CROWD = """
 import socket, subprocess
-connections = [socket.create_connection(("127.0.0.1", 8081), 60) for _ in range(500)]
+connections = [socket.create_connection(("127.0.0.1", 8081), 240) for _ in range(500)]
 inside = "nsenter --net=/run/netns/vpn ss -Htn state established sport = :8088"
 count = 0
 while count < 500:
@@ -105,7 +105,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         set_up(world)
         wgconfine(world, "apply")
         world.machine.systemctl("enable", "--now", NGINX, TRANSMISSION, FILES, OTHER)
-        world.machine.wait_for(lambda: answers(world), "every form answers")
+        wait_until_it_answers(world)
         yield world
 
 
@@ -126,7 +126,7 @@ def set_up(world: World) -> None:
 
 def look(page: str) -> str:
     """Give a service that asks the loopback that it sees for a page."""
-    command = f"/usr/bin/curl -s -f -m 5 http://127.0.0.1:{page}"
+    command = f"/usr/bin/curl -s -f -m 30 http://127.0.0.1:{page}"
     return f"[Service]\nType=oneshot\nDynamicUser=yes\nExecStart={command}\n"
 
 
@@ -145,6 +145,11 @@ def fetch(world: World, url: str, *options: str) -> str:
 def answers(world: World) -> bool:
     """Tell whether each form gives what it is to give, now."""
     return all(expected in fetch(world, url) for url, expected in FORMS.values())
+
+
+def wait_until_it_answers(world: World) -> None:
+    """Of so many programs each takes its time to start."""
+    world.machine.wait_for(lambda: answers(world), "every form answers", 180)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -226,7 +231,7 @@ def test_services_of_different_tunnels_never_do(world: World) -> None:
 
 
 def said(world: World, unit: str) -> str:
-    return world.machine.sh(f"journalctl -o cat -u {unit} _TRANSPORT=stdout | tail -n 1")
+    return printed(world, unit).splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +248,8 @@ def said(world: World, unit: str) -> str:
 )
 def test_it_works_again_by_itself(world: World, command: tuple[str, ...]) -> None:
     """After restarts of the namespace, the tunnel and the service every form works unasked."""
-    world.machine.run(*command, timeout=120)
-    world.machine.wait_for(lambda: answers(world), "every form answers")
+    world.machine.run(*command, timeout=600)
+    wait_until_it_answers(world)
     assert (0, "127.0.0.1") == lan.ask_from(world, lan.FRIEND["v4"], url_of(HOST["v4"]))
 
 
@@ -261,11 +266,12 @@ def test_connections_to_what_is_stopped_do_no_harm(world: World, unit: str) -> N
     machine = world.machine
     machine.systemctl("stop", unit)
     machine.sh(
-        "for n in $(seq 100); do ! curl -s -m 9 http://127.0.0.1:8081/client || exit 1; done"
+        "for n in $(seq 100); do ! curl -s -m 9 http://127.0.0.1:8081/client || exit 1; done",
+        timeout=600,
     )
     # The services as well: 252 stops with the tunnel what it is to start again.
     machine.systemctl("start", "wgconfine@vpn.service", NGINX, TRANSMISSION, FILES)
-    machine.wait_for(lambda: answers(world), "every form answers")
+    wait_until_it_answers(world)
 
 
 def test_500_connections_at_once(world: World) -> None:
@@ -321,7 +327,7 @@ def test_after_a_reboot_it_works_by_itself(world: World) -> None:
     """Enabled services are reached again through every form, and no unit of ours makes a cycle."""
     machine = world.machine
     machine.reboot()
-    machine.wait_for(lambda: answers(world), "every form answers", 60)
+    wait_until_it_answers(world)
     assert (0, "127.0.0.1") == lan.ask_from(world, lan.FRIEND["v4"], url_of(HOST["v4"]))
     assert (
         lan.TIMED_OUT == lan.ask_from(world, lan.STRANGER["v4"], url_of(HOST["v4"]), seconds=2)[0]

@@ -62,7 +62,8 @@ ExecStart=/bin/bash /srv/recipe-up
 UP = """\
 set -e
 wireguard-go -f wgr &
-while ! [ -e /run/wireguard/wgr.sock ]; do sleep 0.05; done
+# Not wg(8): it deletes a socket at which nobody listens yet.
+until ss -Hx state listening | grep -q /wgr.sock; do sleep 0.05; done
 wg setconf wgr <(wg-quick strip recipe)
 ip link set wgr netns recipe name wg0
 for address in 10.66.0.3/32 fd66::3/128; do ip -n recipe address add $address dev wg0; done
@@ -119,9 +120,9 @@ pulse() {{
 run() {{
     read -r first <$1
     case $first in
-        import*holds) timeout 90 python3 -u $1;;
-        import*) timeout 12 python3 -u $1;;
-        *) timeout 12 bash $1;;
+        import*holds) timeout 600 python3 -u $1;;
+        import*) timeout 60 python3 -u $1;;
+        *) timeout 60 bash $1;;
     esac
 }}
 if [ -e /srv/leaks/early/$1 ]; then run /srv/leaks/early/$1; fi
@@ -346,6 +347,7 @@ def judge(world: World, trials: Sequence[Trial]) -> list[Trial]:
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         for wave in sorted({trial.channel.wave for trial in trials}):
             probe(world, [trial for trial in trials if trial.channel.wave == wave], wave)
+        wait_until_sent(world)
         traces = dict.fromkeys(each.trace for each in channels)
         marks = " ".join(trial.mark for trial in trials)
         host = machine.sh(f"MARKS='{marks}'\n" + "\n".join(traces))
@@ -368,6 +370,19 @@ def judge(world: World, trials: Sequence[Trial]) -> list[Trial]:
         )
         for trial in trials
     ]
+
+
+def wait_until_sent(world: World) -> None:
+    """Wait for what probes have others do, which end later, and for what is still in the tunnels.
+
+    Whatever is sent in a tunnel comes after what was sent there before.
+    """
+    machine = world.machine
+    others = "systemctl list-jobs --no-legend; pgrep -f 'echo [0-9a-f]{8} >/dev/udp' || true"
+    machine.wait_for(lambda: not machine.sh(others), "what probes have started has ended")
+    for name in ("recipe", "vpn"):
+        ask = f"nsenter --net=/run/netns/{name} curl -s -m 9 http://{WEB}/ || true"
+        machine.wait_for(lambda: bool(machine.sh(ask)), f"{name} carries")  # noqa: B023 — is called at once
 
 
 def probe(world: World, trials: Sequence[Trial], wave: int) -> None:

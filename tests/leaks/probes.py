@@ -251,7 +251,7 @@ ExecStart=/usr/lib/systemd/systemd --user --unit=basic.target
 """
 MANAGED = (
     "systemctl start leak-manager.service\n"
-    "for i in {1..50}; do [ -e /run/user/neighbour/systemd/private ] && break; sleep 0.1; done"
+    "for i in {1..600}; do [ -e /run/user/neighbour/systemd/private ] && break; sleep 0.1; done"
 )
 
 # Each form's service adds its line to those that are there.
