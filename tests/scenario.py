@@ -77,7 +77,7 @@ def write_tunnel(
 
 def wgconfine(world: World, *arguments: str, check: bool = True) -> Completed:
     """Run the installed command as root, as its user would."""
-    return world.machine.run("wgconfine", *arguments, check=check, timeout=180)
+    return world.machine.run("wgconfine", *arguments, check=check, timeout=600)
 
 
 def confine(world: World, *services: str, name: str = "vpn", client: int = 2) -> None:
