@@ -18,7 +18,7 @@ UNITS = (
     *("wgconfine-switch@vpn.service", "wgconfine-switch@two.service", "wgconfine-tick.timer"),
 )
 
-# Not what verify keeps below /run/wgconfine: it runs by a timer of its own, too.
+# Not what verify and the tick keep below /run/wgconfine: they run by a timer, too.
 LOOK = rf"""
 for place in /etc/systemd/system /usr/local/lib/systemd /etc/wgconfine /etc/systemd/network \
     /etc/NetworkManager; do
@@ -40,6 +40,7 @@ for unit in probe steady; do
 done
 find /run/netns /run/wgconfine -path '/run/wgconfine/run/*/*' -prune -o \
     -path '/run/wgconfine/verify' -prune -o -path '/run/wgconfine/probe' -prune -o \
+    -path '/run/wgconfine/health' -prune -o \
     -printf '%p %y %m %l\n' | grep -v '^/run/wgconfine/lock/[^=]' | sort
 nft list tables | sort
 systemctl list-units --failed --no-legend --plain 'wgconfine*'
@@ -80,10 +81,17 @@ def look(world: World) -> str:
     return world.machine.sh(LOOK)
 
 
+def rested(world: World) -> str:
+    """Wait until PID 1 has done what it was asked for, and give all that is there then."""
+    jobs = ("list-jobs", "--no-legend")
+    world.machine.wait_for(lambda: not world.machine.systemctl(*jobs).stdout.strip(), "it rests")
+    return look(world)
+
+
 def settled(world: World, expected: str, what: str) -> None:
     """Wait until the machine is as expected: what PID 1 was asked for may still be under way."""
     try:
-        world.machine.wait_for(lambda: look(world) == expected, what, timeout=5)
+        world.machine.wait_for(lambda: look(world) == expected, what, timeout=30)
     except AssertionError:
         found = "\n".join(unified_diff(expected.splitlines(), look(world).splitlines(), n=0))
         raise AssertionError(f"{what}\n{found}") from None
@@ -107,8 +115,7 @@ class Swing:
             way.prepare(self.world)
             self.world.machine.run(*KILL_AT, "0", LOG, "/usr/local/bin/wgconfine", *way.command)
             steps = self.world.machine.read(LOG).splitlines()
-            self.world.machine.sh("sleep 0.5")
-            self.clean.append(look(self.world))
+            self.clean.append(rested(self.world))
             self.tables.append(Table(steps=tuple(steps), most=most))
 
     def kill(self) -> None:
