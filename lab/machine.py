@@ -104,7 +104,7 @@ class Machine(ABC):
         *argv: str,
         check: bool = True,
         input: str | None = None,  # noqa: A002, the name subprocess gives it
-        timeout: float = 60,
+        timeout: float = 180,
         env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run a command as root in the machine's own namespaces; `check`: or CommandFailed."""
@@ -125,7 +125,7 @@ class Machine(ABC):
         command = ("journalctl", "--sync")
         self._execute(command, input=b"", timeout=30 * self.patience, env=ENVIRONMENT)
 
-    def sh(self, script: str, *, check: bool = True, timeout: float = 60) -> str:
+    def sh(self, script: str, *, check: bool = True, timeout: float = 180) -> str:
         """Run a bash script that stops at the first error; gives its output, stripped."""
         return self.run(
             "bash", "-euo", "pipefail", "-c", script, check=check, timeout=timeout
@@ -139,7 +139,7 @@ class Machine(ABC):
         script = 'mkdir -p "$(dirname "$1")"; rm -f "$1"; umask 077; cat >"$1"; chmod "$2" "$1"'
         self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
 
-    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 90) -> Completed:
+    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 180) -> Completed:
         return self.run("systemctl", "--no-pager", *arguments, check=check, timeout=timeout)
 
     def is_active(self, unit: str) -> bool:

@@ -172,7 +172,7 @@ class VirtualMachine(Machine):
     def _command(self, name: str) -> None:
         """Have QEMU's monitor do something: docs/interop/qmp-spec.rst."""
         with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(10)
+            monitor.settimeout(60)
             monitor.connect(os.fspath(self._monitor))
             with monitor.makefile("rw") as lines:
                 lines.readline()  # it greets
