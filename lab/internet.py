@@ -148,8 +148,9 @@ class Internet:
     def _serve_wireguard(self, log: str, link: str, port: int, addresses: tuple[str, str]) -> str:
         """Start a server with these addresses of its own, and give its private key."""
         self._serve(log, "wireguard-go", "-f", link)
-        # Not wg(8): it deletes a socket at which nobody listens yet.
-        self._wait_for(lambda: f"/{link}.sock " in self.run("ss", "-Hlx"), log)
+        # Not wg(8): it deletes a socket at which nobody listens yet, which `ss -l` shows, too.
+        listening = ("ss", "-Hx", "state", "listening")
+        self._wait_for(lambda: f"/{link}.sock " in self.run(*listening), log)
         key = self.run("wg", "genkey").strip()
         set_up = ("wg", "set", link, "listen-port", str(port), "private-key", "/dev/stdin")
         self.run(*set_up, text=key)

@@ -9,7 +9,7 @@ import pexpect
 
 from lab import Container, World
 
-PATIENCE = 120.0
+PATIENCE = 180.0
 # With what stty(1) tells of the terminal, which no command may leave in another state.
 _END = 'end() { c=$?; [ "$t" = "$(stty -g)" ]; echo ended=$c-$?; }; t=$(stty -g)'
 _ENDED = re.compile(r"ended=(\d+)-(\d)")

@@ -81,17 +81,23 @@ def look(world: World) -> str:
     return world.machine.sh(LOOK)
 
 
-def rested(world: World) -> str:
-    """Wait until PID 1 has done what it was asked for, and give all that is there then."""
-    jobs = ("list-jobs", "--no-legend")
-    world.machine.wait_for(lambda: not world.machine.systemctl(*jobs).stdout.strip(), "it rests")
-    return look(world)
+def rest(world: World) -> str:
+    """Wait until nothing is under way and two looks are alike, and give what they saw."""
+    seen = ""
+
+    def at_rest() -> bool:
+        nonlocal seen
+        before, seen = seen, look(world)
+        return before == seen and not world.machine.sh("systemctl list-jobs --no-legend; sleep 0.3")
+
+    world.machine.wait_for(at_rest, "nothing changes any more")
+    return seen
 
 
 def settled(world: World, expected: str, what: str) -> None:
     """Wait until the machine is as expected: what PID 1 was asked for may still be under way."""
     try:
-        world.machine.wait_for(lambda: look(world) == expected, what, timeout=30)
+        world.machine.wait_for(lambda: look(world) == expected, what, timeout=60)
     except AssertionError:
         found = "\n".join(unified_diff(expected.splitlines(), look(world).splitlines(), n=0))
         raise AssertionError(f"{what}\n{found}") from None
@@ -113,9 +119,10 @@ class Swing:
             wgconfine(self.world, *way.command)
         for way in self.ways:
             way.prepare(self.world)
-            self.world.machine.run(*KILL_AT, "0", LOG, "/usr/local/bin/wgconfine", *way.command)
+            words = (*KILL_AT, "0", LOG, "/usr/local/bin/wgconfine", *way.command)
+            self.world.machine.run(*words, timeout=600)
             steps = self.world.machine.read(LOG).splitlines()
-            self.clean.append(rested(self.world))
+            self.clean.append(rest(self.world))
             self.tables.append(Table(steps=tuple(steps), most=most))
 
     def kill(self) -> None:
@@ -135,7 +142,7 @@ class Swing:
         way.prepare(self.world)
         before = machine.sh(WHERE)
         words = (*KILL_AT, str(number), LOG, "/usr/local/bin/wgconfine", *way.command)
-        killed = machine.run(*words, check=False)
+        killed = machine.run(*words, check=False, timeout=600)
         assert killed.returncode in {0, 137}, f"{what}: {killed.stderr}"
         self.ended += killed.returncode == 0  # a message to the bus more or less, now and then
         where = machine.sh(WHERE)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import Completed, World, boot_container
-from tests.container.swing import rested, settled
+from tests.container.swing import rest, settled
 from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -112,7 +112,7 @@ def test_two_at_once(world: World, commands: Sequence[Sequence[str]]) -> None:
     for command in commands:
         changed()
         wgconfine(world, *command)
-    clean = rested(world)
+    clean = rest(world)
     write_tunnel(world)
     write_tunnel(world, ["probe.service"], name="two", client=3)
     wgconfine(world, "apply")
@@ -128,7 +128,7 @@ def test_two_at_once(world: World, commands: Sequence[Sequence[str]]) -> None:
 def test_who_waits_can_be_interrupted_and_who_looks_never_waits(world: World) -> None:
     """Ctrl-C ends the wait; `status`, `plan` and `check` have none."""
     machine = world.machine
-    before = rested(world)
+    before = rest(world)
     hold(world)
     for words in ("status", "plan", "check"):
         machine.run("wgconfine", words)
@@ -144,7 +144,7 @@ def test_who_waits_can_be_interrupted_and_who_looks_never_waits(world: World) ->
     assert WAITING in said
     assert "interrupted" in said
     assert "1" == said.splitlines()[-1]
-    assert before == rested(world)
+    assert before == rest(world)
 
 
 def test_two_reloads_at_once(world: World) -> None:

@@ -291,7 +291,7 @@ def test_a_unix_socket_to_a_daemon_of_the_host_is_named(world: World) -> None:
     world.machine.write("/root/friend.py", listener)
     world.machine.sh(
         "systemd-run --quiet --unit=friend python3 /root/friend.py;"
-        "until ss -Hlx | grep -q /var/lib/taker/friend; do sleep 0.1; done"
+        "until ss -Hx state listening | grep -q /var/lib/taker/friend; do sleep 0.1; done"
     )
     give(world, "give(b'friend')")
     said = ask(world, UNIT)

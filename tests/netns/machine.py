@@ -168,8 +168,9 @@ class Machine:
     def start_wireguard(self) -> None:
         """Do what wgconfine-wireguard@vpn.service does: the link is in the host's namespace."""
         self.start("wireguard-go", "-f", LINK)
-        # Not until it is there alone: wg(8) deletes a socket at which nobody listens yet.
-        self.wait_for(lambda: f"/{LINK}.sock " in self.sh("ss -Hlx"))
+        # Not until it is there alone: wg(8) deletes a socket at which nobody listens yet, which
+        # `ss -l` shows, too.
+        self.wait_for(lambda: f"/{LINK}.sock " in self.sh("ss -Hx state listening"))
 
     def wireguard_ended(self) -> None:
         """Wait until wireguard-go has followed its link."""
