@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from lab.cache import cache_folder
+from lab.cache import cache_folder, locked
 from lab.image import Image
 from lab.progress import progress
 
@@ -17,10 +17,12 @@ def fastest_accelerator(image: Image) -> str:
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     answer = cache_folder() / f".accelerator-{boot}"
-    if not answer.exists():
-        with progress("trying KVM"):
-            answer.write_text("kvm" if _boots(image) else "tcg")
-    return answer.read_text()
+    # One asks and the others wait: two timed boots at once would make each other late.
+    with locked(cache_folder() / ".accelerator.lock"):
+        if not answer.exists():
+            with progress("trying KVM"):
+                answer.write_text("kvm" if _boots(image) else "tcg")
+        return answer.read_text()
 
 
 def _boots(image: Image) -> bool:

@@ -44,7 +44,7 @@ def tree_digest(*paths: Path) -> str:
 def cached(kind: str, key: str, what: str, build: Callable[[Path], None]) -> Path:
     """The folder `kind-key`, filled by `build` if it is not there; two runs build it once."""
     folder = cache_folder() / f"{kind}-{key}"
-    with _locked(cache_folder() / f".{kind}.lock"):
+    with locked(cache_folder() / f".{kind}.lock"):
         if not folder.exists():
             _prune(kind)
             unfinished = cache_folder() / f".{folder.name}.unfinished"
@@ -70,7 +70,8 @@ def _prune(kind: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one of all runs and workers who is in such a block."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

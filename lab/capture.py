@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,11 @@ IP_VERSION_6 = 6
 LINK_ETHERNET = 1
 BEACON = b"lab-beacon "
 """How each begins: another capture may run meanwhile, and sends its own."""
+PATIENCE = 120
+"""Seconds for tcpdump to begin, to write down a beacon, and to end."""
+AGAIN = 2
+"""Seconds after which a beacon that was not seen is sent again: a full queue may have lost it."""
+PCAP_HEADER, RECORD_HEADER = 24, 16  # bytes: pcap-savefile(5)
 
 
 class CaptureError(AssertionError):
@@ -210,6 +216,22 @@ class Capture:
         if kind is None:
             self._traffic = self._read()
 
+    def wait_for_packets(self, number: int = 50) -> None:
+        """Wait until so many were seen, beacons aside: a busy machine may be slow to send them."""
+        self._wait_for(lambda: self._seen() >= number, lambda: None)
+
+    def _seen(self) -> int:
+        """Count what is in the file so far, from the first beacon on."""
+        written = self._file.read_bytes()
+        at, begun, seen = PCAP_HEADER, False, 0
+        while at + RECORD_HEADER <= len(written):
+            (length,) = struct.unpack_from("=I", written, at + 8)
+            frame = written[at + RECORD_HEADER : at + RECORD_HEADER + length]
+            begun = begun or BEACON + self._token.encode() in frame
+            seen += begun and BEACON not in frame
+            at += RECORD_HEADER + length
+        return seen
+
     def _send_beacon(self, which: str) -> None:
         text = f"{BEACON.decode()}{self._token} {which}"
         self._wait_for(
@@ -218,16 +240,21 @@ class Capture:
         )
 
     def _wait_for(self, predicate: Callable[[], bool], act: Callable[[], None]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         act()
+        acted = time.monotonic()
         while not predicate():
-            if time.monotonic() > deadline or self._tcpdump.poll() is not None:
+            now = time.monotonic()
+            if now > deadline or self._tcpdump.poll() is not None:
                 raise CaptureError(f"tcpdump on {self._interface}: {self._words.read_text()}")
+            if now > acted + AGAIN:
+                act()
+                acted = time.monotonic()
             time.sleep(0.02)
 
     def _stop(self) -> None:
         self._tcpdump.send_signal(signal.SIGINT)  # it then says what it dropped
-        self._tcpdump.wait(20)
+        self._tcpdump.wait(PATIENCE)
 
     def _read(self) -> Traffic:
         dropped = re.findall(r"(\d+) packets? dropped", self._words.read_text())

@@ -113,9 +113,10 @@ class Container(Machine):
 
     def reboot(self) -> None:
         """As on a real machine, the network namespace is a new one: only files stay."""
-        self.systemctl("reboot", "--no-block")
+        # It may be killed by what it has asked for, before it has said so.
+        self.systemctl("reboot", "--no-block", check=False)
         with suppress(subprocess.TimeoutExpired):
-            self.namespaces.wait(30)
+            self.namespaces.wait(120)
         self.namespaces.kill()
         self._boot()
 
@@ -123,7 +124,7 @@ class Container(Machine):
         if self._namespaces:
             self._namespaces.kill()
             self._namespaces = None
-        _remove_cgroup(self._cgroup)
+        _remove_cgroup(self._cgroup, patience=60)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -132,15 +133,15 @@ def _new_cgroup(name: str) -> Path:
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     top = Path(next(fields[1] for fields in mounts if fields[2] == "cgroup2"))
     for stale in orphans(top):
-        _remove_cgroup(stale)
+        _remove_cgroup(stale, patience=2)
     cgroup = top / name
     cgroup.mkdir()
     return cgroup
 
 
-def _remove_cgroup(cgroup: Path) -> None:
-    """Remove it with all below, waiting a little for processes that are still dying."""
-    deadline = time.monotonic() + 2
+def _remove_cgroup(cgroup: Path, *, patience: float) -> None:
+    """Remove it with all below, waiting so many seconds for processes that are still dying."""
+    deadline = time.monotonic() + patience
     while cgroup.exists() and time.monotonic() < deadline:
         for folder, _, _ in os.walk(cgroup, topdown=False):
             with suppress(OSError):

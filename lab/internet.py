@@ -29,7 +29,7 @@ WIREGUARD_PORT = 51820
 INNER = ("10.77.0.1", "fd77::1")
 INNER_PORT = 51821
 KINDS = ("net", "mount")
-DNS_PORT, ECHO_PORT, WEB_PORT = "53", "7", "80"
+ECHO_PORT, WEB_PORT = "7", "80"
 
 SETUP = f"""set -eu
 mount --make-rprivate /
@@ -139,8 +139,11 @@ class Internet:
         self._serve_dns("tunnel", TUNNEL)
         self._serve_dns("isp", WORLD)
         self._serve("web", sys.executable, "-I", os.fspath(GUEST / "web.py"))
+        self._wait_for(lambda: f"*:{WEB_PORT}" in self._listening("tcp"), "web")
         self._serve("echo", sys.executable, "-I", os.fspath(GUEST / "echo.py"), *WEB)
-        self._wait_for(lambda: self._listening({WEB_PORT, ECHO_PORT, DNS_PORT}), "web")
+        ends = {f"{WEB[0]}:{ECHO_PORT}", f"[{WEB[1]}]:{ECHO_PORT}"}
+        for kind in ("tcp", "udp"):
+            self._wait_for(lambda kind=kind: ends <= self._listening(kind), "echo")  # type: ignore[misc]
 
     def _serve_wireguard(self, log: str, link: str, port: int, addresses: tuple[str, str]) -> str:
         """Start a server with these addresses of its own, and give its private key."""
@@ -177,16 +180,24 @@ class Internet:
             *(f"--address=/example.net/{address}" for address in WEB),
             *(f"--address=/vpn.example.net/{address}" for address in WORLD),
         )
+        self._wait_for(lambda: self._times_read(resolver) > 0, f"dnsmasq-{resolver}")
 
-    def _listening(self, ports: set[str]) -> bool:
-        listeners = self.run("ss", "-Hltn").splitlines()
-        return ports <= {line.split()[3].rpartition(":")[2] for line in listeners}
+    def _times_read(self, resolver: str) -> int:
+        """Tell how often a resolver has read its hosts: at first when it listens already."""
+        log = self.folder / f"queries-{resolver}"
+        words = f"read {self.folder / f'hosts-{resolver}'} - "
+        return log.read_text().count(words) if log.exists() else 0
+
+    def _listening(self, kind: str) -> set[str]:
+        """Give the addresses, with their ports, where somebody listens by `tcp` or `udp`."""
+        listeners = self.run("ss", "-Hln", f"--{kind}").splitlines()
+        return {line.split()[3] for line in listeners}
 
     def _succeeds(self, *argv: str) -> bool:
         return subprocess.run(self.command(*argv), capture_output=True, check=False).returncode == 0
 
     def _wait_for(self, predicate: Callable[[], bool], log: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not predicate():
             if time.monotonic() > deadline:
                 words = (self.folder / f"{log}.log").read_text(errors="replace")
@@ -265,10 +276,13 @@ class Internet:
     def point(self, name: str, addresses: Sequence[str]) -> None:
         """From now on the provider's resolver gives a name these addresses; none: as before."""
         lines = "".join(f"{address} {name}\n" for address in addresses)
+        before = self._times_read("isp")
         (self.folder / "hosts-isp").write_text(lines)
         # Its number is that of its own process namespace.
         reload = ("sh", "-c", "kill -HUP $(cat /run/lab/dnsmasq-isp)")
         subprocess.run(self._namespaces.command(reload), check=True)
+        # Until then whoever asks may be told what was.
+        self._wait_for(lambda: self._times_read("isp") > before, "dnsmasq-isp")
 
     def renew_server_key(self) -> None:
         """The server has another key, which provider_conf() hands out from now on."""

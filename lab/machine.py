@@ -4,9 +4,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
-BOOT_SECONDS = 150
+BOOT_SECONDS = 300
 ENVIRONMENT = {
     "HOME": "/root",
     "LANG": "C.UTF-8",
@@ -49,6 +49,8 @@ class Machine(ABC):
     """A booted machine with systemd as PID 1 and one network interface, `uplink`."""
 
     uplink = "eth0"
+    patience: ClassVar[int] = 1
+    """How many times longer than on a container everything may take."""
 
     @abstractmethod
     def _execute(
@@ -106,17 +108,24 @@ class Machine(ABC):
         env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run a command as root in the machine's own namespaces; `check`: or CommandFailed."""
+        if any("journalctl" in each for each in argv):
+            self._sync_journal()
         completed = self._execute(
             argv,
             input=(input or "").encode(),
-            timeout=timeout,
+            timeout=timeout * self.patience,
             env={**ENVIRONMENT, **(env or {})},
         )
         if check and completed.returncode != 0:
             raise CommandFailed(completed)
         return completed
 
-    def sh(self, script: str, *, check: bool = True, timeout: float = 60) -> str:
+    def _sync_journal(self) -> None:
+        """Have journald write down what it was sent so far, which it does in its own time."""
+        command = ("journalctl", "--sync")
+        self._execute(command, input=b"", timeout=30 * self.patience, env=ENVIRONMENT)
+
+    def sh(self, script: str, *, check: bool = True, timeout: float = 180) -> str:
         """Run a bash script that stops at the first error; gives its output, stripped."""
         return self.run(
             "bash", "-euo", "pipefail", "-c", script, check=check, timeout=timeout
@@ -146,13 +155,17 @@ class Machine(ABC):
             "journalctl", "--no-pager", "--boot", "--output=short-monotonic", *of_unit
         ).stdout
 
-    def wait_for(self, predicate: Callable[[], bool], what: str, timeout: float = 30) -> None:
+    def wait_for(self, predicate: Callable[[], bool], what: str, timeout: float = 60) -> None:
         """Ask until `predicate` holds; raises AssertionError that names `what`."""
+        timeout *= self.patience
         deadline = time.monotonic() + timeout
+        late = False
         while not predicate():
-            if time.monotonic() > deadline:
+            if late:
                 raise AssertionError(f"after {timeout:.0f} s still not: {what}")
             time.sleep(0.1)
+            # Asked once more after that: the answer to one question may have taken all of the time.
+            late = time.monotonic() > deadline
 
     def _wait_until_booted(self) -> None:
         def booted() -> bool:

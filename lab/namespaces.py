@@ -50,7 +50,7 @@ class Namespaces:
 
     def _first_child(self) -> int:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             if pids := children.read_text().split():
                 return int(pids[0])

@@ -38,6 +38,8 @@ class VirtualMachine(Machine):
     `kernel_arguments` go to the kernel's command line, such as ipv6.disable=1.
     """
 
+    patience = 3  # its processor may be emulated
+
     def __init__(
         self, root: Root, internet: Internet, *, kernel_arguments: Sequence[str] = ()
     ) -> None:
@@ -88,7 +90,7 @@ class VirtualMachine(Machine):
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
             self._socket = socket.socket(socket.AF_UNIX)
-            self.wait_for(lambda: self._connects(agent), "QEMU has started", 20)
+            self.wait_for(lambda: self._connects(agent), "QEMU has started", 60)
             self._received = b""
             self._receive(time.monotonic() + BOOT_SECONDS)  # the agent says that it is there
             self._wait_until_booted()
@@ -173,7 +175,7 @@ class VirtualMachine(Machine):
     def _command(self, name: str) -> None:
         """Have QEMU's monitor do something: docs/interop/qmp-spec.rst."""
         with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(10)
+            monitor.settimeout(60)
             monitor.connect(os.fspath(self._monitor))
             with monitor.makefile("rw") as lines:
                 lines.readline()  # it greets

@@ -9,7 +9,7 @@ from lab.requirements import require
 Run = Callable[..., str]
 
 ALL = "1-65535"
-FAST = ("-n", "-Pn", "--send-ip", "--max-retries=2", "--host-timeout=300s")
+FAST = ("-n", "-Pn", "--send-ip", "--host-timeout=300s")
 SILENT = {"filtered", "open|filtered"}
 
 SERVER = """
@@ -33,17 +33,19 @@ while True:
 
 
 def answering(
-    run: Run, kind: str, target: str, ports: str = ALL, *, rate: int = 3000
+    run: Run, kind: str, target: str, ports: str = ALL, *, rate: int = 3000, retries: int = 2
 ) -> dict[str, set[int]]:
     """Give the ports that answered by their state, `open` or `closed`. `kind` is tcp or udp.
 
     A port whose packets are dropped does not answer: nmap calls it filtered. `rate` is in packets a
-    second; of more than its default wireguard-go may lose some.
+    second; of more than its default wireguard-go may lose some. Who is slow to answer is asked
+    `retries` times more.
     """
     require("nmap")
     scan = {"tcp": "-sS", "udp": "-sU"}[kind]
     family = ("-6",) if ":" in target else ()
-    text = run("nmap", *family, *FAST, f"--min-rate={rate}", scan, "-p", ports, "-oX", "-", target)
+    how = (*family, *FAST, f"--max-retries={retries}", f"--min-rate={rate}", scan)
+    text = run("nmap", *how, "-p", ports, "-oX", "-", target)
     host = ET.fromstring(text).find("host")  # noqa: S314 — nmap's own
     assert host is not None, text
     found: dict[str, set[int]] = {}

@@ -18,7 +18,7 @@ UNITS = (
     *("wgconfine-switch@vpn.service", "wgconfine-switch@two.service", "wgconfine-tick.timer"),
 )
 
-# Not what verify keeps below /run/wgconfine: it runs by a timer of its own, too.
+# Not what verify and the tick keep below /run/wgconfine: they run by a timer, too.
 LOOK = rf"""
 for place in /etc/systemd/system /usr/local/lib/systemd /etc/wgconfine /etc/systemd/network \
     /etc/NetworkManager; do
@@ -40,6 +40,7 @@ for unit in probe steady; do
 done
 find /run/netns /run/wgconfine -path '/run/wgconfine/run/*/*' -prune -o \
     -path '/run/wgconfine/verify' -prune -o -path '/run/wgconfine/probe' -prune -o \
+    -path '/run/wgconfine/health' -prune -o \
     -printf '%p %y %m %l\n' | grep -v '^/run/wgconfine/lock/[^=]' | sort
 nft list tables | sort
 systemctl list-units --failed --no-legend --plain 'wgconfine*'

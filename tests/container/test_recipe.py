@@ -130,6 +130,7 @@ def test_recipe_part_4_a_service_runs_confined_as_its_own_user(world: World) -> 
             lambda: set(TUNNEL.values()) == seen_by_web(world, "crawler.service"), "it crawls"
         )
         machine.run("sleep", "3")
+        tunnel.wait_for_packets()
     assert_confined(uplink.traffic, tunnel.traffic)
     pid = machine.show("crawler.service", "MainPID")
     assert "games" == machine.sh(f"stat -c %U /proc/{pid}")
@@ -145,7 +146,8 @@ def test_recipe_part_4_a_hand_written_joins_namespace_of_lands_inside(world: Wor
         world,
         "by-hand.service",
         "[Unit]\nJoinsNamespaceOf=wgconfine-netns@vpn.service\nAfter=wgconfine@vpn.service\n"
-        f"[Service]\nPrivateNetwork=true\nDynamicUser=yes\nExecStart={CURL}\n",
+        # Started is what has been executed, and not what may still be on its way inside.
+        f"[Service]\nType=exec\nPrivateNetwork=true\nDynamicUser=yes\nExecStart={CURL}\n",
     )
     with world.capture_uplink() as uplink:
         machine.systemctl("start", "by-hand.service")

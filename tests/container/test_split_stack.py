@@ -40,7 +40,14 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         world.machine.systemctl("stop", "miniflux.service")
         world.machine.systemctl("reset-failed", "miniflux.service", check=False)
         assert guide.follow(world, "docs/split-stack.md") > 8
+        # It has restarted both, and has waited for one.
+        page = f"http://{LOGIN}@127.0.0.1/transmission/web/"
+        world.machine.wait_for(lambda: is_there(world, page), "transmission's page is there")
         yield world
+
+
+def is_there(world: World, url: str) -> bool:
+    return world.machine.run("curl", "-s", "-f", "-m", "9", url, check=False).returncode == 0
 
 
 def admin(world: World) -> str:

@@ -30,6 +30,8 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         look_away(world)
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service", name=NAME)
+        # It mends the rule and has probes sent, whatever is tried meanwhile.
+        world.machine.systemctl("stop", "wgconfine-tick.timer")
         world.machine.systemctl("start", "probe.service")
         yield world
 
@@ -88,16 +90,18 @@ def test_without_the_rule_it_goes_out(world: World) -> None:
     assert OK == checks(world)
 
 
-LISTEN = """python3 -c '
-import socket
+KNOCKED = "/run/knocked"
+LISTEN = f"""python3 -c '
+import os, socket
 listener = socket.create_server(("", 4712))
-listener.settimeout(2)
-try:
-    listener.accept()[0].send(b"reached")
-except TimeoutError:
-    pass
+listener.settimeout(0.1)
+while not os.path.exists("{KNOCKED}"):
+    try:
+        listener.accept()[0].send(b"reached")
+    except TimeoutError:
+        pass
 '"""
-KNOCK = f"sleep 0.7; timeout 0.7 cat </dev/tcp/{MACHINE[0]}/4712 || true"
+KNOCK = f"timeout {{}} bash -c 'cat </dev/tcp/{MACHINE[0]}/4712' || true"
 
 
 @pytest.mark.parametrize(
@@ -105,10 +109,16 @@ KNOCK = f"sleep 0.7; timeout 0.7 cat </dev/tcp/{MACHINE[0]}/4712 || true"
 )
 def test_a_listener_of_the_group_answers_nobody(world: World, group: str, heard: str) -> None:
     """A handshake is answered by half a socket, which has no group: so input is dropped, too."""
+    machine = world.machine
+    machine.run("rm", "-f", KNOCKED)
     with ThreadPoolExecutor(1) as thread:
-        called = thread.submit(world.internet.run, "bash", "-c", KNOCK)
-        in_group(world, group, LISTEN)
-        assert heard == called.result()
+        listening = thread.submit(in_group, world, group, LISTEN)
+        try:
+            machine.wait_for(lambda: ":4712 " in machine.sh("ss -Hltn"), "it listens")
+            assert heard == world.internet.run("bash", "-c", KNOCK.format(30 if heard else 3))
+        finally:
+            machine.run("touch", KNOCKED)
+        listening.result()
     sent, received = counted(world, NAME)
     assert (0, not heard) == (sent, received > 0)
 
@@ -117,6 +127,7 @@ def test_of_a_service_inside_it_counts_nothing(world: World) -> None:
     """Its packets leave by the tunnel, whose own packets are of another group."""
     with world.capture_uplink() as uplink, world.capture_tunnel() as tunnel:
         time.sleep(3)
+        tunnel.wait_for_packets(30)
     assert_confined(uplink.traffic, tunnel.traffic, at_least=30)
     assert (0, 0) == counted(world, NAME)
 

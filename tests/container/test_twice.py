@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import Completed, World, boot_container
-from tests.container.swing import look, settled
+from tests.container.swing import rest, settled
 from tests.scenario import PROBE, wgconfine, write_service, write_tunnel
 
 pytestmark = pytest.mark.container
@@ -16,11 +16,13 @@ APPLY = ("apply",)
 RELEASE = ("release", "--yes", "probe.service")
 REMOVE = ("remove", "two", "--release", "--yes")
 RELOAD = "wgconfine@vpn.service"
+LOCK = "/run/wgconfine/lock/=apply"
 WAITING = "Waiting for another wgconfine that changes this machine"
 TIMES = """
 find /etc/systemd /etc/wgconfine /usr/local/lib/systemd /etc/NetworkManager /run/wgconfine \
     -path /run/wgconfine/lock -prune -o -path /run/wgconfine/verify -prune -o \
-    -path /run/wgconfine/probe -prune -o -printf '%p %i %T@ %C@\\n' | sort
+    -path /run/wgconfine/probe -prune -o -path /run/wgconfine/health -prune -o \
+    -printf '%p %i %T@ %C@\\n' | sort
 systemctl show -p Id,InvocationID,NRestarts probe.service wgconfine@vpn.service
 """
 
@@ -59,13 +61,31 @@ def test_the_second_time_nothing_is_done(world: World, command: Sequence[str]) -
 def at_once(world: World, *commands: Sequence[str]) -> list[Completed]:
     """Run commands that all find the lock held, so that they begin together when it is free."""
     machine = world.machine
-    machine.sh("""
-        rm -f /run/held
-        (flock /run/wgconfine/lock/=apply sh -c 'touch /run/held; sleep 1.5' </dev/null >&0 2>&0 &)
-        while [ ! -e /run/held ]; do sleep 0.01; done
-    """)
+    hold(world)
     with ThreadPoolExecutor(len(commands)) as threads:
-        return list(threads.map(lambda command: wgconfine(world, *command, check=False), commands))
+        running = [threads.submit(wgconfine, world, *each, check=False) for each in commands]
+        try:
+            machine.wait_for(lambda: waiting_for_it(world) == len(commands), "all wait for it")
+        finally:
+            machine.systemctl("stop", "hold.service")
+        return [each.result() for each in running]
+
+
+def hold(world: World) -> None:
+    """Have hold.service hold the lock until it is stopped."""
+    flock = ("flock", LOCK, "sleep", "infinity")
+    world.machine.run("systemd-run", "--quiet", "--collect", "--unit=hold", *flock)
+    world.machine.wait_for(
+        lambda: world.machine.run("flock", "-n", LOCK, "true", check=False).returncode == 1,
+        "it is held",
+    )
+
+
+def waiting_for_it(world: World) -> int:
+    """Tell how many wait for the lock: proc_locks(5)."""
+    inode = world.machine.sh(f"stat -c %i {LOCK}")
+    lines = world.machine.read("/proc/locks").splitlines()
+    return sum(" -> FLOCK " in line and f":{inode} " in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +112,7 @@ def test_two_at_once(world: World, commands: Sequence[Sequence[str]]) -> None:
     for command in commands:
         changed()
         wgconfine(world, *command)
-    world.machine.sh("sleep 0.5")
-    clean = look(world)
+    clean = rest(world)
     write_tunnel(world)
     write_tunnel(world, ["probe.service"], name="two", client=3)
     wgconfine(world, "apply")
@@ -109,25 +128,23 @@ def test_two_at_once(world: World, commands: Sequence[Sequence[str]]) -> None:
 def test_who_waits_can_be_interrupted_and_who_looks_never_waits(world: World) -> None:
     """Ctrl-C ends the wait; `status`, `plan` and `check` have none."""
     machine = world.machine
-    before = look(world)
-    machine.sh("(flock /run/wgconfine/lock/=apply sleep 30 </dev/null >&0 2>&0 &)")
-    machine.wait_for(
-        lambda: (
-            machine.run("flock", "-n", "/run/wgconfine/lock/=apply", "true", check=False).returncode
-            == 1
-        ),
-        "it is held",
-    )
+    before = rest(world)
+    hold(world)
     for words in ("status", "plan", "check"):
-        machine.run("timeout", "20", "wgconfine", words)
-    # timeout(1) sends the signal twice: to the command, and to the group that it is in.
-    interrupted = ("timeout", "--preserve-status", "--signal=INT", "3", "wgconfine", "apply")
-    waiting = machine.run(*interrupted, check=False)
-    assert 1 == waiting.returncode
-    assert WAITING in waiting.stderr
-    assert "interrupted" in waiting.stderr
-    machine.sh("pkill -f '^sleep 30$'")
-    assert before == look(world)
+        machine.run("wgconfine", words)
+    # A shell has what it runs in the background ignore the signal.
+    said = machine.sh("""
+        env --default-signal=INT wgconfine apply &>/run/said &
+        until grep -q Waiting /run/said; do sleep 0.1; done
+        kill -INT $!
+        code=0; wait $! || code=$?
+        cat /run/said; echo $code
+    """)
+    machine.systemctl("stop", "hold.service")
+    assert WAITING in said
+    assert "interrupted" in said
+    assert "1" == said.splitlines()[-1]
+    assert before == rest(world)
 
 
 def test_two_reloads_at_once(world: World) -> None:

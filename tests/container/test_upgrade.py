@@ -113,7 +113,7 @@ def test_an_uninstalled_package(world: World) -> None:
         machine.systemctl("start", TICK, check=False)
         machine.wait_for(lambda: machine.show(LOOK, "SubState") == "auto-restart", "it rests")
         assert before == pid(world)
-        assert carries(world)
+        machine.wait_for(lambda: carries(world), "it carries")
         started = machine.show(LOOK, "ExecMainStartTimestampMonotonic")
         for number in range(2, 12):
             inside(world, "ip", "address", "add", f"192.0.2.{number}/32", "dev", "lo")

@@ -18,8 +18,8 @@ on_one = pytest.mark.parametrize("world", first("trixie"), indirect=True)
 
 UNIT = "attacker.service"
 GROUP = f"/sys/fs/cgroup/wgconfine.slice/wgconfine-vpn.slice/{UNIT}"
-SECONDS = 20
-"""No attack takes `verify` longer than this, and most a fraction of one second."""
+SECONDS = 60
+"""No attack takes `verify` longer than this, on a busy machine too; most take a fraction of one."""
 
 TEXT = """\
 [Unit]
@@ -42,7 +42,7 @@ door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)]
 door.sendmsg([b"x"], rights, 0, "/var/lib/attacker/door")
 """
-BUDGET = 30
+BUDGET = 60
 """Seconds of a verify that nobody holds up; it takes one or two where nothing else is done."""
 
 
@@ -185,10 +185,14 @@ def test_a_file_system_that_never_answers_holds_nobody_up(world: World) -> None:
         "mount = ctypes.CDLL(None).mount\n"
         f"ctypes.CDLL(None).setns(os.open('/proc/{pid}/ns/mnt', 0), 0)\n"
         "assert mount(b'f', b'/etc', b'fuse', 0, options) == 0\n"
+        "print('mounted', flush=True)\n"
         "time.sleep(300)\n"
     )
     world.machine.write("/root/hang.py", script)
-    server = world.machine.sh("python3 /root/hang.py >/dev/null 2>&1 & sleep 0.5; echo $!")
+    server = world.machine.sh(
+        "rm -f /root/said; python3 /root/hang.py >/root/said 2>&1 & "
+        "until grep -q mounted /root/said; do kill -0 $!; sleep 0.1; done; echo $!"
+    )
     stat = f"timeout -s KILL 1 stat /proc/{pid}/root/etc/resolv.conf || echo killed"
     hung = world.machine.sh(f"({stat}) 2>/dev/null")
     said = ask(world, UNIT)

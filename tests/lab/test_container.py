@@ -126,13 +126,18 @@ def test_closing_leaves_nothing(boot_container: BootContainer) -> None:
 
 
 def _traces() -> set[str]:
-    """What this process has on the real machine: children, mounts, cgroups, links, folders."""
+    """What this process has on the real machine: children, mounts, cgroups, links, folders.
+
+    Other workers have theirs meanwhile, and one of them a tun device: tests/netns/test_process.py.
+    """
     name = f"wgconfine-lab.{os.getpid()}."
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    links = [path.name for path in Path("/sys/class/net").iterdir()]
     return {
         *Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(),
-        *Path("/proc/self/mounts").read_text().splitlines(),
+        *(each for each in mounts if name in each),
+        *(each for each in links if not each.startswith("wgc-unit")),
         *(os.fspath(path) for path in Path("/sys/fs/cgroup").glob(f"*/{name}*")),
         *(os.fspath(path) for path in Path("/sys/fs/cgroup").glob(f"{name}*")),
         *(os.fspath(path) for path in (cache_folder() / "scratch").glob(f"{name}*")),
-        *(os.fspath(path) for path in Path("/sys/class/net").iterdir()),
     }

@@ -106,7 +106,7 @@ class Machine:
         self.path(path).write_text(text, encoding="utf-8")
         self.path(path).chmod(mode)
 
-    def sh(self, script: str, *, inside: str = "", timeout: float = 30) -> str:
+    def sh(self, script: str, *, inside: str = "", timeout: float = 120) -> str:
         """Run a script in the host's namespace or a named one; it must succeed."""
         done = self._run(["sh", "-ec", script], inside=inside, timeout=timeout)
         assert done.returncode == 0, f"{script}: {done.stdout}"
@@ -120,7 +120,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
 
     def start(self, *argv: str, inside: str = "") -> None:
@@ -168,7 +168,9 @@ class Machine:
     def start_wireguard(self) -> None:
         """Do what wgconfine-wireguard@vpn.service does: the link is in the host's namespace."""
         self.start("wireguard-go", "-f", LINK)
-        self.wait_for(self.path(f"/run/wireguard/{LINK}.sock").exists)
+        # Not until it is there alone: wg(8) deletes a socket at which nobody listens yet, which
+        # `ss -l` shows, too.
+        self.wait_for(lambda: f"/{LINK}.sock " in self.sh("ss -Hx state listening"))
 
     def wireguard_ended(self) -> None:
         """Wait until wireguard-go has followed its link."""
@@ -263,7 +265,7 @@ class Machine:
         return self._namespaces.command([*place, "setsid", *argv])
 
     def _run(
-        self, argv: Sequence[str], inside: str = "", timeout: float = 30
+        self, argv: Sequence[str], inside: str = "", timeout: float = 120
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             self._command(argv, inside),
@@ -276,11 +278,17 @@ class Machine:
         )
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        """Wait until something holds, at most 10 s."""
-        deadline = time.monotonic() + 10
+        """Wait until something holds, at most two minutes: the machine may be a busy one."""
+        deadline = time.monotonic() + 120
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen in 10 s"
+            assert time.monotonic() < deadline, "it did not happen in two minutes"
             time.sleep(0.01)
+
+    def waiting_for(self, path: str) -> int:
+        """Tell how many wait for the lock on a file: proc_locks(5)."""
+        inode = self.path(path).stat().st_ino
+        lines = self.sh("cat /proc/locks").splitlines()
+        return sum(" -> FLOCK " in line and f":{inode} " in line for line in lines)
 
 
 @contextmanager

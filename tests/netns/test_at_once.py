@@ -9,24 +9,28 @@ from tests.netns.machine import Done, Machine, own_namespace
 
 pytestmark = pytest.mark.netns
 
-WAITING = "waiting for another that holds /run/wgconfine/lock/vpn"
-HOLD = """
+LOCK = "/run/wgconfine/lock/vpn"
+WAITING = f"waiting for another that holds {LOCK}"
+HOLD = f"""
 mkdir -p /run/wgconfine/lock
-exec flock /run/wgconfine/lock/vpn sh -c 'touch /run/held; sleep 1'
+exec flock {LOCK} sh -c 'touch /run/held; until [ -e /run/enough ]; do sleep 0.1; done'
 """
 
 
 def at_once(machine: Machine, *verbs: str) -> list[Done]:
     """Run verbs that all find the lock held, so that they begin together when it is free."""
-    machine.sh("rm -f /run/held")
+    machine.sh("rm -f /run/held /run/enough")
     machine.start("sh", "-c", HOLD)
     machine.wait_for(machine.path("/run/held").exists)
     with ThreadPoolExecutor(len(verbs)) as threads:
-        done = list(
-            threads.map(lambda verb: machine.runtime(verb, prefix=own_namespace(verb)), verbs)
-        )
-    machine.sh("rm -f /run/held")
-    return done
+        running = [
+            threads.submit(machine.runtime, verb, prefix=own_namespace(verb)) for verb in verbs
+        ]
+        try:
+            machine.wait_for(lambda: machine.waiting_for(LOCK) == len(verbs))
+        finally:
+            machine.sh("touch /run/enough")
+        return [each.result() for each in running]
 
 
 def new_link(machine: Machine) -> None:
@@ -88,15 +92,21 @@ def test_the_lock_is_not_free_while_a_killed_holders_program_runs(tunnel: Machin
     """It would go on to change the link under the next one's hands."""
     tunnel.write(
         "/usr/sbin/wg",
-        "#!/bin/sh\ntouch /run/began; sleep 1; touch /run/ended\n",
+        "#!/bin/sh\ntouch /run/began; until [ -e /run/enough ]; do sleep 0.1; done\n"
+        "touch /run/ended\n",
         mode=0o755,
     )
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(2) as threads:
         killed = threads.submit(tunnel.runtime, "reload")
-        tunnel.wait_for(tunnel.path("/run/began").exists)
-        tunnel.sh("pkill -KILL -f 'run[(][)] reload'")
-        assert not tunnel.path("/run/ended").exists()
-        tunnel.sh("rm /usr/sbin/wg")
-        assert WAITING in tunnel.succeed("reload")
+        try:
+            tunnel.wait_for(tunnel.path("/run/began").exists)
+            tunnel.sh("pkill -KILL -f 'run[(][)] reload'")
+            tunnel.sh("rm /usr/sbin/wg")
+            next_one = threads.submit(tunnel.succeed, "reload")
+            tunnel.wait_for(lambda: tunnel.waiting_for(LOCK) == 1)
+            assert not tunnel.path("/run/ended").exists()
+        finally:
+            tunnel.sh("touch /run/enough")
+        assert WAITING in next_one.result()
         assert tunnel.path("/run/ended").exists()
         assert killed.result().status != 0

@@ -216,8 +216,11 @@ CASES = {
         GOOD, f"{WG} render --output {TOML}", 1, f"{TOML}: File exists."
     ),
     "an interruption": Case(
-        f"{GOOD}; mkdir -p /run/wgconfine/lock",
-        f"flock /run/wgconfine/lock/=apply timeout --preserve-status -s INT 1 {WG} apply", 1,
+        f"{GOOD}; mkdir -p /run/wgconfine/lock; rm -f /run/said",
+        "flock /run/wgconfine/lock/=apply sh -c '"
+        # A shell has what it runs in the background ignore that signal.
+        f"env --default-signal=INT {WG} apply 2>/run/said & until grep -q Waiting /run/said;"
+        " do sleep 0.1; done; kill -INT $!; wait $!; code=$?; cat /run/said >&2; exit $code'", 1,
         "Waiting for another wgconfine that changes this machine; Ctrl-C ends the wait.\n"
         "interrupted",
     ),

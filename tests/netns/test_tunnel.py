@@ -57,6 +57,7 @@ def test_its_packets_leave_by_the_hosts_network(tunnel: Machine) -> None:
         tunnel.socket("vpn", socket.AF_INET, socket.SOCK_DGRAM) as service,
     ):
         peer.bind(("192.0.2.2", 51820))
+        peer.settimeout(30)
         service.sendto(b"a", ("203.0.113.1", 9))
         packet, sender = peer.recvfrom(2000)
 

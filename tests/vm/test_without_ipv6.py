@@ -44,6 +44,7 @@ def test_ipv6_is_left_out_and_ipv4_works(world: World) -> None:
         machine.systemctl("start", "probe.service")
         machine.wait_for(lambda: {TUNNEL["v4"]} == seen_by_web(world, "probe.service"), "IPv4", 60)
         machine.run("sleep", "12")
+        tunnel.wait_for_packets()
     assert_confined(uplink.traffic, tunnel.traffic)
     assert {TUNNEL["v4"]} == seen_by_web(world, "probe.service")
     assert "probe.service: confined" == refused(world, "probe.service")

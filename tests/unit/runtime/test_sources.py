@@ -26,6 +26,7 @@ def machine(rooted: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     systemctl.write_text(f'#!/bin/sh\necho "$*" >>{rooted}/log\n')
     systemctl.chmod(0o755)
     (rooted / "conf").write_text("old")
+    os.utime(rooted / "conf", (0, 0))  # what is written in the same tick of the clock is news, too
     values = VALUES | {"watched-files": [f"{rooted}/conf", f"{rooted}/other"]}
     (rooted / "vpn.json").write_text(json.dumps(values))
     (rooted / "vpn.json").chmod(0o644)

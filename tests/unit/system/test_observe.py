@@ -289,7 +289,8 @@ def test_since_when_a_tunnel_is_up() -> None:
     shown = {**RUNNING, "ActiveEnterTimestampMonotonic": str(now - 7_000_000)}
     tunnel = up(**{"wgconfine@vpn__service": shown})
 
-    assert ("up", 7, True) == (tunnel.state, tunnel.since, tunnel.configured)
+    assert ("up", True) == (tunnel.state, tunnel.configured)
+    assert tunnel.since in range(7, 30)  # the machine may be a busy one
 
 
 def test_a_name_without_an_answer(state: Path) -> None:
