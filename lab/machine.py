@@ -139,7 +139,8 @@ class Machine(ABC):
         script = 'mkdir -p "$(dirname "$1")"; rm -f "$1"; umask 077; cat >"$1"; chmod "$2" "$1"'
         self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
 
-    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 180) -> Completed:
+    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 85) -> Completed:
+        """Ask PID 1. Of a unit that hangs it waits less than systemd does, which hides that then."""
         return self.run("systemctl", "--no-pager", *arguments, check=check, timeout=timeout)
 
     def is_active(self, unit: str) -> bool:

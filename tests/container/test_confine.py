@@ -83,6 +83,8 @@ QUESTIONS = [
     ("doctor --fix", ("This would be done:", "chmod 600 /etc/wgconfine/one.conf"), "Do it? [y/N]"),
 ]
 """A command, what is said before its question, and that; a question among the words is answered."""
+REFUSALS = ("Ctrl-D", "empty")
+
 STATE = """
 find /etc/wgconfine /etc/systemd /usr/local/lib/systemd /run/wgconfine/lock -type f \
     -exec sha256sum {} + -printf '%m %p\n' | sort
@@ -106,7 +108,9 @@ def unlisted(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
     world.machine.run("chmod", "600", "/etc/wgconfine/one.conf")
 
 
-@pytest.mark.parametrize("way", ["Ctrl-C", "Ctrl-D", "rubbish", "empty"])
+@pytest.mark.parametrize(
+    "way", ["Ctrl-C", "rubbish", *(pytest.param(way, marks=pytest.mark.long) for way in REFUSALS)]
+)
 @pytest.mark.parametrize(("command", "words", "question"), QUESTIONS)
 def test_no_question_has_changed_anything(
     unlisted: World, way: str, command: str, words: tuple[str, ...], question: str

@@ -181,20 +181,19 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
     with_us = (find("setpriv"), "--pdeathsig=TERM", "--")
     fixed = ("--quiet", "--no-ask-password", "--collect", "--wait", "--service-type=exec")
     command = [*with_us, find("systemd-run"), f"--unit={unit}", how, *fixed, *options]
+    child: subprocess.Popen[bytes] | None = None
     caught = 0
-    # It reads a terminal, for which it must be in the foreground; else no key is for it.
-    try:
-        child = subprocess.Popen(command, env=_ENVIRONMENT, start_new_session=not terminal)
-    except OSError as error:  # all arguments together are too long
-        raise OperationFailed("start systemd-run", error.strerror or "") from error
+    unsent = False
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        nonlocal caught
+        nonlocal caught, unsent
         caught = number
         try:
             send_signal(unit, number, everybody=number in _TO_EVERYBODY)
         except OperationFailed:  # it does not run yet
-            child.terminate()
+            unsent = True
+            if child is not None:
+                child.terminate()
 
     def pause(_number: int, _frame: FrameType | None) -> None:
         with suppress(OperationFailed):
@@ -207,6 +206,13 @@ def run_unit(unit: UnitName, options: Sequence[str], *, terminal: bool) -> End:
         signal.signal(number, forward)
     if not terminal:
         signal.signal(signal.SIGTSTP, pause)
+    # It reads a terminal, for which it must be in the foreground; else no key is for it.
+    try:
+        child = subprocess.Popen(command, env=_ENVIRONMENT, start_new_session=not terminal)
+    except OSError as error:  # all arguments together are too long
+        raise OperationFailed("start systemd-run", error.strerror or "") from error
+    if unsent:  # it came while there was no child to end yet
+        child.terminate()
     child.wait()
     end = read_end(unit)
     if not end.known and is_loaded(unit):  # systemd-run was ended by somebody

@@ -2,14 +2,25 @@
 
 import os
 import signal
+import subprocess  # noqa: TID253 — what starts a command
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wgconfine.model.names import TunnelName, UnitName
-from wgconfine.runtime import paths
+from wgconfine.runtime import paths, process
 from wgconfine.system import commands, transient
-from wgconfine.system.commands import End, new_unit, read_end, signal_number, sweep_commands
+from wgconfine.system.commands import (
+    End,
+    new_unit,
+    read_end,
+    run_unit,
+    signal_number,
+    sweep_commands,
+)
 from wgconfine.system.transient import commands_of
 
 UNIT = UnitName("wgconfine-exec-vpn-4711_0a1b2c.service")
@@ -110,3 +121,40 @@ def test_nothing_is_swept_where_nothing_is(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(paths, "STATE", os.fspath(tmp_path / "none"))
 
     commands.sweep_commands()
+
+
+class Interrupted(subprocess.Popen[bytes]):
+    """A program whose starter is sent a signal before it knows that it has begun."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if "--wait" in arguments[0]:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    # Where nothing catches it, it would end the test's own process.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_signal_that_comes_at_the_very_start_ends_it(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody goes on running whom it can't be handed on to."""
+    monkeypatch.setattr(process, "SEARCH", (os.fspath(state), *process.SEARCH))
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    for name, line in (("systemd-run", "exec sleep 30"), ("systemctl", "exit 1")):
+        (state / name).write_text(f"#!/bin/sh\n{line}\n")
+        (state / name).chmod(0o755)
+    monkeypatch.setenv("PATH", os.fspath(state), prepend=os.pathsep)
+
+    begun = time.monotonic()
+    assert End(signal=signal.SIGTERM) == run_unit(UNIT, [], terminal=False)
+    assert time.monotonic() - begun < 20
