@@ -140,7 +140,7 @@ class Machine(ABC):
         self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
 
     def systemctl(self, *arguments: str, check: bool = True, timeout: float = 85) -> Completed:
-        """Ask PID 1. Of a unit that hangs it waits less than systemd does, which hides that then."""
+        """Ask PID 1, but not for as long as it waits for a unit that hangs, and hides it then."""
         return self.run("systemctl", "--no-pager", *arguments, check=check, timeout=timeout)
 
     def is_active(self, unit: str) -> bool:
