@@ -139,8 +139,10 @@ def absence(facts: TunnelFacts) -> Standing | None:
     start = f"systemctl start {facts.tunnel.name}"
     if word == "running":
         return None
-    if facts.tunnel.active == "activating":
-        return waiting(facts, failed=word == "failed")
+    # What a try has left is taken away before systemd waits for the next one.
+    clearing = word == "stopping" and facts.tunnel.result not in {"", "success"}
+    if facts.tunnel.active == "activating" or clearing:
+        return waiting(facts, failed=clearing or word == "failed")
     if not facts.enabled:
         again = "with enable = true: wgconfine apply"
         return Standing(word=Word.DOWN, why="enable = false in its settings", next=again)

@@ -50,6 +50,10 @@ CASES: dict[str, tuple[dict[str, Any], Word, str, int | None, str]] = {
         {"tunnel": unit("", "activating", age=1), "trouble": NO_CONF},
         Word.WAITING, NO_CONF.why, 47, AGAIN,
     ),
+    "what a try has left is taken away": (
+        {"tunnel": unit("", "deactivating", age=1, result="exit-code"), "trouble": NO_CONF},
+        Word.WAITING, NO_CONF.why, 47, AGAIN,
+    ),
     "it is being configured": (
         {"tunnel": unit("", "activating", age=1)},
         Word.WAITING, "it is being configured", 1, "it goes on by itself",
