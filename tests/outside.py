@@ -11,15 +11,18 @@ SEND_ONE = f"echo leak >/dev/udp/{WORLD[0]}/4711 || true"
 def _send(address: str, host: str) -> str:
     # What is counted by curl is how long it waits, and not how long an emulated machine starts it.
     return f"""\
-(echo leak >/dev/udp/{address}/4711)
-curl -s -g -m 3 -o /dev/null http://{host}/
-dig +time=1 +tries=1 @{address} $1.example.net
-dig +time=1 +tries=1 +tcp @{address} $1-tcp.example.net
+(echo leak >/dev/udp/{address}/4711) &
+curl -s -g -m 3 -o /dev/null http://{host}/ &
+dig +time=1 +tries=1 @{address} $1.example.net &
+dig +time=1 +tries=1 +tcp @{address} $1-tcp.example.net &
 """
 
 
-SEND = f"{{\n{_send(WORLD[0], WORLD[0])}{_send(WORLD[1], f'[{WORLD[1]}]')}}} >&2\ntrue\n"
-"""A script that sends UDP, TCP and DNS over both families; its argument is a name to look up."""
+SEND = f"{{\n{_send(WORLD[0], WORLD[0])}{_send(WORLD[1], f'[{WORLD[1]}]')}}} >&2\nwait\n"
+"""A script that sends UDP, TCP and DNS over both families; its argument is a name to look up.
+
+All at once, since each waits for an answer that it may not get.
+"""
 
 SENT = {
     (kind, version) for kind in ("UDP 4711", "TCP 80", "UDP 53", "TCP 53") for version in (4, 6)

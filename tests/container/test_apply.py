@@ -31,6 +31,13 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture(scope="module", params=first("trixie"))
+def shared(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
+    """One machine for all tests in which nothing is applied."""
+    with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        yield world
+
+
 def test_a_running_service_is_stopped_first_and_starts_again_only_inside(world: World) -> None:
     """From the moment `apply` is done, a service that ran in the open is seen inside alone."""
     machine = world.machine
@@ -172,37 +179,37 @@ def test_any_wrong_settings_file_keeps_everything_as_it_is(world: World) -> None
     ],
 )  # fmt: skip
 def test_what_cannot_be_confined_is_refused_by_name(
-    world: World, unit: str, text: str, said: str
+    shared: World, unit: str, text: str, said: str
 ) -> None:
     """A unit whose work would not stay inside is refused with the reason, and left alone."""
-    write_service(world, "sock.socket", "[Socket]\nListenStream=127.0.0.1:9999\nAccept=no\n")
-    write_service(world, unit, text)
-    world.machine.sh("systemctl start sock.socket || true")
-    write_tunnel(world, [unit])
-    done = wgconfine(world, "apply", check=False)
+    write_service(shared, "sock.socket", "[Socket]\nListenStream=127.0.0.1:9999\nAccept=no\n")
+    write_service(shared, unit, text)
+    shared.machine.sh("systemctl start sock.socket || true")
+    write_tunnel(shared, [unit])
+    done = wgconfine(shared, "apply", check=False)
     assert 78 == done.returncode
     assert unit in done.stderr
     assert said in done.stderr
-    assert "" == world.machine.sh(f"ls -d /etc/systemd/system/{unit}.d 2>/dev/null || true")
+    assert "" == shared.machine.sh(f"ls -d /etc/systemd/system/{unit}.d 2>/dev/null || true")
 
 
-def test_a_user_unit_is_refused(world: World) -> None:
+def test_a_user_unit_is_refused(shared: World) -> None:
     """User managers ignore namespace settings without a word: their units are refused."""
-    world.machine.write("/etc/systemd/user/mine.service", "[Service]\nExecStart=/bin/cat\n")
-    write_tunnel(world, ["mine.service"])
-    done = wgconfine(world, "apply", check=False)
+    shared.machine.write("/etc/systemd/user/mine.service", "[Service]\nExecStart=/bin/cat\n")
+    write_tunnel(shared, ["mine.service"])
+    done = wgconfine(shared, "apply", check=False)
     assert 78 == done.returncode
     assert "user" in done.stderr
 
 
-def test_a_drop_in_that_would_win_is_refused(world: World) -> None:
+def test_a_drop_in_that_would_win_is_refused(shared: World) -> None:
     """A file that sorts after ours and sets a setting of ours is named, and nothing is changed."""
-    write_service(world, "probe.service", PROBE)
+    write_service(shared, "probe.service", PROBE)
     write_service(
-        world, "probe.service.d/zzz.conf", "[Service]\nNetworkNamespacePath=/run/netns/mine\n"
+        shared, "probe.service.d/zzz.conf", "[Service]\nNetworkNamespacePath=/run/netns/mine\n"
     )
-    write_tunnel(world, ["probe.service"])
-    done = wgconfine(world, "apply", check=False)
+    write_tunnel(shared, ["probe.service"])
+    done = wgconfine(shared, "apply", check=False)
     assert 78 == done.returncode
     assert "zzz.conf" in done.stderr
 
