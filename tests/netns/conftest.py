@@ -61,5 +61,6 @@ def carried(named: Machine) -> Machine:
         ip -n world address add 203.0.113.9/32 dev lo
         ip -n world address add 2001:db8:9::9/128 dev lo
     """)
+    named.wait_for_links(("vpn", "wg0"), ("world", "wg1"))
     load(named, Policy(resolvers=list(RESOLVERS.values()), addresses=OWN.values()))
     return named

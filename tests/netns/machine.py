@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lab.layers import GUEST
 from lab.namespaces import Namespaces
@@ -62,6 +63,9 @@ ip address add 192.0.2.1/24 dev uplink
 ip link set uplink up
 ip -n world address add 192.0.2.2/24 dev eth0
 ip -n world link set eth0 up
+# What is sent is lost until a thread of the kernel's has seen the carrier.
+until ip -o link show dev uplink | grep -q ' state UP '; do sleep 0.01; done
+until ip -n world -o link show dev eth0 | grep -q ' state UP '; do sleep 0.01; done
 touch /run/lab/ready
 exec cat
 """
@@ -122,6 +126,28 @@ class Machine:
             check=False,
             timeout=120,
         )
+
+    def wait_for_links(self, *ends: tuple[str, str]) -> None:
+        """Wait for links, each with its namespace: until then what is sent there is lost.
+
+        Threads of the kernel's see a carrier, and make the local routes of IPv6 addresses, some
+        time after they were asked to.
+        """
+        for namespace, link in ends:
+            self.wait_for(lambda end=(namespace, link): self._is_usable(*end))  # type: ignore[misc]
+
+    def _is_usable(self, namespace: str, link: str) -> bool:
+        def ask(words: str) -> Any:
+            return json.loads(self.sh(f"ip -n {namespace} -j {words}") or "[]")
+
+        (shown,) = ask(f"link show dev {link}")
+        wanted = {
+            address["local"]
+            for each in ask(f"-6 address show dev {link} scope global")
+            for address in each.get("addr_info", ())
+        }
+        routed = {route["dst"] for route in ask("-6 route show table local")}
+        return shown["operstate"] == "UP" and wanted <= routed
 
     def start(self, *argv: str, inside: str = "") -> None:
         """Start a program that runs on; it ends with the machine."""

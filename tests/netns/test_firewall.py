@@ -35,6 +35,7 @@ def leaky(named: Machine) -> Machine:
             ip -n $1 link set $2 up
         done
     """)
+    named.wait_for_links(("vpn", "leak0"), ("world", "leak1"))
     return named
 
 
