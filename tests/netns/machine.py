@@ -145,6 +145,7 @@ class Machine:
             address["local"]
             for each in ask(f"-6 address show dev {link} scope global")
             for address in each.get("addr_info", ())
+            if address  # of another scope: ip(8) leaves an empty one
         }
         routed = {route["dst"] for route in ask("-6 route show table local")}
         return shown["operstate"] == "UP" and wanted <= routed
