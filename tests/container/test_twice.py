@@ -135,7 +135,7 @@ def test_who_waits_can_be_interrupted_and_who_looks_never_waits(world: World) ->
     # A shell has what it runs in the background ignore the signal.
     said = machine.sh("""
         env --default-signal=INT wgconfine apply &>/run/said &
-        until grep -q Waiting /run/said; do sleep 0.1; done
+        until grep -qs Waiting /run/said; do sleep 0.1; done
         kill -INT $!
         code=0; wait $! || code=$?
         cat /run/said; echo $code

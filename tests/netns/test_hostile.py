@@ -219,7 +219,7 @@ CASES = {
         f"{GOOD}; mkdir -p /run/wgconfine/lock; rm -f /run/said",
         "flock /run/wgconfine/lock/=apply sh -c '"
         # A shell has what it runs in the background ignore that signal.
-        f"env --default-signal=INT {WG} apply 2>/run/said & until grep -q Waiting /run/said;"
+        f"env --default-signal=INT {WG} apply 2>/run/said & until grep -qs Waiting /run/said;"
         " do sleep 0.1; done; kill -INT $!; wait $!; code=$?; cat /run/said >&2; exit $code'", 1,
         "Waiting for another wgconfine that changes this machine; Ctrl-C ends the wait.\n"
         "interrupted",
