@@ -16,7 +16,7 @@ VM_PACKAGES := qemu-system-x86 e2fsprogs cpio kmod xz-utils zstd
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-test: venv packages vm-packages ## all tests, every tier: at most 15 minutes
+test: venv packages vm-packages ## all tests, every tier: some 20 minutes on two processors
 	$(PYTEST) --cov=wgconfine.config $(SPREAD) -m "not long" tests/vm tests/lab tests/container tests/netns tests/golden tests/unit
 
 test-long: venv packages vm-packages ## fault tables, soaks, scale: what takes longer
