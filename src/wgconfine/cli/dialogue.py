@@ -93,8 +93,8 @@ def ask(question: str) -> str:
     Raises Refused at the end of input, and CutOff at Ctrl-C: both leave the cursor behind the
     question.
     """
-    print(f"{escape(question)} ", end="", file=sys.stderr, flush=True)
     try:
+        print(f"{escape(question)} ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
     except KeyboardInterrupt:
         complain(f"\n{UNCHANGED}")

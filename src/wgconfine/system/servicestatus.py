@@ -40,20 +40,27 @@ PROC = Path("/proc")
 def is_set_up(pid: int) -> bool:
     """Tell whether a process is systemd's own, before it executes the service's program.
 
-    With Type=idle it waits like that for seconds. It bears the program's name in parentheses. Name
-    and program alone prove nothing, since anybody may run systemd's under any name: until it has
-    joined the namespace it is a child of PID 1 with root's user and all of PID 1's capabilities,
-    which no service can get back that was once deprived of them.
+    With Type=idle it waits like that for seconds. It bears the program's name in parentheses or,
+    forked this moment, is PID 1 over again. Name and program alone prove nothing, since anybody may
+    run systemd's under any name: until it has joined the namespace it is a child of PID 1 with
+    root's user and all of PID 1's capabilities, which no service can get back that was once
+    deprived of them.
     """
     try:
         program = (PROC / str(pid) / "exe").readlink()
         manager = (PROC / "1/exe").readlink()
-        name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
+        name = words_of(pid, "comm")
+        forked = [name, words_of(pid, "cmdline")] == [words_of(1, "comm"), words_of(1, "cmdline")]
         powerful = has_powers_of_manager(pid)
     except OSError:
         return False
     executor = Path(f"{manager}-executor")
-    return powerful and (program == executor or (program == manager and name.startswith("(")))
+    named = name.startswith("(") or forked
+    return powerful and (program == executor or (program == manager and named))
+
+
+def words_of(pid: int, file: str) -> str:
+    return (PROC / str(pid) / file).read_text(encoding="utf-8", errors="replace")
 
 
 def has_powers_of_manager(pid: int) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wgconfine.cli.dialogue import CutOff, ask
 from wgconfine.cli.draft import read_publish, read_resolvers
 from wgconfine.cli.questions import (
     ask_conf,
@@ -114,3 +115,22 @@ def test_the_end_of_input_is_a_no(types: Type) -> None:
 def test_numbers_of_a_list(answer: list[str], words: list[str]) -> None:
     """What is no place in it is a word."""
     assert words == words_of(answer, ["x", "y"])
+
+
+class CutOffInWriting(io.StringIO):
+    """A terminal whose person has seen the question before `print` has come back."""
+
+    def flush(self) -> None:
+        if self.getvalue().endswith("? "):
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_first_sight_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said that nothing was changed, however early it comes."""
+    terminal = CutOffInWriting()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with pytest.raises(CutOff):
+        ask("Go on?")
+
+    assert "Go on? \nNothing was changed.\n" == terminal.getvalue()

@@ -130,6 +130,17 @@ def test_a_process_that_systemd_is_setting_up(
     assert being == servicestatus.is_set_up(7)
 
 
+def test_a_process_that_was_forked_this_moment(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is PID 1 over again, in name and command line, until it gets its own name."""
+    monkeypatch.setattr(servicestatus, "PROC", state)
+    make_process(state, "1", "/usr/lib/systemd/systemd", "systemd")
+    make_process(state, "7", "/usr/lib/systemd/systemd", "systemd", cmdline="/sbin/init")
+
+    assert servicestatus.is_set_up(7)
+
+
 @pytest.mark.parametrize(
     "unlike",
     [
@@ -155,10 +166,13 @@ def make_process(proc: Path, pid: str, program: str, name: str, **unlike: str) -
     """Its directory in /proc, as that of a child of PID 1 with all rights but for `unlike`."""
     status = {"Name": name, "PPid": "1", "Uid": "0\t0\t0\t0", "CapEff": "000001ffffffffff"}
     user = unlike.pop("user", "user:[4026531837]")
+    usual = "/sbin/init" if pid == "1" else f"{program} --user"
+    cmdline = unlike.pop("cmdline", usual).replace(" ", "\0")
     (proc / pid / "ns").mkdir(parents=True)
     (proc / pid / "ns/user").symlink_to(user)
     (proc / pid / "exe").symlink_to(program)
     (proc / pid / "comm").write_text(f"{name}\n")
+    (proc / pid / "cmdline").write_text(f"{cmdline}\0")
     lines = (f"{key}:\t{value}\n" for key, value in {**status, **unlike}.items())
     (proc / pid / "status").write_text("".join(lines))
 
