@@ -47,11 +47,14 @@ def is_set_up(pid: int) -> bool:
     deprived of them.
     """
     try:
+        powerful = has_powers_of_manager(pid)
+        # In this order, while it goes on: the name changes before the command line, and the program
+        # after both.
+        again = words_of(pid, "cmdline") == words_of(1, "cmdline")
+        name = words_of(pid, "comm")
         program = (PROC / str(pid) / "exe").readlink()
         manager = (PROC / "1/exe").readlink()
-        name = words_of(pid, "comm")
-        forked = [name, words_of(pid, "cmdline")] == [words_of(1, "comm"), words_of(1, "cmdline")]
-        powerful = has_powers_of_manager(pid)
+        forked = again and name == words_of(1, "comm")
     except OSError:
         return False
     executor = Path(f"{manager}-executor")
