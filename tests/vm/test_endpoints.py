@@ -17,7 +17,15 @@ from tests.container.test_pin import (
     test_without_it_packets_follow_the_peer,
 )
 from tests.matrix import EVERYWHERE
-from tests.scenario import PATIENT, seen_by_web, wgconfine, write_service, write_tunnel
+from tests.scenario import (
+    PATIENT,
+    UNVERIFIED,
+    seen_by_web,
+    wgconfine,
+    write_service,
+    write_tunnel,
+)
+from tests.watching import tick_by_hand
 
 __all__ = [
     "_same_service",
@@ -36,7 +44,8 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     with boot_vm(request.param, wheelhouse=wheelhouse) as world:
         world.internet.run("ip", "address", "add", f"{SECOND}/24", "dev", "uplink")
         write_service(world, "probe.service", PATIENT)
-        write_tunnel(world, ["probe.service"], extra='[verify]\nevery = "off"\n')
+        tick_by_hand(world)
+        write_tunnel(world, ["probe.service"], extra=UNVERIFIED)
         wgconfine(world, "apply", check=False)  # a probe may be too slow for the `verify`
         world.machine.systemctl("start", "probe.service")
         world.machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it went out", 90)
