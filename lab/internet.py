@@ -30,6 +30,11 @@ INNER = ("10.77.0.1", "fd77::1")
 INNER_PORT = 51821
 KINDS = ("net", "mount")
 ECHO_PORT, WEB_PORT = "7", "80"
+LISTENING = ("ss", "-Hx", "state", "listening")
+"""Shows unix sockets at which somebody listens, and not those that are only bound, as `ss -l` does.
+
+By wg(8) nobody may ask whether wireguard-go is there: it deletes such a one.
+"""
 
 SETUP = f"""set -eu
 mount --make-rprivate /
@@ -148,9 +153,7 @@ class Internet:
     def _serve_wireguard(self, log: str, link: str, port: int, addresses: tuple[str, str]) -> str:
         """Start a server with these addresses of its own, and give its private key."""
         self._serve(log, "wireguard-go", "-f", link)
-        # Not wg(8): it deletes a socket at which nobody listens yet, which `ss -l` shows, too.
-        listening = ("ss", "-Hx", "state", "listening")
-        self._wait_for(lambda: f"/{link}.sock " in self.run(*listening), log)
+        self._wait_for(lambda: f"/{link}.sock " in self.run(*LISTENING), log)
         key = self.run("wg", "genkey").strip()
         set_up = ("wg", "set", link, "listen-port", str(port), "private-key", "/dev/stdin")
         self.run(*set_up, text=key)

@@ -30,13 +30,6 @@ ExecStart=/bin/sh -c 'for v in 4 6; do curl -$v -s -m 30 http://web.example.net/
 """
 
 
-LISTENING = ("ss", "-Hx", "state", "listening")
-"""Shows unix sockets at which somebody listens, and not those that are only bound, as `ss -l` does.
-
-By wg(8) nobody may ask whether wireguard-go is there: it deletes such a one.
-"""
-
-
 def _silence(to: str = "", source: str = "") -> str:
     return f"""\
 table inet silence {{
@@ -118,7 +111,6 @@ def seen_by_web(world: World, unit: str) -> set[str]:
 
 def printed(world: World, unit: str) -> str:
     """Give what a service has printed since the boot, all of it: the journal takes its time."""
-    world.machine.run("journalctl", "--sync")
     journal = ("journalctl", "-b", "-o", "cat", "--no-pager", "-u", unit, "_TRANSPORT=stdout")
     return world.machine.run(*journal).stdout
 

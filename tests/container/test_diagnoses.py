@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from lab.internet import WEB, WORLD
+from lab.internet import LISTENING, WEB, WORLD
 from tests.container.test_health import KEPT, tick, told, wait_until_sent, why
 from tests.matrix import first
 from tests.scenario import (
-    LISTENING,
     PROBE,
     confine,
     seen_by_web,

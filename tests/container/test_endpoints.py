@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from lab.internet import WEB, WIREGUARD_PORT, WORLD, client_addresses
+from lab.internet import LISTENING, WEB, WIREGUARD_PORT, WORLD, client_addresses
 from tests.container.test_health import (
     KEPT,
     age,
@@ -22,7 +22,6 @@ from tests.container.test_health import (
 )
 from tests.matrix import first
 from tests.scenario import (
-    LISTENING,
     PROBE,
     UNVERIFIED,
     seen_by_web,

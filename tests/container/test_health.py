@@ -92,7 +92,6 @@ def wait_until_sent(world: World) -> None:
 
 
 def told(world: World) -> list[str]:
-    world.machine.run("journalctl", "--sync")
     journal = ("journalctl", "-b", "-o", "json", "--no-pager", "WGCONFINE_TUNNEL=vpn")
     lines = world.machine.run(*journal).stdout.splitlines()
     return [str(json.loads(line)["MESSAGE"]) for line in lines]
@@ -121,7 +120,6 @@ def test_a_route_that_is_gone_comes_back(world: World) -> None:
 
 def runs_of(world: World, unit: str) -> int:
     """Count how often a unit was started and has done its work, as PID 1 has it."""
-    world.machine.run("journalctl", "--sync")
     journal = ("journalctl", "-b", "-q", "-o", "cat", "--no-pager", f"UNIT={unit}")
     return len(world.machine.run(*journal, "JOB_TYPE=start", "JOB_RESULT=done").stdout.splitlines())
 

@@ -10,7 +10,7 @@ import pytest
 from lab import World, boot_container
 from lab.internet import WORLD
 from tests.matrix import ends
-from tests.scenario import wgconfine, write_service, write_tunnel
+from tests.scenario import UNVERIFIED, wgconfine, write_service, write_tunnel
 from wgconfine.render.catalog import MESSAGES
 
 pytestmark = pytest.mark.container
@@ -31,7 +31,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a tunnel that is up, and one service inside."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         write_service(world, "idle.service", IDLE)
-        write_tunnel(world, ["idle.service"], extra='[verify]\nevery = "off"\n')
+        write_tunnel(world, ["idle.service"], extra=UNVERIFIED)
         wgconfine(world, "apply")
         # What a tick finds is told until the next one, whatever was mended meanwhile.
         world.machine.systemctl("stop", "wgconfine-tick.timer")

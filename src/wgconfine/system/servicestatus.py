@@ -47,7 +47,8 @@ def is_set_up(pid: int) -> bool:
     deprived of them.
     """
     try:
-        powerful = has_powers_of_manager(pid)
+        if not has_powers_of_manager(pid):
+            return False
         # In this order, while it goes on: the name changes before the command line, and the program
         # after both.
         again = words_of(pid, "cmdline") == words_of(1, "cmdline")
@@ -59,7 +60,7 @@ def is_set_up(pid: int) -> bool:
         return False
     executor = Path(f"{manager}-executor")
     named = name.startswith("(") or forked
-    return powerful and (program == executor or (program == manager and named))
+    return program == executor or (program == manager and named)
 
 
 def words_of(pid: int, file: str) -> str:
