@@ -55,7 +55,7 @@ def age(world: World) -> None:
     for line in world.machine.read(KEPT).splitlines():
         match line.split():
             case ["sick", since, acted, steps]:
-                lines.append(f"sick {since} {max(0, int(acted) - OLD)} {steps}")
+                lines.append(f"sick {since} {int(acted) - OLD} {steps}")
             case ["peer", key, handshake, received, sent, since, *rest]:
                 counted = f"{handshake} {received} {sent}"
                 lines.append(f"peer {key} {counted} {int(since) - OLD} {' '.join(rest)}")
