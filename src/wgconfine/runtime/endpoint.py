@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from wgconfine.runtime.turns import Named
 
 LONGEST_PAUSE = 60.0  # seconds
-NONE = "(none)"
-"""What wg(8) says of what a peer has not."""
 DISCARD = 9
 """A port to ask for the way to; nothing is sent there."""
 GROWTH = 1.5
@@ -154,49 +152,12 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
         if record.pin_endpoint:  # what was known until now is no place for packets any more
             pin.hold(record.name, pin.pins_of(record, conf, known))
         with Visit(record.name):
-            begin = start_over if is_without(record, public_key) else set_where
-            begin(record.wg_name, public_key, text)
+            if link.asked(record.wg_name, "endpoints", public_key) != text:
+                link.start_over(record.wg_name, public_key, text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
     if mtu is not None:
         carried.follow(record.name)
-
-
-def is_without(record: Record, public_key: str) -> bool:
-    """Tell whether a peer has no endpoint yet."""
-    return asked(record.wg_name, "endpoints", public_key) == NONE
-
-
-def asked(wg_name: str, what: str, public_key: str) -> str:
-    """Give what wg(8) says of one peer."""
-    lines = run("wg", "show", wg_name, what).split("\n")
-    values = [line.partition("\t")[2] for line in lines if line.startswith(f"{public_key}\t")]
-    return values[0] if values else NONE
-
-
-def set_where(wg_name: str, public_key: str, endpoint: str) -> None:
-    step(f"wg set {wg_name} peer {public_key} endpoint {endpoint}")
-    run("wg", "set", wg_name, "peer", public_key, "endpoint", endpoint)
-
-
-def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
-    """Set the first endpoint of a peer by making it anew, so that its handshake begins at once.
-
-    A packet of a service has begun one before, with nobody to send it to, and the next would come
-    after a pause of 5 s: REKEY_TIMEOUT. In one call of wg(8), and all that it had is kept.
-    """
-    secret = asked(wg_name, "preshared-keys", public_key)
-    allowed = asked(wg_name, "allowed-ips", public_key)
-    keepalive = asked(wg_name, "persistent-keepalive", public_key)
-    step(f"wg set {wg_name} peer {public_key} remove peer {public_key} endpoint {endpoint}")
-    # fmt: off
-    run(
-        "wg", "set", wg_name, "peer", public_key, "remove", "peer", public_key,
-        "endpoint", endpoint, "persistent-keepalive", keepalive,
-        "allowed-ips", "" if allowed == NONE else allowed.replace(" ", ","),
-        *(() if secret == NONE else ("preshared-key", link.STDIN)), text=secret,
-    )
-    # fmt: on
 
 
 def keep_answer(name: str, host: str, found: list[str]) -> str:

@@ -7,7 +7,7 @@ import os
 from wgconfine.config import wgquick
 from wgconfine.config.conf import MTU_MIN_IPV6
 from wgconfine.runtime import paths
-from wgconfine.runtime.failure import Failure
+from wgconfine.runtime.failure import Failure, step
 from wgconfine.runtime.process import run
 from wgconfine.runtime.state import read_state
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, str] = {}
 ABSENT = {"FwMark": "0", "PersistentKeepalive": "0", "PresharedKey": f"{'A' * 43}="}
 """How wg(8) is told that there is none. It has no such word for an Endpoint."""
+NONE = "(none)"
+"""How wg(8) says it."""
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
 HEADERS = 80  # IPv6 40 + UDP 8 + WireGuard 32 bytes: wg-quick's allowance
 ETHERNET_MTU = 1500
@@ -50,7 +52,7 @@ class Changes:
 
     What is right already is not set again: wireguard-go opens its sockets anew each time that it
     is told of a port, its own too, and what arrives meanwhile is lost. What is not said stays: the
-    source port, and an Endpoint.
+    source port, and an Endpoint. One that differs is for start_over() to set.
     """
 
     def __init__(self, live: str, wanted: str) -> None:
@@ -59,8 +61,11 @@ class Changes:
         interface = differences(there.pop("", {}), said.pop("", {}))
         lines = ["[Interface]", *interface] if interface else []
         self.peers = 0
+        self.moved: dict[str, str] = {}  # the new endpoints of peers that were there before
         for key, peer in said.items():
             before = there.pop(key, None)
+            if before is not None and before.get("Endpoint") != peer.get("Endpoint"):
+                self.moved.update((key, each) for each in peer.pop("Endpoint", []))
             if before is None or not is_in_force(before, peer):
                 lines += ["[Peer]", f"PublicKey = {key}", *differences(before or {}, peer)]
                 self.peers += 1
@@ -112,6 +117,35 @@ def differences(there: Section, said: Section) -> list[str]:
         ),
         *(f"{key} = {ABSENT[key]}" for key in there if key in ABSENT and key not in said),
     ]
+
+
+def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
+    """Set another endpoint of a peer by making it anew: no session, and a handshake at once.
+
+    A packet under the old session that comes late from where it was would have WireGuard follow it
+    back, and under load there is always one. And a handshake that a packet has begun before, with
+    nobody there to answer, keeps the next one waiting for 5 s: REKEY_TIMEOUT. In one call of wg(8),
+    and all that was set of the peer is kept.
+    """
+    secret = asked(wg_name, "preshared-keys", public_key)
+    allowed = asked(wg_name, "allowed-ips", public_key)
+    keepalive = asked(wg_name, "persistent-keepalive", public_key)
+    step(f"wg set {wg_name} peer {public_key} remove peer {public_key} endpoint {endpoint}")
+    # fmt: off
+    run(
+        "wg", "set", wg_name, "peer", public_key, "remove", "peer", public_key,
+        "endpoint", endpoint, "persistent-keepalive", keepalive,
+        "allowed-ips", "" if allowed == NONE else allowed.replace(" ", ","),
+        *(() if secret == NONE else ("preshared-key", STDIN)), text=secret,
+    )
+    # fmt: on
+
+
+def asked(wg_name: str, what: str, public_key: str) -> str:
+    """Give what wg(8) says of one peer."""
+    lines = run("wg", "show", wg_name, what).split("\n")
+    values = [line.partition("\t")[2] for line in lines if line.startswith(f"{public_key}\t")]
+    return values[0] if values else NONE
 
 
 def address_of(host: str, known: Mapping[str, str]) -> str:

@@ -256,6 +256,8 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> No
     if changes.text:
         step(f"wg addconf {name} (hidden) with {changes.peers} peers")
         run("wg", "addconf", name, link.STDIN, text=changes.text)
+    for key, endpoint in changes.moved.items():
+        link.start_over(name, key, endpoint)
     # Last: no packet for a network that has moved goes to a third peer meanwhile.
     removals = [word for key in changes.gone for word in ("peer", key, "remove")]
     if removals:

@@ -103,46 +103,30 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
     assert [] == turns.read_endpoints("vpn")
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_peer_that_a_reload_took_away_is_not_made_anew(
-    state: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+@pytest.mark.parametrize(
+    ("port", "seen", "expected"),
+    [
+        (51820, "(none)", ["192.0.2.1:51820"]),
+        (51820, "192.0.2.2:51820", ["192.0.2.1:51820"]),
+        (51820, "192.0.2.1:51820", []),
+        (51821, "(none)", []),
+    ],
+    ids=["first", "moved", "same", "gone"],
+)
+def test_an_answer_is_set_where_it_is_news(
+    state: Path, monkeypatch: pytest.MonkeyPatch, port: int, seen: str, expected: list[str]
 ) -> None:
-    """Its name may be answered late: looked at again under the lock, then wg(8) or nothing."""
-    answered = (KEY, "vpn.example.net", 51820)
-    port = 51820 if there else 51821
+    """And not where a reload has taken the peer away meanwhile: wg(8) would make it anew."""
     (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port}\n", "ascii")
-    commands: list[tuple[str, ...]] = []
+    begun: list[str] = []
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
-    monkeypatch.setattr(endpoint, "is_without", lambda *_: False)
+    monkeypatch.setattr(link, "asked", lambda *_: seen)
+    monkeypatch.setattr(link, "start_over", lambda *words: begun.append(words[-1]))
     monkeypatch.setattr(link, "declared", lambda _: wgquick.Conf())
-    monkeypatch.setattr(endpoint, "run", lambda *command: commands.append(command))
 
-    endpoint.set_endpoint(record(), answered, ["192.0.2.1"])
+    endpoint.set_endpoint(record(), (KEY, "vpn.example.net", 51820), ["192.0.2.1"])
 
-    expected = [("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")]
-    assert (expected if there else []) == commands
-
-
-def test_a_first_endpoint_comes_with_a_peer_that_has_begun_no_handshake(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """All that the peer had is kept, and its secret goes the way that no argument goes."""
-    shown = {"preshared-keys": "s3cret", "allowed-ips": "0.0.0.0/0 ::/0"}
-    shown["persistent-keepalive"] = "off"
-    calls: list[tuple[tuple[str, ...], str]] = []
-
-    def run(*command: str, text: str = "") -> str:
-        calls.append((command, text))
-        return f"other\t(none)\n{KEY}\t{shown[command[3]]}\n" if command[1] == "show" else ""
-
-    monkeypatch.setattr(endpoint, "run", run)
-
-    endpoint.start_over("wg0", KEY, "192.0.2.1:51820")
-
-    begins = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
-    sets = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off")
-    routes = ("allowed-ips", "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")
-    assert ((*begins, *sets, *routes), "s3cret") == calls[-1]
+    assert expected == begun
 
 
 def record() -> Record:

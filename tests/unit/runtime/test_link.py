@@ -219,6 +219,7 @@ def changes(*replaced: tuple[str, str], live: str = LIVE) -> tuple[str, list[str
         text = text.replace(old, new)
     found = link.Changes(live, link.wg_config(conf(text)))
     assert found.peers == found.text.count("[Peer]")
+    assert {} == found.moved
     return found.text, found.gone
 
 
@@ -241,10 +242,6 @@ def test_what_is_in_force_is_not_set_again() -> None:
          f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8, 192.0.2.0/24\n"),
         ("AllowedIPs = 10.0.0.0/8\n", "", PEER_OTHER),
         ("0.0.0.0/0, ::/0", "::/0", f"{PEER}AllowedIPs = ::/0\n"),
-        ("192.0.2.1:51820", "192.0.2.1:51821",
-         f"{PEER}Endpoint = 192.0.2.1:51821\n{ALL}"),
-        ("vpn.example.net:51820", "192.0.2.9:1",
-         f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = 192.0.2.9:1\n"),
         ("Endpoint = 192.0.2.1:51820\n", "", ""),
         ("PersistentKeepalive = 25\n", "", f"{PEER}{ALL}PersistentKeepalive = 0\n"),
         ("vpn.example.net:51820", "vpn.example.net:51820\nPersistentKeepalive = 9",
@@ -257,6 +254,45 @@ def test_what_differs_is_set_and_nothing_else(old: str, new: str, text: str) -> 
     assert sorted(text.splitlines()) == sorted(found.splitlines())
     assert text.splitlines()[:2] == found.splitlines()[:2]
     assert [] == gone
+
+
+@pytest.mark.parametrize("before", ["", "Endpoint = 203.0.113.7:51820\n"])
+def test_a_peer_that_moves_is_for_another_call(before: str) -> None:
+    """One that had no endpoint as well; what else is said of it is set as ever."""
+    live = LIVE.replace("Endpoint = 203.0.113.7:51820\n", before)
+    text = CONF.replace("vpn.example.net:51820", "192.0.2.9:1\nPersistentKeepalive = 9")
+    found = link.Changes(live, link.wg_config(conf(text)))
+    expected = f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nPersistentKeepalive = 9\n"
+    assert sorted(expected.splitlines()) == sorted(found.text.splitlines())
+    assert {OTHER: "192.0.2.9:1"} == found.moved
+
+
+def test_a_peer_that_moves_begins_no_handshake_before() -> None:
+    """Of one that differs in nothing else nothing else is said."""
+    found = link.Changes(LIVE, link.wg_config(conf(CONF.replace("192.0.2.1:51820", "192.0.2.1:9"))))
+    assert ("", {KEY: "192.0.2.1:9"}) == (found.text, found.moved)
+
+
+def test_another_endpoint_comes_with_a_peer_that_has_no_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All that was set of the peer is kept, and its secret goes the way that no argument goes."""
+    shown = {"preshared-keys": "s3cret", "allowed-ips": "0.0.0.0/0 ::/0"}
+    shown["persistent-keepalive"] = "off"
+    calls: list[tuple[tuple[str, ...], str]] = []
+
+    def run(*command: str, text: str = "") -> str:
+        calls.append((command, text))
+        return f"other\t(none)\n{KEY}\t{shown[command[3]]}\n" if command[1] == "show" else ""
+
+    monkeypatch.setattr(link, "run", run)
+
+    link.start_over("wg0", KEY, "192.0.2.1:51820")
+
+    begins = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
+    sets = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off")
+    routes = ("allowed-ips", "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")
+    assert ((*begins, *sets, *routes), "s3cret") == calls[-1]
 
 
 def test_what_is_said_to_be_absent_is_in_force() -> None:
