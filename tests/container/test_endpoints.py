@@ -234,6 +234,7 @@ def test_a_name_without_an_answer_keeps_no_other_waiting(world: World) -> None:
     move(world, SECOND)
     world.machine.wait_for(lambda: tries(world) > 6, "the pause is 11 s long", timeout=120)
     move(world, WORLD[0], 8)
+    world.machine.wait_for(lambda: carries(world), "it carries")
     tick(world)
     assert "" == why(world)
     settings(world, "")
