@@ -23,7 +23,7 @@ def inside(world: World, *argv: str) -> str:
 
 
 def carries(world: World) -> bool:
-    return holds(world, f"{INSIDE} curl -s -m 1 http://{WEB[0]}/")
+    return holds(world, f"{INSIDE} curl -s -m 2 http://{WEB[0]}/")
 
 
 def holds(world: World, script: str) -> bool:

@@ -12,8 +12,6 @@ from lab.internet import LISTENING, WEB, WIREGUARD_PORT, WORLD, client_addresses
 from tests.container.test_health import (
     KEPT,
     age,
-    carries,
-    inside,
     source_port,
     tick,
     told,
@@ -31,7 +29,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
-from tests.watching import tick_by_hand
+from tests.watching import carries, inside, tick_by_hand
 
 pytestmark = pytest.mark.container
 

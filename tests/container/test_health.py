@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from lab import World, boot_container
-from lab.internet import WEB
 from tests.matrix import first
 from tests.scenario import PROBE, SILENCE, confine, seen_by_web, wgconfine, write_service
-from tests.watching import look_away, tick_by_hand
+from tests.watching import carries, inside, look_away, tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -66,15 +65,6 @@ def age(world: World) -> None:
 
 def why(world: World) -> str:
     return world.machine.read(KEPT).splitlines()[1].removeprefix("why").strip()
-
-
-def inside(world: World, *argv: str) -> str:
-    return world.machine.run("nsenter", "--net=/run/netns/vpn", *argv).stdout
-
-
-def carries(world: World) -> bool:
-    command = ("nsenter", "--net=/run/netns/vpn", "curl", "-s", "-m", "2", f"http://{WEB[0]}/")
-    return world.machine.run(*command, check=False).returncode == 0
 
 
 def source_port(world: World) -> str:

@@ -9,7 +9,7 @@ import pytest
 from lab import World, boot_container
 from lab.internet import WORLD
 from tests.container.test_endpoints import ENDPOINTS, SECOND, name, peers, status
-from tests.container.test_health import carries, source_port, tick, told
+from tests.container.test_health import source_port, tick, told
 from tests.matrix import ends
 from tests.scenario import (
     PROBE,
@@ -19,7 +19,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
-from tests.watching import tick_by_hand
+from tests.watching import carries, tick_by_hand
 
 pytestmark = pytest.mark.container
 

@@ -17,13 +17,8 @@ from lab import World, boot_container
 from lab.capture import Packet
 from lab.internet import WEB, WIREGUARD_PORT, WORLD
 from tests.matrix import first
-from tests.scenario import (
-    PROBE,
-    refused,
-    wgconfine,
-    write_service,
-    write_tunnel,
-)
+from tests.scenario import PROBE, refused, wgconfine, write_service, write_tunnel
+from tests.watching import tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -48,6 +43,7 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a service that sends without pause, and tunnels whose files are watched."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         machine = world.machine
+        tick_by_hand(world)
         for unit in ("probe.service", "late.service"):
             write_service(world, unit, PROBE)
         write_tunnel(world, ["probe.service"], extra="reload-on-change = true\n")
@@ -59,8 +55,6 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
             install -d -m 751 /root/secrets; mv /etc/wireguard/late.conf /root/secrets
         """)
         wgconfine(world, "apply", check=False)  # the file of one is not there yet
-        # It reloads what has changed, too, and has `verify` send something.
-        machine.systemctl("stop", "wgconfine-tick.timer")
         machine.systemctl("start", "probe.service")
         machine.systemctl("start", "--no-block", "late.service")
         yield world

@@ -11,6 +11,7 @@ from lab import World, boot_container
 from lab.internet import WORLD
 from tests.matrix import ends
 from tests.scenario import UNVERIFIED, wgconfine, write_service, write_tunnel
+from tests.watching import tick_by_hand
 from wgconfine.render.catalog import MESSAGES
 
 pytestmark = pytest.mark.container
@@ -30,11 +31,10 @@ for n in 1 2 3; do dig +tries=1 +time=1 @{WORLD[0]} leak.example.net; done || tr
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a tunnel that is up, and one service inside."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        tick_by_hand(world)
         write_service(world, "idle.service", IDLE)
         write_tunnel(world, ["idle.service"], extra=UNVERIFIED)
         wgconfine(world, "apply")
-        # What a tick finds is told until the next one, whatever was mended meanwhile.
-        world.machine.systemctl("stop", "wgconfine-tick.timer")
         yield world
 
 

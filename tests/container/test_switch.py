@@ -12,7 +12,7 @@ from lab.internet import MACHINE
 from tests.matrix import ends
 from tests.outside import SEND, SEND_ONE, SENT, counted, in_group, seen
 from tests.scenario import PROBE, confine, wgconfine, write_service
-from tests.watching import look_away
+from tests.watching import look_away, tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -28,10 +28,9 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a confined service that sends without pause."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
         look_away(world)
+        tick_by_hand(world)
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service", name=NAME)
-        # It mends the rule and has probes sent, whatever is tried meanwhile.
-        world.machine.systemctl("stop", "wgconfine-tick.timer")
         world.machine.systemctl("start", "probe.service")
         yield world
 

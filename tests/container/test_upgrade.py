@@ -17,6 +17,7 @@ from tests.watching import (
     carries,
     inside,
     strike,
+    tick_by_hand,
     wait_until_quiet,
 )
 
@@ -31,9 +32,9 @@ GONE = "/var/tmp/wgconfine-gone"  # noqa: S108 — of the machine of the test
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one service that sends without pause."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        tick_by_hand(world)
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service")
-        world.machine.systemctl("stop", "wgconfine-tick.timer")
         world.machine.systemctl("start", "probe.service")
         world.machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it went out")
         yield world

@@ -19,7 +19,7 @@ from tests.spoilings import (
     UNIX,
     Spoiling,
 )
-from tests.watching import look_away
+from tests.watching import look_away, tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -37,6 +37,7 @@ on_one = pytest.mark.parametrize("world", first("trixie"), indirect=True, scope=
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with a service that runs inside, one that is stopped, and one in the open."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        tick_by_hand(world)
         write_service(world, "probe.service", PROBE)
         write_service(world, "idle.service", f"{IDLE}User=games\n")
         write_service(world, "open.service", IDLE)
@@ -46,8 +47,6 @@ def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
         write_tunnel(world, services, extra=SETTINGS_OF_PORTS)
         wgconfine(world, "apply")
         look_away(world)
-        # It would mend some of what is spoilt before anybody has seen it.
-        world.machine.systemctl("stop", "wgconfine-tick.timer")
         yield world
 
 

@@ -26,6 +26,7 @@ from tests.watching import (
     inside,
     mends,
     strike,
+    tick_by_hand,
     wait_until_quiet,
 )  # fmt: skip
 
@@ -36,9 +37,9 @@ pytestmark = pytest.mark.container
 def world(request: pytest.FixtureRequest, wheelhouse: Path) -> Iterator[World]:
     """A machine with one service that sends without pause, and without the tick."""
     with boot_container(request.param, wheelhouse=wheelhouse) as world:
+        tick_by_hand(world)
         write_service(world, "probe.service", PROBE)
         confine(world, "probe.service")
-        world.machine.systemctl("stop", "wgconfine-tick.timer")
         world.machine.systemctl("start", "probe.service")
         world.machine.wait_for(lambda: bool(seen_by_web(world, "probe.service")), "it went out")
         yield world
