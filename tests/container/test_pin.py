@@ -19,7 +19,7 @@ from tests.scenario import (
     write_service,
     write_tunnel,
 )
-from tests.watching import carries, tick_by_hand
+from tests.watching import carries, inside, tick_by_hand
 
 pytestmark = pytest.mark.container
 
@@ -80,13 +80,21 @@ def sent_to(world: World, address: str) -> int:
     return sum(each.target == address and each.protocol == "UDP" for each in packets)
 
 
+def handshake(world: World) -> str:
+    return inside(world, "sh", "-c", "wg show all latest-handshakes | cut -f 3")
+
+
 def test_without_it_packets_follow_the_peer(world: World) -> None:
-    """The control: WireGuard goes where an authentic packet comes from."""
+    """The control: WireGuard goes where an authentic packet comes from, reload or not."""
     settings(world, "")
     with roaming(world):
         world.machine.wait_for(lambda: SECOND in peers(world), "the endpoint has moved")
         assert sent_to(world, SECOND) > 0
         world.machine.wait_for(lambda: carries(world), "it carries all the same")
+        before = handshake(world)
+        world.machine.systemctl("reload", "wgconfine@vpn.service")
+        world.machine.wait_for(lambda: carries(world), "it carries")
+        assert before == handshake(world)
     world.machine.systemctl("reload", "wgconfine@vpn.service")
     world.machine.wait_for(lambda: carries(world), "it carries")
 

@@ -320,11 +320,12 @@ def test_an_endpoint_moves_while_the_server_sends(world: World) -> None:
 
 
 def test_a_reload_brings_another_key_in(world: World) -> None:
-    """And the addresses that go with it: the peer is told by the key."""
+    """With the addresses that go with it, by which it is seen, and with another endpoint."""
     before = seen(world)
     with world.capture_uplink(endpoints=BOTH) as uplink:
-        for client in (7, 2):
-            rewrite(world, world.internet.provider_conf(client=client))
+        for client, server in ((7, WEB[0]), (2, WORLD[0])):
+            endpoint = f"{server}:{WIREGUARD_PORT}"
+            rewrite(world, world.internet.provider_conf(endpoint, client=client))
             world.machine.systemctl("reload", "wgconfine@vpn.service")
             address = f"10.66.0.{client}"
             world.machine.wait_for(lambda: carries(world) == address, "it carries")  # noqa: B023 — is called at once

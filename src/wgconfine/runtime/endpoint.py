@@ -144,6 +144,7 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
     with Lock(record.name):
         if peer not in read_endpoints(record.name):
             return
+        before = turns.known_addresses(record.name).get(host)
         address = keep_answer(record.name, host, found)
         text = link.endpoint_text(address, port)
         conf, known = link.declared(record.name), turns.known_addresses(record.name)
@@ -152,8 +153,11 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
         if record.pin_endpoint:  # what was known until now is no place for packets any more
             pin.hold(record.name, pin.pins_of(record, conf, known))
         with Visit(record.name):
-            if link.asked(record.wg_name, "endpoints", public_key) != text:
-                link.start_over(record.wg_name, public_key, text)
+            there = link.asked(record.wg_name, "endpoints", public_key)
+            moved = there == link.NONE or before != address or record.pin_endpoint
+            if there != text:
+                begin = link.start_over if moved and len(conf.peers) == 1 else link.set_where
+                begin(record.wg_name, public_key, text)
             if mtu is not None:
                 run("ip", "link", "set", "dev", paths.LINK, "mtu", str(mtu))
     if mtu is not None:

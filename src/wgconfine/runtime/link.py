@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, str] = {}
 ABSENT = {"FwMark": "0", "PersistentKeepalive": "0", "PresharedKey": f"{'A' * 43}="}
 """How wg(8) is told that there is none. It has no such word for an Endpoint."""
+ARGUMENT_MAX = 128 * 1024
+"""How long an argument may be, in bytes: MAX_ARG_STRLEN, execve(2)."""
 NONE = "(none)"
 """How wg(8) says it."""
 STDIN = "/proc/self/fd/0"  # /dev/stdin is a link to it that a bare /dev may lack
@@ -52,20 +54,28 @@ class Changes:
 
     What is right already is not set again: wireguard-go opens its sockets anew each time that it
     is told of a port, its own too, and what arrives meanwhile is lost. What is not said stays: the
-    source port, and an Endpoint. One that differs is for start_over() to set.
+    source port, and an Endpoint.
+
+    With `afresh` a peer that is elsewhere than it should be is made anew, without a session: under
+    the old one a packet that comes late, as there always is one under load, would have WireGuard
+    follow it back. Only where it is the one peer there is: while it is away, what is sent to its
+    networks would be for another one's eyes.
     """
 
-    def __init__(self, live: str, wanted: str) -> None:
+    def __init__(self, live: str, wanted: str, *, afresh: bool = False) -> None:
         there, said = sections(live), sections(wanted)
         give_to_the_last(said)
         interface = differences(there.pop("", {}), said.pop("", {}))
         lines = ["[Interface]", *interface] if interface else []
         self.peers = 0
-        self.moved: dict[str, str] = {}  # the new endpoints of peers that were there before
+        self.first: list[str] = []  # the public keys of peers that shall be no more before that
+        if afresh and len(said) == 1 and list(there) == list(said):
+            ((key, peer),) = said.items()
+            if "Endpoint" in peer and peer["Endpoint"] != there[key].get("Endpoint"):
+                self.first.append(key)
+                del there[key]
         for key, peer in said.items():
             before = there.pop(key, None)
-            if before is not None and before.get("Endpoint") != peer.get("Endpoint"):
-                self.moved.update((key, each) for each in peer.pop("Endpoint", []))
             if before is None or not is_in_force(before, peer):
                 lines += ["[Peer]", f"PublicKey = {key}", *differences(before or {}, peer)]
                 self.peers += 1
@@ -120,16 +130,17 @@ def differences(there: Section, said: Section) -> list[str]:
 
 
 def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
-    """Set another endpoint of a peer by making it anew: no session, and a handshake at once.
+    """Set another endpoint of the one peer by making it anew: see Changes.
 
-    A packet under the old session that comes late from where it was would have WireGuard follow it
-    back, and under load there is always one. And a handshake that a packet has begun before, with
-    nobody there to answer, keeps the next one waiting for 5 s: REKEY_TIMEOUT. In one call of wg(8),
-    and all that was set of the peer is kept.
+    Nor does a handshake that a packet has begun before, with nobody to send it to, keep the next
+    one waiting for 5 s: REKEY_TIMEOUT. In one call of wg(8), and all that was set of it is kept.
     """
     secret = asked(wg_name, "preshared-keys", public_key)
     allowed = asked(wg_name, "allowed-ips", public_key)
     keepalive = asked(wg_name, "persistent-keepalive", public_key)
+    if len(allowed) >= ARGUMENT_MAX:
+        set_where(wg_name, public_key, endpoint)
+        return
     step(f"wg set {wg_name} peer {public_key} remove peer {public_key} endpoint {endpoint}")
     # fmt: off
     run(
@@ -139,6 +150,12 @@ def start_over(wg_name: str, public_key: str, endpoint: str) -> None:
         *(() if secret == NONE else ("preshared-key", STDIN)), text=secret,
     )
     # fmt: on
+
+
+def set_where(wg_name: str, public_key: str, endpoint: str) -> None:
+    """Set another endpoint of a peer, and nothing else."""
+    step(f"wg set {wg_name} peer {public_key} endpoint {endpoint}")
+    run("wg", "set", wg_name, "peer", public_key, "endpoint", endpoint)
 
 
 def asked(wg_name: str, what: str, public_key: str) -> str:

@@ -252,17 +252,34 @@ def set_keys_and_peers(record: Record, conf: wgquick.Conf, *, there: bool) -> No
         step(f"wg syncconf {name} (hidden) with {len(conf.peers)} peers")
         run("wg", "syncconf", name, link.STDIN, text=text)
         return
-    changes = link.Changes(live, text)
+    changes = link.Changes(live, text, afresh=record.pin_endpoint or has_moved(record.name, conf))
+    remove_peers(name, changes.first)
     if changes.text:
         step(f"wg addconf {name} (hidden) with {changes.peers} peers")
         run("wg", "addconf", name, link.STDIN, text=changes.text)
-    for key, endpoint in changes.moved.items():
-        link.start_over(name, key, endpoint)
     # Last: no packet for a network that has moved goes to a third peer meanwhile.
-    removals = [word for key in changes.gone for word in ("peer", key, "remove")]
+    remove_peers(name, changes.gone)
+
+
+def remove_peers(wg_name: str, keys: list[str]) -> None:
+    removals = [word for key in keys for word in ("peer", key, "remove")]
     if removals:
-        step(f"wg set {name} {' '.join(removals)}")
-        run("wg", "set", name, *removals)
+        step(f"wg set {wg_name} {' '.join(removals)}")
+        run("wg", "set", wg_name, *removals)
+
+
+def has_moved(name: str, conf: wgquick.Conf) -> bool:
+    """Tell whether another endpoint is declared of the first peer than when it was configured.
+
+    A server may answer from another address than the declared one, and WireGuard then goes there:
+    that ends no session.
+    """
+    try:
+        before = link.declared(name)
+    except Failure:
+        return False
+    was, wanted = ([each.endpoint for each in one.peers[:1]] for one in (before, conf))
+    return was != wanted
 
 
 def bring_up(conf: wgquick.Conf, mtu: int, live: link.Live | None) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wgconfine.config import wgquick
+from wgconfine.config.conf import ConfPeer
 from wgconfine.runtime import endpoint, link, paths, tunnel, turns
 from wgconfine.runtime.record import Record
 
@@ -104,29 +105,48 @@ def test_without_a_name_there_is_no_file(state: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "seen", "expected"),
+    ("before", "seen", "peers", "expected"),
     [
-        (51820, "(none)", ["192.0.2.1:51820"]),
-        (51820, "192.0.2.2:51820", ["192.0.2.1:51820"]),
-        (51820, "192.0.2.1:51820", []),
-        (51821, "(none)", []),
+        ("", "(none)", 1, "start_over"),
+        ("192.0.2.2", "192.0.2.2:51820", 1, "start_over"),
+        ("192.0.2.1", "192.0.2.3:51820", 1, "set_where"),
+        ("192.0.2.2", "192.0.2.2:51820", 2, "set_where"),
+        ("", "(none)", 2, "set_where"),
+        ("192.0.2.1", "192.0.2.1:51820", 1, ""),
     ],
-    ids=["first", "moved", "same", "gone"],
+    ids=["first", "moved", "answers from elsewhere", "moved, of two", "first, of two", "same"],
 )
-def test_an_answer_is_set_where_it_is_news(
-    state: Path, monkeypatch: pytest.MonkeyPatch, port: int, seen: str, expected: list[str]
+def test_an_answer_is_set_where_it_is_news(  # noqa: PLR0917 — of a table
+    state: Path, monkeypatch: pytest.MonkeyPatch, before: str, seen: str, peers: int, expected: str
 ) -> None:
-    """And not where a reload has taken the peer away meanwhile: wg(8) would make it anew."""
-    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net {port}\n", "ascii")
-    begun: list[str] = []
+    """The one peer is made anew where its name has another address, and not where it roams."""
+    place = state / "tunnel/vpn"
+    (place / "endpoints").write_text(f"{KEY} vpn.example.net 51820\n", "ascii")
+    if before:
+        (place / "answers").write_text(f"vpn.example.net 0 {before}\n", "ascii")
+    done: list[str] = []
+    declared = wgquick.Conf()
+    declared.peers = [ConfPeer(line) for line in range(peers)]
     monkeypatch.setattr(endpoint, "Visit", lambda _: nullcontext())
+    monkeypatch.setattr(endpoint, "reckoned_mtu", lambda *_: None)
     monkeypatch.setattr(link, "asked", lambda *_: seen)
-    monkeypatch.setattr(link, "start_over", lambda *words: begun.append(words[-1]))
-    monkeypatch.setattr(link, "declared", lambda _: wgquick.Conf())
+    monkeypatch.setattr(link, "declared", lambda _: declared)
+    for name in ("start_over", "set_where"):
+        monkeypatch.setattr(link, name, lambda *words, name=name: done.append(f"{name} {words[2]}"))
 
     endpoint.set_endpoint(record(), (KEY, "vpn.example.net", 51820), ["192.0.2.1"])
 
-    assert expected == begun
+    assert ([f"{expected} 192.0.2.1:51820"] if expected else []) == done
+
+
+def test_a_peer_that_a_reload_took_away_is_not_made_anew(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name may be answered late: looked at again under the lock, and nothing is asked of wg."""
+    (state / "tunnel/vpn/endpoints").write_text(f"{KEY} vpn.example.net 51821\n", "ascii")
+    monkeypatch.setattr(link, "asked", lambda *_: pytest.fail("it is asked for"))
+
+    endpoint.set_endpoint(record(), (KEY, "vpn.example.net", 51820), ["192.0.2.1"])
 
 
 def record() -> Record:

@@ -219,7 +219,7 @@ def changes(*replaced: tuple[str, str], live: str = LIVE) -> tuple[str, list[str
         text = text.replace(old, new)
     found = link.Changes(live, link.wg_config(conf(text)))
     assert found.peers == found.text.count("[Peer]")
-    assert {} == found.moved
+    assert [] == found.first
     return found.text, found.gone
 
 
@@ -242,6 +242,10 @@ def test_what_is_in_force_is_not_set_again() -> None:
          f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8, 192.0.2.0/24\n"),
         ("AllowedIPs = 10.0.0.0/8\n", "", PEER_OTHER),
         ("0.0.0.0/0, ::/0", "::/0", f"{PEER}AllowedIPs = ::/0\n"),
+        ("192.0.2.1:51820", "192.0.2.1:51821",
+         f"{PEER}Endpoint = 192.0.2.1:51821\n{ALL}"),
+        ("vpn.example.net:51820", "192.0.2.9:1",
+         f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = 192.0.2.9:1\n"),
         ("Endpoint = 192.0.2.1:51820\n", "", ""),
         ("PersistentKeepalive = 25\n", "", f"{PEER}{ALL}PersistentKeepalive = 0\n"),
         ("vpn.example.net:51820", "vpn.example.net:51820\nPersistentKeepalive = 9",
@@ -256,29 +260,59 @@ def test_what_differs_is_set_and_nothing_else(old: str, new: str, text: str) -> 
     assert [] == gone
 
 
-@pytest.mark.parametrize("before", ["", "Endpoint = 203.0.113.7:51820\n"])
-def test_a_peer_that_moves_is_for_another_call(before: str) -> None:
-    """One that had no endpoint as well; what else is said of it is set as ever."""
-    live = LIVE.replace("Endpoint = 203.0.113.7:51820\n", before)
-    text = CONF.replace("vpn.example.net:51820", "192.0.2.9:1\nPersistentKeepalive = 9")
-    found = link.Changes(live, link.wg_config(conf(text)))
-    expected = f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nPersistentKeepalive = 9\n"
-    assert sorted(expected.splitlines()) == sorted(found.text.splitlines())
-    assert {OTHER: "192.0.2.9:1"} == found.moved
+WHOLE_OTHER = f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = vpn.example.net:51820\n"
+ONE = CONF.replace(WHOLE_OTHER, "")
+LIVE_ONE = LIVE.replace(
+    f"{PEER_OTHER}AllowedIPs = 10.0.0.0/8\nEndpoint = 203.0.113.7:51820\n\n", ""
+)
 
 
-def test_a_peer_that_moves_begins_no_handshake_before() -> None:
-    """Of one that differs in nothing else nothing else is said."""
-    found = link.Changes(LIVE, link.wg_config(conf(CONF.replace("192.0.2.1:51820", "192.0.2.1:9"))))
-    assert ("", {KEY: "192.0.2.1:9"}) == (found.text, found.moved)
+@pytest.mark.parametrize("before", ["", "Endpoint = 192.0.2.2:51820\n"])
+def test_one_peer_that_is_elsewhere_is_made_anew(before: str) -> None:
+    """With all that is said of it; one that had no endpoint as well."""
+    live = LIVE_ONE.replace("Endpoint = 192.0.2.1:51820\n", before)
+    found = link.Changes(live, link.wg_config(conf(ONE)), afresh=True)
+    said = ONE[ONE.index("[Peer]") :].splitlines()
+    assert sorted(filter(None, said)) == sorted(found.text.splitlines())
+    assert ([KEY], []) == (found.first, found.gone)
 
 
+@pytest.mark.parametrize(
+    ("live", "text"),
+    [
+        (LIVE_ONE, ONE),
+        (LIVE_ONE, ONE.replace("192.0.2.1:51820", "vpn.example.net:51820")),
+        (LIVE, CONF.replace("192.0.2.1:51820", "192.0.2.1:9")),
+        (LIVE, ONE.replace("192.0.2.1:51820", "192.0.2.1:9")),
+        (LIVE_ONE, CONF.replace("192.0.2.1:51820", "192.0.2.1:9")),
+    ],
+    ids=["at home", "not known", "one of two", "one that was of two", "one that becomes of two"],
+)
+def test_no_other_peer_is_made_anew(live: str, text: str) -> None:
+    """While it is away its packets would be encrypted for another peer with a wider network."""
+    assert [] == link.Changes(live, link.wg_config(conf(text)), afresh=True).first
+
+
+BEGINS = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
+SETS = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off", "allowed-ips")
+MANY = " ".join(f"10.{n >> 8}.{n & 255}.0/24" for n in range(12_000))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "secret", "expected"),
+    [
+        ("0.0.0.0/0 ::/0", "s3cret",
+         (*BEGINS, *SETS, "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")),
+        (link.NONE, link.NONE, (*BEGINS, *SETS, "")),
+        (MANY, "s3cret", ("wg", "set", "wg0", "peer", KEY, "endpoint", "192.0.2.1:51820")),
+    ],
+    ids=["all", "nothing", "more than an argument holds"],
+)  # fmt: skip
 def test_another_endpoint_comes_with_a_peer_that_has_no_session(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, allowed: str, secret: str, expected: tuple[str, ...]
 ) -> None:
     """All that was set of the peer is kept, and its secret goes the way that no argument goes."""
-    shown = {"preshared-keys": "s3cret", "allowed-ips": "0.0.0.0/0 ::/0"}
-    shown["persistent-keepalive"] = "off"
+    shown = {"preshared-keys": secret, "allowed-ips": allowed, "persistent-keepalive": "off"}
     calls: list[tuple[tuple[str, ...], str]] = []
 
     def run(*command: str, text: str = "") -> str:
@@ -289,10 +323,9 @@ def test_another_endpoint_comes_with_a_peer_that_has_no_session(
 
     link.start_over("wg0", KEY, "192.0.2.1:51820")
 
-    begins = ("wg", "set", "wg0", "peer", KEY, "remove", "peer", KEY)
-    sets = ("endpoint", "192.0.2.1:51820", "persistent-keepalive", "off")
-    routes = ("allowed-ips", "0.0.0.0/0,::/0", "preshared-key", "/proc/self/fd/0")
-    assert ((*begins, *sets, *routes), "s3cret") == calls[-1]
+    command, text = calls[-1]
+    assert expected == command
+    assert ("preshared-key" not in command) or text == secret
 
 
 def test_what_is_said_to_be_absent_is_in_force() -> None:

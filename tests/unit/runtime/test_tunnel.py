@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.test_record import VALUES
-from wgconfine.runtime import tunnel
+from wgconfine.config import wgquick
+from wgconfine.runtime import paths, tunnel
 from wgconfine.runtime.failure import Failure
 from wgconfine.runtime.record import Record
 
@@ -35,3 +36,25 @@ def test_a_socket_is_listened_at_or_left_alone(tmp_path: Path) -> None:
 
     assert [False, False, True] == found
     assert path.exists()
+
+
+BEFORE = "[Interface]\nAddress = 10.66.0.2/32\n[Peer]\nPublicKey = {}\nEndpoint = {}\n"
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+
+
+@pytest.mark.parametrize(
+    ("before", "moved"),
+    [("192.0.2.1:51820", False), ("192.0.2.1:51821", True), ("vpn.example.net:51820", True)],
+)
+def test_a_peer_has_moved_where_another_endpoint_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, *, moved: bool
+) -> None:
+    """Wherever the live one is; and where nothing is known to have been declared it has not."""
+    monkeypatch.setattr(paths, "tunnel_state", lambda _: str(tmp_path))
+    text = BEFORE.format(KEY, "192.0.2.1:51820")
+    conf = wgquick.parse(text, "vpn.conf", need_private_key=False)
+    assert not tunnel.has_moved("vpn", conf)
+
+    (tmp_path / paths.DECLARED).write_text(BEFORE.format(KEY, before), encoding="ascii")
+
+    assert moved == tunnel.has_moved("vpn", conf)
