@@ -130,6 +130,8 @@ def chosen(world: World) -> str:
 
 def test_the_next_endpoint_has_its_turn(world: World) -> None:
     """Nobody is at the first; the second is another server, and it is kept through reloads."""
+    world.machine.wait_for(lambda: carries(world), "it carries")
+    tick(world)  # or it would go on being sick from before
     with another_server(world) as key, world.capture_uplink(endpoints=ENDPOINTS) as uplink:
         other = f"{WORLD[0]}:{OTHER_PORT}"
         with silence(world):
