@@ -144,10 +144,10 @@ def set_endpoint(record: Record, peer: Named, found: list[str]) -> None:
     with Lock(record.name):
         if peer not in read_endpoints(record.name):
             return
-        before = turns.known_addresses(record.name).get(host)
-        address = keep_answer(record.name, host, found)
-        text = link.endpoint_text(address, port)
         conf, known = link.declared(record.name), turns.known_addresses(record.name)
+        before, address = known.get(host), keep_answer(record.name, host, found)
+        known[host] = address
+        text = link.endpoint_text(address, port)
         # Through another tunnel it is that one's link that counts.
         mtu = reckoned_mtu(record, conf, known) if record.via is None else None
         if record.pin_endpoint:  # what was known until now is no place for packets any more

@@ -123,7 +123,7 @@ def call_back(record: Record) -> None:
     moved = [
         f"{key[:8]}… to {where}"
         for key, (where, *_) in seen.items()
-        if where not in {*allowed, "(none)"}
+        if where not in {*allowed, link.NONE}
     ]
     if moved:
         unit = f"wgconfine-{STEPS[0]}@{record.name}.service"
